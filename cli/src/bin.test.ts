@@ -68,6 +68,7 @@ test("0: --json is one document of protobuf JSON, with empty lists and zero coun
         readyCount: "7",
         scheduledCount: "0",
         activeCount: "0",
+        recentCompletedCount: "0",
         taskTypes: [],
         taskTypeCount: "0",
         maxWaitingCount: "0",

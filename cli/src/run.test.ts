@@ -622,3 +622,75 @@ test("a schedule is set with what was given, paused with the user's name, run an
   assert.equal(await muster(...set, "--every", "1m", "--timezone", "UTC"), 2);
   assert.match(io.err(), /--timezone belongs to --cron/);
 });
+
+test("failures are listed by code with their share, the first, the last and an example; as lines when piped", async () => {
+  const group = {
+    cause: "worker_lost",
+    code: "WORKER_LOST",
+    failedCount: 8n,
+    firstTime: ago(7_000),
+    lastTime: ago(90),
+    exampleTaskId: "t-7",
+    exampleAttemptId: "t-7.2",
+    exampleMessage: "worker gpu-3 vanished",
+    exampleWorkerId: "gpu-3",
+  };
+  const late = { cause: "DEADLINE_BEFORE_START", code: "DEADLINE_BEFORE_START", failedCount: 2n };
+  const seen: (bigint | string | undefined)[] = [];
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      getFailureStatistics: ({ window, queue, taskType, workerId }) => {
+        seen.push(window?.seconds, queue, taskType, workerId);
+        return {
+          readTime: ago(0),
+          startTime: ago(7_200),
+          attempts: {
+            failedCount: 10n,
+            succeededCount: 90n,
+            successRate: 0.9,
+            groups: [group],
+            groupCount: 2n,
+          },
+          tasks: { failedCount: 2n, groups: [{ ...late, exampleTaskId: "t-9" }], groupCount: 1n },
+          succeededAge: { seconds: 7n },
+        };
+      },
+    },
+  });
+  const filters = ["--since", "2h", "--queue", "gpu", "--type", "ocr", "--worker", "gpu-3"];
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["failures", ...filters, "--scheduler", scheduler.address], io), 0, io.err());
+  assert.deepEqual(seen, [7_200n, "gpu", "ocr", "gpu-3"]);
+  assert.match(io.out(), /^within 2 h, since \d{4}-/);
+  assert.match(
+    io.out(),
+    /\nattempts: 10 failed, 90 succeeded \(90\.0 % success, counted up to 7\.0 s ago\)\n/,
+  );
+  assert.match(io.out(), /\n8 of 10 +WORKER_LOST +worker_\S+ +1 h ago +1 min ago +t-7\.2 +gpu-3 +worker /);
+  assert.match(io.out(), /\nand 1 more, with fewer failures each\n/);
+  assert.match(io.out(), /\ntasks: 2 failed for good; the successes are not known\n/);
+  const piped = fakeIo();
+  assert.equal(await run(["failures", "--scheduler", scheduler.address], piped), 0, piped.err());
+  const [first = "", second = ""] = piped.out().split("\n");
+  assert.match(
+    first,
+    /^attempts\t8\tWORKER_LOST\tworker_lost\t\S+Z\t\S+Z\tt-7\.2\tgpu-3\tworker gpu-3 vanished$/,
+  );
+  assert.match(second, /^tasks\t2\tDEADLINE_BEFORE_START\tDEADLINE_BEFORE_START\t\t\tt-9\t\t$/);
+});
+
+test("failures of an empty window are hinted at, and one that was cut is called so", async () => {
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      getFailureStatistics: () => ({
+        truncated: true,
+        attempts: { failedCount: 0n, succeededCount: 0n },
+        tasks: { failedCount: 0n, succeededCount: 0n },
+      }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["failures", "--scheduler", scheduler.address], io), 0, io.err());
+  assert.match(io.out(), /attempts: 0 failed, 0 succeeded\n/);
+  assert.match(io.err(), /the window was cut.*\n.*nothing failed in this window/s);
+});

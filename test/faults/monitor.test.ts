@@ -39,6 +39,8 @@ describe("what the logs say of a night", () => {
     const handles = await fleet.client.submitMany(
       Array.from({ length: TASKS }, () => ({ type: "gate", queue: "f27", payload: { gate: gate.path } })),
     );
+    const submitted = await one.program.line("tasks.submitted", () => true, { after: marks[0] ?? 0 });
+    assert.deepEqual([submitted.count, submitted.task_type, submitted.queue], [TASKS, "gate", "f27"]);
     for (const [index, { program }] of fleet.schedulers.entries()) {
       const after = marks[index] ?? 0;
       const { line } = await program.line(
@@ -71,7 +73,14 @@ describe("what the logs say of a night", () => {
         after: one.program.mark(),
       },
     );
-    assert.equal(done.line, "MONITOR: GPUs: 0/3, Workers: 3/3, Queue: 0, Processing: 0, Stuck: 0");
+    assert.match(
+      String(done.line),
+      /^MONITOR: GPUs: 0\/3, Workers: 3\/3, Queue: 0, Processing: 0, Stuck: 0( \| completed in 5 min gate:\d+)?$/,
+    );
+    for (const { program } of fleet.schedulers)
+      await program.line("monitor", ({ completed_5min_by_type: types }) => Object(types).gate === TASKS, {
+        after: program.mark(),
+      });
   });
 
   /** Why the task waits, once the heartbeats of all three list their attempts. */

@@ -157,6 +157,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./explain/top.ts")).defineTop,
     },
     {
+      usage: "failures",
+      summary: "count failures within a window by code and cause, with the success rate",
+      load: async () => (await import("./explain/failures.ts")).defineFailures,
+    },
+    {
       usage: "doctor",
       summary: "check the database, clocks, background loops, versions and stuck work",
       load: async () => (await import("./explain/doctor.ts")).defineDoctor,

@@ -52,6 +52,8 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
     ["types", worker.taskTypes.map(typeText).join(" ")],
     ["queues", unlessEmpty(worker.queues.join(" "))],
     ["busy", worker.state === WorkerState.REFUSED ? undefined : `${worker.activeCount}/${worker.slotCount}`],
+    ["completed", completedText(worker)],
+    ["idle for", worker.completions?.idleAge && durationCell(worker.completions.idleAge)],
     ["capacities", unlessEmpty(capacitiesText(worker))],
     ["resources", unlessEmpty(worker.resources.join(" "))],
     ["host", unlessEmpty(hostText(worker))],
@@ -110,6 +112,13 @@ export function capacitiesText({ capacities, activeCount }: Worker): string {
     .filter(({ name, used }) => name !== "slots" || Number(used) !== activeCount)
     .map(({ name, total, used }) => `${name} ${used}/${total}`)
     .join(" ");
+}
+
+function completedText({ completions }: Worker): string | undefined {
+  if (!completions) return undefined;
+  const { completedCount, recentCompletedCount, age } = completions;
+  const since = age ? `, ${formatDuration(durationMs(age))} ago` : "";
+  return `${completedCount}, ${recentCompletedCount} of them in 5 min${since}`;
 }
 
 function typeText({ taskType, concurrency }: Worker["taskTypes"][number]): string {

@@ -153,6 +153,30 @@ describe("a frame of muster top", () => {
     assert.doesNotMatch(frame(BUSY).join("\n"), /HELD BACK/);
   });
 
+  it("has what was completed of late, and for how long workers are idle, on a wide screen", () => {
+    const overview: MessageInitShape<typeof OverviewSchema> = {
+      ...EMPTY,
+      recentCompletedCount: 12n,
+      queues: [{ queue: { name: "ocr", recentCompletedCount: 7n } }],
+      workers: [
+        {
+          workerId: "gpu-1",
+          state: WorkerState.READY,
+          slotCount: 2,
+          completions: { completedCount: 40n, recentCompletedCount: 5n, idleAge: durationFromMs(61_000) },
+        },
+        { workerId: "older", state: WorkerState.READY, slotCount: 2 },
+      ],
+    };
+    const wide = frame(overview, { columns: 100, rows: 30 }).join("\n");
+    assert.match(wide, /12 completed in 5 min/);
+    assert.match(wide, /^QUEUE +READY +LATER +ACTIVE +OLDEST +5 MIN +NOTE$/m);
+    assert.match(wide, /^ocr +0 +0 +0 +7$/m);
+    assert.match(wide, /^gpu-1 +ready +0\/2 +5 +1 min 1 s$/m);
+    assert.match(wide, /^older +ready +0\/2$/m);
+    assert.doesNotMatch(frame(overview, { columns: 99, rows: 30 }).join("\n"), /5 MIN|IDLE/);
+  });
+
   it("fits every screen, and the worst comes first on a low one", () => {
     for (const colors of [pc.createColors(true), pc.createColors(false)])
       for (const columns of [20, 40, 60, 80, 120, 200])

@@ -1,6 +1,6 @@
 /** Renders one frame of `muster top`. */
 import { stripVTControlCharacters } from "node:util";
-import type { Overview, QueueOverview, TaskOverview, WorkerOverview } from "@muster/protocol";
+import type { Overview, TaskOverview } from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
 import { formatDuration } from "../arguments/duration.ts";
 import type { Colors } from "../io/io.ts";
@@ -9,7 +9,9 @@ import { type Cell, tableLines } from "../output/table.ts";
 import { cut, oneLine } from "../output/text.ts";
 import { holds } from "./holds.ts";
 import { shareRows } from "./layout.ts";
+import { queues } from "./queues.ts";
 import { type Section, span } from "./section.ts";
+import { workers } from "./workers.ts";
 
 /** The content of a frame. */
 export interface View {
@@ -44,21 +46,6 @@ const STATE_ORDER = [
 /** Rows of each section in a frame without a height. */
 const ROWS_UNBOUND = 10;
 
-const QUEUE_COLUMNS = [
-  { title: "QUEUE", shrink: "first" },
-  { title: "READY", align: "right" },
-  { title: "LATER", align: "right" },
-  { title: "ACTIVE", align: "right" },
-  { title: "OLDEST" },
-  { title: "NOTE", shrink: "last" },
-] as const;
-const WORKER_COLUMNS = [
-  { title: "WORKER", shrink: "first" },
-  { title: "STATE" },
-  { title: "BUSY", align: "right" },
-  { title: "LAST" },
-  { title: "NOTE", shrink: "last" },
-] as const;
 const TASK_COLUMNS = [
   { title: "TASK" },
   { title: "TYPE", shrink: "first" },
@@ -86,7 +73,9 @@ export function renderFrame(view: View): string[] {
   ];
   const foot = help === "" ? [] : [colors.dim(cut(help, columns))];
   if (overview === undefined) return fill(top, foot, rows);
-  const sections = [queues, holds, workers, running, failures].map((section) => section(overview, colors));
+  const sections = [queues, holds, workers, running, failures].map((section) =>
+    section(overview, colors, columns),
+  );
   const room = rows === undefined ? undefined : rows - top.length - foot.length;
   return fill([...top, ...body(sections, columns, room, colors)], foot, rows);
 }
@@ -180,6 +169,7 @@ function workersLine(
 
 function tasksLine(overview: Overview, { colors, columns }: View): string {
   const { readyCount, scheduledCount, activeCount, stuckCount, recentFailureCount } = overview;
+  const completed = overview.recentCompletedCount;
   return joined(
     [
       { text: "tasks   ", paint: colors.dim },
@@ -189,6 +179,7 @@ function tasksLine(overview: Overview, { colors, columns }: View): string {
         { text: `${activeCount} active` },
         { text: `${stuckCount} stuck`, ...(stuckCount === 0n ? {} : { paint: colors.red }) },
       ]),
+      ...(completed === 0n ? [] : [{ text: "   " }, { text: `${completed} completed in 5 min` }]),
       ...(recentFailureCount === 0n
         ? []
         : [{ text: "   " }, { text: `${recentFailureCount} failed within 1 h`, paint: colors.yellow }]),
@@ -208,59 +199,6 @@ function trouble({ failure, silentMs, overview, columns, colors }: View): string
     colors.red(cut(`no answer for ${formatDuration(silentMs)}, retrying${shown}`, columns)),
     colors.red(cut(`  ${oneLine(failure)}`, columns)),
   ];
-}
-
-function queues({ queues: list, queueCount }: Overview, colors: Colors): Section {
-  const row = ({ queue, unservableCount, unservableTaskType }: QueueOverview): Cell[] => {
-    const note =
-      unservableCount > 0n
-        ? { text: `no worker for ${unservableCount} ${unservableTaskType}`, paint: colors.red }
-        : queue?.paused
-          ? { text: `paused: ${queue.pauseReason}`, paint: colors.yellow }
-          : { text: "" };
-    return [
-      { text: queue?.name ?? "" },
-      { text: String(queue?.readyCount ?? 0n) },
-      { text: String(queue?.scheduledCount ?? 0n) },
-      { text: String(queue?.activeCount ?? 0n) },
-      { text: span(queue?.oldestReadyAge) },
-      note,
-    ];
-  };
-  return {
-    columns: QUEUE_COLUMNS,
-    rows: list.map(row),
-    none: "no queues yet: the first submit creates one",
-    total: Number(queueCount),
-  };
-}
-
-function workers({ workers: list, workerStates }: Overview, colors: Colors): Section {
-  const row = ({
-    workerId,
-    state,
-    problem,
-    activeCount,
-    slotCount,
-    heartbeatAge,
-  }: WorkerOverview): Cell[] => {
-    const bad = state === WorkerState.SUSPECT || state === WorkerState.REFUSED || state === WorkerState.LOST;
-    const paint = bad ? colors.red : problem === "" ? String : colors.yellow;
-    return [
-      { text: workerId },
-      { text: enumName(WorkerState, state), paint },
-      { text: slotCount === 0 ? "" : `${activeCount}/${slotCount}` },
-      { text: span(heartbeatAge) },
-      { text: problem, paint },
-    ];
-  };
-  const counted = workerStates.reduce((sum, { workerCount }) => sum + Number(workerCount), 0);
-  return {
-    columns: WORKER_COLUMNS,
-    rows: list.map(row),
-    none: "no workers: `muster why queue:NAME` shows what waits for one",
-    total: Math.max(counted, list.length),
-  };
 }
 
 function running({ running: list, activeCount }: Overview, colors: Colors): Section {

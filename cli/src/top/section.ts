@@ -4,6 +4,9 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import { formatDuration } from "../arguments/duration.ts";
 import type { Cell, Column } from "../output/table.ts";
 
+/** A terminal with so many columns shows more of each entry. */
+export const WIDE_COLUMNS = 100;
+
 /** A section with the rows that were received. */
 export interface Section {
   readonly columns: readonly Column[];

@@ -10,6 +10,7 @@ import type { Logger } from "../telemetry/logs/logger.ts";
 import { Announcer } from "./announcer.ts";
 import { AttemptWatchdog } from "./attempt-watchdog.ts";
 import { ClassRefresher } from "./class-refresher.ts";
+import { COMPLETION_COUNTS_MS, CompletionCounts } from "./completion-counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependents } from "./dependents.ts";
 import { KEY_AUDIT_MS, KeyAuditor } from "./key-auditor.ts";
@@ -50,8 +51,10 @@ export class BackgroundServices {
   readonly #dependents: Loop;
   readonly #schedules: Loop;
   readonly #batches: Loop;
+  readonly #completions: CompletionCounts;
   readonly #clock: Clock;
   readonly #config: Config;
+  readonly #log: Logger;
   readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
   #cancelWake: () => void = () => undefined;
@@ -81,6 +84,7 @@ export class BackgroundServices {
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
+    this.#log = log;
     this.#descriptors = parts.descriptors;
     this.#startedAt = clock.monotonic();
     const loop = (name: string, intervalMs: number, service: { runOnce(): Promise<void> | void }) =>
@@ -131,6 +135,7 @@ export class BackgroundServices {
       ...{ registry, committer, eventWriter, clock, log, leases },
       settings: config.watch,
     });
+    this.#completions = new CompletionCounts({ store, schedulerId: scheduler.id, counters });
     this.#loops = [
       loop("database", config.pollMs, { runOnce: onLook }),
       loop("renew", leases.heartbeatMs, renewer),
@@ -151,6 +156,7 @@ export class BackgroundServices {
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), dispatch.queueViews),
       loop("resources", config.pollMs, dispatch.resources),
       loop("quarantines", config.pollMs, quarantines),
+      loop("completions", COMPLETION_COUNTS_MS, this.#completions),
       loop("monitor", config.monitorMs, new Monitor({ store, classes, launches, log })),
     ];
   }
@@ -187,6 +193,11 @@ export class BackgroundServices {
     this.#cancelPoll();
     this.#cancelSchedules();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
+    try {
+      await this.#completions.runOnce();
+    } catch (error) {
+      this.#log.warn("completions.not_written", { error });
+    }
   }
 
   /** Another scheduler may have left a command, paused a queue or made a class. */

@@ -1,5 +1,6 @@
 /** Lets tasks start, or ends them, when the tasks that they wait for have ended. */
 import type { Dispatch } from "../dispatch/dispatch.ts";
+import { DEPENDENCY_FAILED } from "../domain/tasks/dependencies.ts";
 import type { EndState } from "../domain/tasks/task.ts";
 import type { DependencyStore } from "../store/store.ts";
 
@@ -44,7 +45,8 @@ export class Dependents {
     await classes.load(ended.map(({ classId }) => classId));
     for (const { id, classId, state } of ended) {
       if (state !== "succeeded") counters.dependents[state]++;
-      counters.finished(classId, state);
+      if (state === "failed") counters.failedInQueue(classId, DEPENDENCY_FAILED);
+      else counters.finished(classId, state);
       signals.changed(id);
     }
     traces.endedInQueue(ended.map(({ id }) => id));
@@ -59,7 +61,7 @@ export interface DependentsParts {
   readonly signals: Pick<Dispatch["signals"], "changed">;
   readonly peers: Pick<Dispatch["peers"], "hintWork">;
   readonly classes: Pick<Dispatch["classes"], "load">;
-  readonly counters: Pick<Dispatch["counters"], "dependents" | "finished">;
+  readonly counters: Pick<Dispatch["counters"], "dependents" | "failedInQueue" | "finished">;
   readonly traces: Pick<Dispatch["traces"], "endedInQueue">;
   /** A task may start in so many milliseconds. */
   readonly wakeIn: (delayMs: number) => void;

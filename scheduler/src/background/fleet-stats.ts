@@ -6,9 +6,18 @@ import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { isAbsence } from "../domain/errors.ts";
 import { unused } from "../domain/matching/capacity.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
+import { RecentCompletions } from "../domain/recent-completions.ts";
+import { RECENT_MS } from "../domain/workers/completions.ts";
 import { type WorkerRecord, workerState } from "../domain/workers/worker.ts";
 import { Slices } from "../slices.ts";
-import type { ClassDepth, FleetStore, MaintenanceStore, QueueStore, WorkerCount } from "../store/store.ts";
+import type {
+  ClassDepth,
+  FleetStore,
+  MaintenanceStore,
+  QueueStore,
+  StatisticsStore,
+  WorkerCount,
+} from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 
 /** A read within this gets the same answer, milliseconds. */
@@ -30,6 +39,8 @@ const MAX_FLEET = 2_000;
 export interface FleetSnapshot {
   readonly classes: readonly ClassDepth[];
   readonly workers: readonly WorkerCount[];
+  /** What has succeeded of late. */
+  readonly recent: RecentCompletions;
   /** Ids of the classes that have claimable tasks and no worker that could be given one, now or when it is free. */
   readonly unserved: ReadonlySet<number>;
 }
@@ -82,9 +93,16 @@ export class FleetStats {
 
   async #count(): Promise<FleetSnapshot> {
     const { store } = this.#parts;
-    const [classes, workers] = await Promise.all([store.depths(), store.countWorkers()]);
+    const [classes, workers, recent] = await Promise.all([
+      store.depths(),
+      store.countWorkers(),
+      store.recentCompletions(RECENT_MS),
+    ]);
     await this.#parts.classes.load(classes.map(({ classId }) => classId));
-    return { classes, workers, unserved: await this.#unserved(classes) };
+    return {
+      ...{ classes, workers, recent: new RecentCompletions(recent) },
+      unserved: await this.#unserved(classes),
+    };
   }
 
   async #unserved(depths: readonly ClassDepth[]): Promise<ReadonlySet<number>> {
@@ -155,7 +173,8 @@ function toCandidate(record: WorkerRecord, now: Date): Candidate {
 export interface FleetStatsParts {
   readonly store: Pick<QueueStore, "depths"> &
     Pick<FleetStore, "countWorkers" | "listWorkers"> &
-    Pick<MaintenanceStore, "databaseTime">;
+    Pick<MaintenanceStore, "databaseTime"> &
+    Pick<StatisticsStore, "recentCompletions">;
   readonly classes: ClassIndex;
   readonly admission: Admission;
   readonly peers: Peers;

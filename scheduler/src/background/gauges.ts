@@ -85,7 +85,7 @@ export async function measureGauges(parts: {
 /** Sums by queue and type; those that were measured before and have no open task are at 0. */
 async function taskGauges(
   { counters }: Pick<Dispatch, "counters">,
-  { classes, unserved }: FleetSnapshot,
+  { classes, recent, unserved }: FleetSnapshot,
 ): Promise<Iterable<TaskGauges>> {
   const slices = new Slices();
   const gauges = new Map<unknown, Writable<TaskGauges>>();
@@ -94,19 +94,24 @@ async function taskGauges(
     if (known) return known;
     const { queue, type } = measures;
     const counts = { queued: 0, scheduled: 0, assigned: 0, running: 0 };
-    const made = { queue, type, counts, oldestQueuedS: 0, unserved: 0 };
+    const made = {
+      ...{ queue, type, counts, oldestQueuedS: 0, oldestFirstAttemptS: 0, unserved: 0 },
+      recentCompleted: 0,
+    };
     gauges.set(measures, made);
     return made;
   };
-  for (const { classId, ready, scheduled, active, running, oldestReadyAgeMs } of classes) {
+  for (const { classId, ready, scheduled, active, running, oldestReadyAgeMs, ...more } of classes) {
     const gauge = of(counters.classes.of(classId));
     const now = { queued: ready, scheduled, assigned: active - running, running };
     for (const state of TASK_STATES) gauge.counts[state] += now[state];
     gauge.oldestQueuedS = Math.max(gauge.oldestQueuedS, (oldestReadyAgeMs ?? 0) / 1_000);
+    gauge.oldestFirstAttemptS = Math.max(gauge.oldestFirstAttemptS, (more.oldestFirstAgeMs ?? 0) / 1_000);
     if (unserved.has(classId)) gauge.unserved += ready;
     if (slices.isOver) await slices.next();
   }
   for (const measures of counters.classes.all()) of(measures);
+  for (const gauge of gauges.values()) gauge.recentCompleted = recent.ofType(gauge.queue, gauge.type);
   return gauges.values();
 }
 

@@ -4,8 +4,10 @@ import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { largest } from "../domain/largest.ts";
 import { type MonitorFacts, monitorLine } from "../domain/monitor-line.ts";
+import { RecentCompletions } from "../domain/recent-completions.ts";
+import { RECENT_MS, recentCount } from "../domain/workers/completions.ts";
 import { Slices } from "../slices.ts";
-import type { FleetStore, QueueStore } from "../store/store.ts";
+import type { FleetStore, QueueStore, StatisticsStore } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 
 /** Stuck tasks that are named; all of them are counted. */
@@ -41,17 +43,19 @@ export interface MonitorParts {
   readonly launches: Pick<Launches, "monitor">;
 }
 
-type MonitorStore = Pick<QueueStore & FleetStore, "depths" | "fleetCounts" | "stuckAttempts">;
+type MonitorStore = Pick<QueueStore & FleetStore, "depths" | "fleetCounts" | "stuckAttempts" | "workerUse"> &
+  Pick<StatisticsStore, "recentCompletions">;
 
 async function logSummary(
   store: MonitorStore,
   classes: MonitorParts["classes"],
   log: MonitorParts["log"],
 ): Promise<void> {
-  const [depths, fleet, stuck] = await Promise.all([
+  const [depths, fleet, stuck, completions] = await Promise.all([
     store.depths(),
     store.fleetCounts(),
     store.stuckAttempts(MAX_NAMED),
+    store.recentCompletions(RECENT_MS),
   ]);
   const slices = new Slices();
   const sums = { ready: 0, scheduled: 0, active: 0 };
@@ -76,8 +80,10 @@ async function logSummary(
   };
   if (total.queue + total.scheduled + total.processing + total.workers === 0) return;
   const queued = largest(byType, MAX_TYPES, (a, b) => b[1] - a[1]);
+  const recent = new RecentCompletions(completions);
+  const completed = largest(recent.byType(), MAX_TYPES, (a, b) => b[1] - a[1]);
   log.info("monitor", {
-    line: monitorLine(total, queued),
+    line: monitorLine(total, queued, completed),
     ...(total.gpus > 0 ? { gpus_busy: total.busyGpus, gpus: total.gpus } : {}),
     workers_ready: total.ready,
     workers: total.workers,
@@ -86,6 +92,9 @@ async function logSummary(
     scheduled: total.scheduled,
     processing: total.processing,
     stuck: total.stuck,
+    completed_5min: recent.total,
+    completed_5min_by_type: Object.fromEntries(completed),
+    ...(recent.ageMs === undefined ? {} : { completed_age_ms: Math.round(recent.ageMs) }),
   });
   if (stuck.count > 0) {
     const tasks = stuck.attempts.map(({ taskId, workerId, type, queue, stuck: verdict }) => ({
@@ -102,9 +111,18 @@ async function logSummary(
     log.warn("tasks.stuck", { count: stuck.count, tasks });
   }
   if (!log.debugEnabled) return;
+  log.debug("monitor.workers", {
+    workers: (await store.workerUse(MAX_NAMED)).map(({ workerId, active, completions: facts, ageMs }) => ({
+      worker_id: workerId,
+      processing: active,
+      ...(facts ? { completed: facts.total, completed_5min: recentCount(facts, ageMs) } : {}),
+      ...(facts?.idleMs === undefined ? {} : { idle_ms: Math.round(facts.idleMs + ageMs) }),
+    })),
+    left_out: Math.max(0, total.workers - MAX_NAMED),
+  });
   const details = depths
     .slice(0, MAX_TYPES)
-    .map(({ classId, ready, scheduled, active, oldestReadyAgeMs }) => {
+    .map(({ classId, ready, scheduled, active, oldestReadyAgeMs, oldestFirstAgeMs }) => {
       const taskClass = classes.get(classId)?.taskClass;
       return {
         queue: taskClass?.queue,
@@ -113,6 +131,8 @@ async function logSummary(
         scheduled,
         active,
         ...(oldestReadyAgeMs === undefined ? {} : { oldest_ready_ms: Math.round(oldestReadyAgeMs) }),
+        ...(oldestFirstAgeMs === undefined ? {} : { oldest_first_attempt_ms: Math.round(oldestFirstAgeMs) }),
+        ...(taskClass ? { type_completed_5min: recent.ofType(taskClass.queue, taskClass.type) } : {}),
       };
     });
   log.debug("monitor.queues", { classes: details, left_out: Math.max(0, depths.length - MAX_TYPES) });

@@ -22,7 +22,7 @@ function setUp(due: readonly WaitingTask[][], overdue: readonly { id: number; cl
     signals: { changed: (id) => void calls.push(`changed ${id}`) },
     peers: { hintWork: (classIds) => void calls.push(`hint ${classIds.join()}`) },
     classes: { load: async (ids) => void calls.push(`load ${[...ids].join()}`) },
-    counters: { finished: (classId, as) => void calls.push(`class ${classId} ${as}`) },
+    counters: { failedInQueue: (classId, code) => void calls.push(`class ${classId} ${code}`) },
     traces: { endedInQueue: (ids) => void calls.push(`traced ${ids.join()}`) },
   });
   return { wakeUp, calls, left: () => dues.length + overdues.length };
@@ -43,7 +43,14 @@ test("overdue tasks fail, and are counted with their class", async () => {
   const { wakeUp, calls } = setUp([[]], [[{ id: 3, classId: 5 }]]);
   await wakeUp.runOnce();
   assert.deepEqual(calls, [
-    ...["load 5", "changed 3", "class 5 failed", "overdue_in_queue 3", "traced 3", "waits ended 5"],
+    ...[
+      "load 5",
+      "changed 3",
+      "class 5 DEADLINE_BEFORE_START",
+      "overdue_in_queue 3",
+      "traced 3",
+      "waits ended 5",
+    ],
   ]);
 });
 

@@ -40,7 +40,7 @@ export class WakeUp {
       await classes.load(failed.map(({ classId }) => classId));
       for (const { id, classId } of failed) {
         signals.changed(id);
-        counters.finished(classId, "failed");
+        counters.failedInQueue(classId, "DEADLINE_BEFORE_START");
       }
       admission.endWaits(
         failed.map(({ id }) => id),
@@ -61,6 +61,6 @@ export interface WakeUpParts {
   readonly signals: Pick<Dispatch["signals"], "changed">;
   readonly peers: Pick<Dispatch["peers"], "hintWork">;
   readonly classes: Pick<Dispatch["classes"], "load">;
-  readonly counters: Pick<Dispatch["counters"], "finished">;
+  readonly counters: Pick<Dispatch["counters"], "failedInQueue">;
   readonly traces: Pick<Dispatch["traces"], "endedInQueue">;
 }

@@ -16,11 +16,16 @@ export interface MonitorFacts {
 
 /**
  * The monitor's line: `MONITOR: GPUs: 2/5, Workers: 3/3, Queue: 197, Processing: 3, Stuck: 0 | queued
- * llm:197`. GPUs are left out when no worker declares any.
+ * llm:197; completed in 5 min ocr:12`. GPUs are left out when no worker declares any.
  *
  * @param queued Waiting tasks by type, most first.
+ * @param completed Tasks that succeeded within five minutes, by type, most first.
  */
-export function monitorLine(facts: MonitorFacts, queued: readonly (readonly [string, number])[]): string {
+export function monitorLine(
+  facts: MonitorFacts,
+  queued: readonly (readonly [string, number])[],
+  completed: readonly (readonly [string, number])[],
+): string {
   const parts = [
     ...(facts.gpus > 0 ? [`GPUs: ${facts.busyGpus}/${facts.gpus}`] : []),
     `Workers: ${facts.ready}/${facts.workers}`,
@@ -29,8 +34,13 @@ export function monitorLine(facts: MonitorFacts, queued: readonly (readonly [str
     `Stuck: ${facts.stuck}`,
   ];
   const details = [
-    ...(queued.length > 0 ? [`queued ${queued.map(([type, count]) => `${type}:${count}`).join(", ")}`] : []),
+    ...(queued.length > 0 ? [`queued ${byType(queued)}`] : []),
     ...(facts.scheduled > 0 ? [`scheduled ${facts.scheduled}`] : []),
+    ...(completed.length > 0 ? [`completed in 5 min ${byType(completed)}`] : []),
   ];
   return `MONITOR: ${parts.join(", ")}${details.length > 0 ? ` | ${details.join("; ")}` : ""}`;
+}
+
+function byType(counts: readonly (readonly [string, number])[]): string {
+  return counts.map(([type, count]) => `${type}:${count}`).join(", ");
 }

@@ -1,6 +1,7 @@
 /** Reports on the database, the schedulers and the fleet, as the diagnosis reads them. */
 import type { ConnectionShortage } from "./database/connection-limits.ts";
 import type { Progress } from "./tasks/task.ts";
+import type { CompletionFacts } from "./workers/completions.ts";
 import type { QuarantineRecord } from "./workers/quarantine.ts";
 import type { WorkerState } from "./workers/worker.ts";
 
@@ -115,6 +116,8 @@ export interface WorkerLine {
   readonly pool: string;
   /** Since its last beat, or its end; undefined when there was none. */
   readonly silentMs: number | undefined;
+  /** What it had completed by its last beat; undefined when it has ended or its scheduler does not count it. */
+  readonly completions?: CompletionFacts | undefined;
 }
 
 /** A task in an overview. */

@@ -4,11 +4,13 @@ import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { plural, span } from "../domain/explain/reason.ts";
 import { rejectionWords } from "../domain/explain/rejected.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
+import { RecentCompletions } from "../domain/recent-completions.ts";
 import type { TaskLine, WorkerLine } from "../domain/reports.ts";
+import { RECENT_MS } from "../domain/workers/completions.ts";
 import { quarantineInWords } from "../domain/workers/quarantine.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/workers/worker.ts";
-import type { LaunchStore, SchedulerStore } from "../store/store.ts";
+import type { LaunchStore, SchedulerStore, StatisticsStore } from "../store/store.ts";
 import { type FleetFacts, type FleetFactsStore, readFleet } from "./fleet-facts.ts";
 import { type HoldOverview, type HoldStore, readHolds } from "./hold-lines.ts";
 import { failedStartLine, startingLine, type WorkerOverview } from "./launch-lines.ts";
@@ -58,6 +60,8 @@ export interface Overview {
   readonly failures: readonly TaskOverview[];
   readonly holdCount: number;
   readonly holds: readonly HoldOverview[];
+  /** What has succeeded of late. */
+  readonly recent: RecentCompletions;
 }
 
 /** A task as a line of an overview. */
@@ -90,10 +94,11 @@ export class OverviewSource {
   async #read(): Promise<Overview> {
     const { store, classes, clock, scheduler } = this.#parts;
     const began = clock.monotonic();
-    const [facts, holds, schedulers, starting, failed] = await Promise.all([
+    const [facts, holds, schedulers, recent, starting, failed] = await Promise.all([
       readFleet(store, classes, MAX_LIMIT),
       readHolds(store, MAX_LIMIT),
       store.listSchedulers(),
+      store.recentCompletions(RECENT_MS),
       store.waitingLaunches(MAX_LIMIT),
       store.listLaunches({
         workerId: undefined,
@@ -118,6 +123,7 @@ export class OverviewSource {
       schedulers: Math.max(1, living),
       holdCount: holds.count,
       holds: holds.lines,
+      recent: new RecentCompletions(recent),
     };
     const cost = clock.monotonic() - began;
     this.#last = { overview, until: clock.monotonic() + Math.max(FRESH_MS, cost * FRESH_READS) };
@@ -129,7 +135,8 @@ export interface OverviewParts {
   readonly store: FleetFactsStore &
     HoldStore &
     Pick<LaunchStore, "listLaunches" | "waitingLaunches"> &
-    Pick<SchedulerStore, "listSchedulers">;
+    Pick<SchedulerStore, "listSchedulers"> &
+    Pick<StatisticsStore, "recentCompletions">;
   readonly classes: ClassIndex;
   readonly clock: Clock;
   readonly scheduler: { readonly id: string; readonly version: string };
@@ -150,7 +157,9 @@ function cut(overview: Overview, limit: number): Overview {
 async function describe(
   facts: FleetFacts,
   launches: readonly WorkerOverview[],
-): Promise<Omit<Overview, "holdCount" | "holds" | "schedulerId" | "schedulerVersion" | "schedulers">> {
+): Promise<
+  Omit<Overview, "holdCount" | "holds" | "recent" | "schedulerId" | "schedulerVersion" | "schedulers">
+> {
   const { report, now } = facts;
   const refused = recentlyRejected(facts.rejected, now);
   const states = new Map<WorkerLine["state"], number>();

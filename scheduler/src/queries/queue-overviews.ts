@@ -27,6 +27,7 @@ interface Depth {
 interface QueueSum extends Depth {
   readonly row: FleetFacts["queues"][number];
   oldestReadyAgeMs: number | undefined;
+  oldestFirstAgeMs: number | undefined;
   readonly types: Map<string, Depth & { readonly type: string }>;
   /** Ready tasks that no living worker can run. */
   unservable: number;
@@ -54,7 +55,14 @@ export async function queueOverviews(
 function emptySum(row: QueueSum["row"]): QueueSum {
   return {
     row,
-    ...{ ready: 0, scheduled: 0, active: 0, oldestReadyAgeMs: undefined, types: new Map() },
+    ...{
+      ready: 0,
+      scheduled: 0,
+      active: 0,
+      oldestReadyAgeMs: undefined,
+      oldestFirstAgeMs: undefined,
+      types: new Map(),
+    },
     ...{ unservable: 0, oldestUnservable: undefined },
   };
 }
@@ -70,6 +78,8 @@ function addClass(queue: QueueSum, entry: Coverage): void {
   }
   const age = entry.oldestReadyAgeMs;
   if (age !== undefined) queue.oldestReadyAgeMs = Math.max(queue.oldestReadyAgeMs ?? 0, age);
+  const firstAge = entry.oldestFirstAgeMs;
+  if (firstAge !== undefined) queue.oldestFirstAgeMs = Math.max(queue.oldestFirstAgeMs ?? 0, firstAge);
   if (entry.ready === 0 || entry.eligible > 0) return;
   queue.unservable += entry.ready;
   const { oldestUnservable } = queue;
@@ -85,11 +95,11 @@ function add(sum: Depth, { ready, scheduled, active }: Readonly<Depth>): void {
 
 function describe(queue: QueueSum): QueueOverview {
   const types = largest(queue.types.values(), MAX_TYPES, byReady);
-  const { ready, scheduled, active, oldestReadyAgeMs } = queue;
+  const { ready, scheduled, active, oldestReadyAgeMs, oldestFirstAgeMs } = queue;
   return {
     depth: {
       ...queue.row,
-      ...{ ready, scheduled, active, oldestReadyAgeMs },
+      ...{ ready, scheduled, active, oldestReadyAgeMs, oldestFirstAgeMs },
       ...{ types, typeCount: queue.types.size },
     },
     unservable: queue.unservable,

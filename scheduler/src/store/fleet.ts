@@ -4,6 +4,7 @@ import type { KnownSize } from "../domain/matching/known-size.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { FleetReport } from "../domain/reports.ts";
 import type { Stuck } from "../domain/tasks/watchdog.ts";
+import type { CompletionFacts } from "../domain/workers/completions.ts";
 import type { WorkerRecord, WorkerState } from "../domain/workers/worker.ts";
 
 /** Filters of a listing of workers; undefined lets everything through. */
@@ -44,6 +45,17 @@ export interface StuckAttempts {
   })[];
 }
 
+/** A living worker with what it has completed. */
+export interface WorkerUse {
+  readonly workerId: string;
+  /** Attempts that it held at its last heartbeat. */
+  readonly active: number;
+  /** Undefined before its first heartbeat, and while an older scheduler holds it. */
+  readonly completions: CompletionFacts | undefined;
+  /** Since that heartbeat was written, milliseconds. */
+  readonly ageMs: number;
+}
+
 /** The fleet: workers of all schedulers. */
 export interface FleetStore {
   listWorkers(filter: WorkerFilter): Promise<WorkerRecord[]>;
@@ -52,6 +64,8 @@ export interface FleetStore {
   countWorkers(): Promise<WorkerCount[]>;
   fleetCounts(): Promise<FleetCounts>;
   stuckAttempts(limit: number): Promise<StuckAttempts>;
+  /** At most `limit` living workers, those that have been idle longest first. */
+  workerUse(limit: number): Promise<WorkerUse[]>;
   /** Lists of at most `limit`. */
   fleetReport(limit: number): Promise<FleetReport>;
   /** Sizes of the workers, living or recorded, that have the type, the queue and the labels of the class. */

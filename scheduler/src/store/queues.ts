@@ -48,6 +48,8 @@ export interface QueueDepth extends QueueRow {
   readonly scheduled: number;
   readonly active: number;
   readonly oldestReadyAgeMs: number | undefined;
+  /** The same of tasks without an attempt that counts; undefined when none of them is ready. */
+  readonly oldestFirstAgeMs?: number | undefined;
   /** Number of its task types; `types` holds those with the most ready tasks. */
   readonly typeCount: number;
   readonly types: readonly TypeDepth[];
@@ -71,6 +73,8 @@ export interface ClassDepth {
   /** Those of them that their worker has accepted. */
   readonly running: number;
   readonly oldestReadyAgeMs: number | undefined;
+  /** The same of tasks without an attempt that counts; undefined when none of them is ready. */
+  readonly oldestFirstAgeMs?: number | undefined;
 }
 
 /** Queues and their depths. */

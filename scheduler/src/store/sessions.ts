@@ -1,6 +1,7 @@
 /** The role of the store that keeps worker sessions, their leases, and the worker streams that were rejected. */
 import type { AttemptKey } from "../domain/ids.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
+import type { CompletionRecord } from "../domain/workers/completions.ts";
 import type { Contest, Contested, ProcessName } from "../domain/workers/contest.ts";
 import type { OperatorPause } from "../domain/workers/operator-pause.ts";
 import type { QuarantineRecord } from "../domain/workers/quarantine.ts";
@@ -36,6 +37,8 @@ export interface SessionOpened {
   readonly pause?: OperatorPause | undefined;
   /** It is quarantined, as it was before it reconnected: since then, and until its next probe. */
   readonly quarantined?: { readonly record: QuarantineRecord; readonly probeInMs: number } | undefined;
+  /** What another scheduler counted of the session, and how long ago it wrote that. */
+  readonly completed?: { readonly record: CompletionRecord; readonly ageMs: number } | undefined;
   /** Living sessions of the same worker id but the newest, which may be another than this: they are superseded. */
   readonly superseded: readonly { readonly sessionId: number; readonly schedulerId: string }[];
 }

@@ -17,6 +17,7 @@ import type { RateLimitStore } from "./rate-limits.ts";
 import type { SchedulerStore } from "./schedulers.ts";
 import type { ScheduleStore } from "./schedules.ts";
 import type { SessionStore } from "./sessions.ts";
+import type { StatisticsStore } from "./statistics.ts";
 import type { TaskStore } from "./tasks.ts";
 
 export type * from "./attempts.ts";
@@ -37,6 +38,7 @@ export type * from "./rate-limits.ts";
 export type * from "./schedulers.ts";
 export type * from "./schedules.ts";
 export type * from "./sessions.ts";
+export type * from "./statistics.ts";
 export type * from "./tasks.ts";
 
 /**
@@ -62,6 +64,7 @@ export interface Store
     ScheduleStore,
     QueueStore,
     FleetStore,
+    StatisticsStore,
     MaintenanceStore {
   close(): Promise<void>;
 }

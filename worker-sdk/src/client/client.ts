@@ -2,7 +2,7 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import { whileFull } from "@muster/common/while-full";
-import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";
+import type { GetFailureStatisticsResponse, SubmittedTask, Task, TaskSpec } from "@muster/protocol";
 import {
   FleetService,
   ScheduleService,
@@ -25,6 +25,7 @@ import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-lim
 import type { CallOptions, SubmitCallOptions } from "./call-options.ts";
 import { resultOf, specsOf } from "./contract-calls.ts";
 import { MusterError } from "./errors.ts";
+import { encodeFailureOptions, type FailureOptions } from "./failures.ts";
 import { Schedules } from "./schedules.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
@@ -258,6 +259,28 @@ export class Client {
    */
   get(taskId: string, options: CallOptions = {}): Promise<Task> {
     return this.handle(taskId).get(options);
+  }
+
+  /**
+   * Counts the attempts and the tasks that failed within a window, by cause and code, each with the latest example, and
+   * the success rate.
+   *
+   * @throws MusterError when the scheduler refuses it (`INVALID_REQUEST`) or does not answer in time.
+   * @throws OptionsError when `sinceS` is no number of seconds.
+   *
+   * @example
+   * ```ts
+   * const { attempts } = await client.failures({ sinceS: 7_200 });
+   * for (const { code, failedCount, exampleTaskId } of attempts?.groups ?? [])
+   *   console.log(`${failedCount} of ${attempts?.failedCount} ${code}, the last one in ${exampleTaskId}`);
+   * ```
+   */
+  failures(options: FailureOptions = {}): Promise<GetFailureStatisticsResponse> {
+    const { timeoutMs, signal } = this.#limits(options);
+    return this.fleet.getFailureStatistics(encodeFailureOptions(options), {
+      timeoutMs,
+      ...(signal ? { signal } : {}),
+    });
   }
 
   /** Closes the connections; calls in flight and later ones fail with `CLIENT_CLOSED`. A second call does nothing. */

@@ -9,6 +9,7 @@ export { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 export type { CallOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
+export type { FailureOptions } from "./failures.ts";
 export type { ScheduleOptions } from "./schedule-spec.ts";
 export { Schedules } from "./schedules.ts";
 export type {

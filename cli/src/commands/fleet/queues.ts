@@ -33,6 +33,8 @@ const COLUMNS = [
   { title: "RATE", align: "right" },
   { title: "WEIGHT", align: "right" },
   { title: "SETTINGS", shrink: "last" },
+  { title: "UNTRIED" },
+  { title: "IN 5 MIN", align: "right" },
 ] as const;
 
 /** `muster queues`: lists queues. */
@@ -49,7 +51,8 @@ export function defineQueues(command: Command, io: Io): void {
       `
 Piped, each line has: name, open or paused, ready, scheduled for later, active, age
 of the oldest ready task in milliseconds, task types, limit of waiting tasks, rate
-limit, weight, settings; with tabs between them.
+limit, weight, settings, age of the oldest ready task that waits for its first attempt
+in milliseconds, tasks that succeeded within five minutes; with tabs between them.
 
 Examples:
   $ muster queues
@@ -108,5 +111,7 @@ function row(queue: Queue, io: Io): (Cell | string)[] {
     queue.rate ? rateText(queue.rate) : "",
     String(queue.weight),
     queueSettingsText(queue.settings),
+    durationCell(queue.oldestFirstAttemptAge),
+    String(queue.recentCompletedCount),
   ];
 }

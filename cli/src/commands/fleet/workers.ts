@@ -9,7 +9,7 @@ import { takePages } from "../../api/paging.ts";
 import { enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { ageCell, enumName, workerStateCell } from "../../output/cells.ts";
+import { ageCell, durationCell, enumName, workerStateCell } from "../../output/cells.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
 import { refusalText } from "../../output/rejection-view.ts";
@@ -39,6 +39,12 @@ const COLUMNS = [
 /** Shown on a terminal when a worker has capacities besides its slots. */
 const CAPACITIES = { title: "CAPACITIES", shrink: "last" } as const;
 
+const COMPLETIONS = [
+  { title: "DONE", align: "right" },
+  { title: "IN 5 MIN", align: "right" },
+  { title: "IDLE" },
+] as const;
+
 /** All states except `gone`. A lost worker is listed, because it needs attention. */
 const LIVING = Object.values(WorkerState).filter(
   (state) => state !== WorkerState.UNSPECIFIED && state !== WorkerState.GONE,
@@ -64,8 +70,9 @@ export function defineWorkers(command: Command, io: Io): void {
       "after",
       `
 Piped, each line has: id, state, detail, pool, attempts held / slots, task
-types, time of the last heartbeat, capacities as name used/total; with tabs
-between them.
+types, time of the last heartbeat, capacities as name used/total, attempts
+completed by the process, those of the last five minutes, milliseconds without an
+attempt; with tabs between them. The last three are as old as the heartbeat.
 
 Examples:
   $ muster workers
@@ -95,8 +102,12 @@ async function listWorkers(options: Options, command: Command, io: Io): Promise<
   const shown = !io.stdout.isTTY || page.items.some((worker) => capacitiesText(worker) !== "");
   writeTable(
     io.stdout,
-    shown ? [...COLUMNS, CAPACITIES] : COLUMNS,
-    page.items.map((worker) => [...row(worker, io), ...(shown ? [capacitiesText(worker)] : [])]),
+    [...COLUMNS, ...(shown ? [CAPACITIES] : []), ...COMPLETIONS],
+    page.items.map((worker) => [
+      ...row(worker, io),
+      ...(shown ? [capacitiesText(worker)] : []),
+      ...completionCells(worker),
+    ]),
   );
   if (page.items.length === 0)
     hintNone(io, "no workers match", "`muster workers --all` also lists those that ended");
@@ -113,6 +124,13 @@ function row(worker: Worker, io: Io): (Cell | string)[] {
     worker.taskTypes.map(({ taskType }) => taskType).join(" "),
     ageCell(worker.heartbeatTime, io.clock.now()),
   ];
+}
+
+/** What the worker has completed; empty when that is not known. */
+function completionCells({ completions }: Worker): (Cell | string)[] {
+  if (!completions) return ["", "", ""];
+  const { completedCount, recentCompletedCount, idleAge } = completions;
+  return [String(completedCount), String(recentCompletedCount), durationCell(idleAge)];
 }
 
 /** How a worker ended, why it was refused, is paused or quarantined, or its startup phase. */

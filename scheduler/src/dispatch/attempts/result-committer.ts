@@ -270,10 +270,11 @@ export class ResultCommitter {
     let index = 0;
     for (const { session, attempt, request, at } of endings) {
       const { applied, circuit } = results[index++] ?? NOT_APPLIED;
-      session.release(attempt, this.#clock.monotonic());
+      const now = this.#clock.monotonic();
+      session.release(attempt, now);
       if (circuit) this.#circuits.changed(circuit);
       if (applied) {
-        this.#applied(attempt, request.decision);
+        this.#applied(session, attempt, request.decision, now);
         this.#traces.ended(attempt, attempt.assigned, attempt.reported ? at : undefined);
       } else {
         this.#admission.release(attempt, "stale");
@@ -295,12 +296,11 @@ export class ResultCommitter {
     });
   }
 
-  #applied(attempt: Attempt, decision: OutcomeDecision): void {
+  #applied(session: Session, attempt: Attempt, decision: OutcomeDecision, now: number): void {
     const startedAt = attempt.startedAt ?? attempt.acceptedAt;
-    if (startedAt !== undefined) {
-      const ms = this.#clock.monotonic() - startedAt;
-      this.#counters.classes.of(attempt.classId).runs.record(ms / 1_000);
-    }
+    if (startedAt !== undefined)
+      this.#counters.classes.of(attempt.classId).runs.record((now - startedAt) / 1_000);
+    if (decision.kind === "finish" && decision.state === "succeeded") session.completions.add(now);
     this.afterCommit(attempt, decision);
   }
 

@@ -181,6 +181,8 @@ function seenOf(session: Session, now: number): SeenRecord {
     ...(Object.keys(used).length === 0 ? {} : { used }),
     ...(stalledMs === undefined ? {} : { stalledMs: Math.round(stalledMs) }),
     ...(outcomes.length === 0 ? {} : { outcomes: Object.fromEntries(outcomes) }),
+    completed: session.completions.record(now),
+    ...(session.idleSince === undefined ? {} : { idleMs: Math.round(now - session.idleSince) }),
     held: heldBy(session, now)
       .sort((a, b) => b.ageMs - a.ageMs)
       .slice(0, MAX_SEEN),

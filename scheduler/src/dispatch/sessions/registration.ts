@@ -14,6 +14,7 @@ import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import { OutcomeWindow } from "../quarantine/outcome-window.ts";
+import { CompletionWindow } from "./completion-window.ts";
 import type { WorkerLink } from "./link.ts";
 import { type AttemptDecision, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";
@@ -114,7 +115,14 @@ export class Registrar {
   /** Puts the session in the place of its older stream, all at once: nothing else runs in between. */
   #admit(
     { uuid, workerId, hello, phases, ready, draining, inFlight }: Registration,
-    { sessionId, attempts: rows, pause, quarantined, readAt }: SessionOpened & { readonly readAt: number },
+    {
+      sessionId,
+      attempts: rows,
+      pause,
+      quarantined,
+      completed,
+      readAt,
+    }: SessionOpened & { readonly readAt: number },
     link: WorkerLink,
     old: Session | undefined,
   ): { session: Session; decisions: AttemptDecision[] } {
@@ -123,6 +131,8 @@ export class Registrar {
     const session = new Session({
       ...{ id: sessionId, uuid, workerId, hello, phases, ready, draining, link },
       operatorPause: pause,
+      completions:
+        old?.completions ?? (completed && CompletionWindow.resume(completed.record, completed.ageMs, readAt)),
       outcomes: old?.outcomes ?? new OutcomeWindow(quarantine.windowMs),
       // The database may not have it yet.
       quarantine: old?.quarantine ?? (quarantined && resumedQuarantine(quarantined, clock.monotonic())),

@@ -19,6 +19,7 @@ import type {
   WorkerHello,
 } from "../../domain/workers/worker.ts";
 import { OutcomeWindow } from "../quarantine/outcome-window.ts";
+import { CompletionWindow } from "./completion-window.ts";
 import type { WorkerLink } from "./link.ts";
 import { SessionPlaces } from "./session-places.ts";
 
@@ -56,6 +57,8 @@ export class Session extends SessionPlaces implements Candidate {
   readonly connectedAt: number;
   /** How its attempts ended of late. */
   readonly outcomes: OutcomeWindow;
+  /** The successes of its process, at whichever scheduler. */
+  readonly completions: CompletionWindow;
   #stream: StreamState = STREAM_MACHINE.initial;
   #intake: IntakeState = INTAKE_MACHINE.initial;
   #link: WorkerLink | undefined;
@@ -100,6 +103,7 @@ export class Session extends SessionPlaces implements Candidate {
     ownPauseRecorded?: boolean | undefined;
     asks?: ReadonlyMap<string, ResourceAsk> | undefined;
     outcomes?: OutcomeWindow | undefined;
+    completions?: CompletionWindow | undefined;
     quarantine?: SessionQuarantine | undefined;
     now: number;
   }) {
@@ -117,6 +121,7 @@ export class Session extends SessionPlaces implements Candidate {
     this.#lastBeatAt = init.now;
     this.connectedAt = init.now;
     this.outcomes = init.outcomes ?? new OutcomeWindow(DEFAULT_WINDOW_MS);
+    this.completions = init.completions ?? new CompletionWindow();
     this.#quarantine = init.quarantine;
     this.#ownPauseRecorded = init.ownPauseRecorded ?? false;
     this.setOperatorPause(init.operatorPause);

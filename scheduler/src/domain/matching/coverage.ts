@@ -11,6 +11,8 @@ export interface Coverage {
   readonly scheduled: number;
   /** How long the oldest ready task has waited; undefined when none is ready. */
   readonly oldestReadyAgeMs: number | undefined;
+  /** The same of tasks without an attempt that counts. */
+  readonly oldestFirstAgeMs?: number | undefined;
   /** Living workers that could run its tasks, busy or not. */
   readonly eligible: number;
   /** Free slots of those that take work now; 0 for tasks that cost more than one slot. */

@@ -2,6 +2,7 @@
 import type { AttemptKey } from "../ids.ts";
 import type { Capacity, Cost } from "../matching/capacity.ts";
 import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
+import type { CompletionRecord } from "./completions.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
 import type { OperatorPause } from "./operator-pause.ts";
 import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
@@ -176,6 +177,10 @@ export interface SeenRecord {
   readonly stalledMs?: number;
   /** How its attempts ended within the window, by type: finished, and failed among them; absent when none has. */
   readonly outcomes?: Readonly<Record<string, readonly [finished: number, failed: number]>>;
+  /** Its successes; absent from an older scheduler. */
+  readonly completed?: CompletionRecord;
+  /** Since it came to hold nothing, milliseconds; absent while it holds something. */
+  readonly idleMs?: number;
   /** What it was asked to load, and how long ago, milliseconds. */
   readonly asks: readonly { readonly resource: string; readonly sinceMs: number; readonly count: number }[];
 }

@@ -47,6 +47,7 @@ import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
 import { pageSize, pageToken, parsePageToken, parseWorkerToken, workerToken } from "./pages.ts";
 import { type QueueHandlerParts, queueHandlers } from "./queue-handlers.ts";
 import { type RateLimitHandlerParts, rateLimitHandlers } from "./rate-limit-handlers.ts";
+import { type StatisticsHandlerParts, statisticsHandlers } from "./statistics-handlers.ts";
 
 /** Interval at which the event feed is read for watchers. */
 const WATCH_POLL_MS = 250;
@@ -63,13 +64,15 @@ export interface FleetServiceParts
     Omit<FairnessHandlerParts, "classes">,
     LockHandlerParts,
     QueueHandlerParts,
-    RateLimitHandlerParts {
+    RateLimitHandlerParts,
+    StatisticsHandlerParts {
   readonly store: EventStore &
     CircuitHandlerParts["store"] &
     FairnessHandlerParts["store"] &
     LockHandlerParts["store"] &
     QueueHandlerParts["store"] &
     RateLimitHandlerParts["store"] &
+    StatisticsHandlerParts["store"] &
     Pick<FleetStore, "getWorker"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "databaseTime"> &
@@ -175,6 +178,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     ...lockHandlers(parts),
     ...rateLimitHandlers(parts),
     ...fairnessHandlers(parts),
+    ...statisticsHandlers(parts),
 
     async listLaunches(request) {
       const limit = pageSize(request.pageSize, 50);

@@ -10,10 +10,12 @@ import type { QueueSettingsCache } from "../../dispatch/queue-settings.ts";
 import type { ShareWeights } from "../../dispatch/sharing/share-weights.ts";
 import type { QueueLimits } from "../../dispatch/submission/queue-limits.ts";
 import { Refusal, type Violation } from "../../domain/errors.ts";
+import { RecentCompletions } from "../../domain/recent-completions.ts";
 import { invalidRequest } from "../../domain/refusals.ts";
 import { MAX_WEIGHT } from "../../domain/tasks/fairness.ts";
+import { RECENT_MS } from "../../domain/workers/completions.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { QueueStore, RateLimitStore } from "../../store/store.ts";
+import type { QueueStore, RateLimitStore, StatisticsStore } from "../../store/store.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromQueue } from "../convert/fleet/queue.ts";
 import { toQueueChange } from "../convert/fleet/queue-settings.ts";
@@ -41,7 +43,8 @@ export interface QueueHandlerParts {
     | "setQueuePaused"
     | "setQueueWeight"
   > &
-    Pick<RateLimitStore, "pausedKeys" | "queueRates" | "rateOverrides" | "setQueueRate">;
+    Pick<RateLimitStore, "pausedKeys" | "queueRates" | "rateOverrides" | "setQueueRate"> &
+    Pick<StatisticsStore, "recentCompletions">;
   readonly pausedQueues: PausedQueues;
   readonly queueLimits: Pick<QueueLimits, "refresh">;
   readonly queueSettings: Pick<QueueSettingsCache, "refresh">;
@@ -67,9 +70,10 @@ type QueueHandlers = Pick<
 export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
   const { store, pausedQueues, queueLimits, queueSettings, rateLimits, shareWeights } = parts;
   const { dispatcher, explainer, pageBytes } = parts;
+  const recently = async () => new RecentCompletions(await store.recentCompletions(RECENT_MS));
   const describe = async (name: string): Promise<MessageInitShape<typeof QueueSchema>> => {
     const [queue] = await store.queueDepths({ name, limit: 1, maxTypes: MAX_TYPES });
-    return queue ? fromQueue(queue, (await store.queueRates()).get(name)) : { name };
+    return queue ? fromQueue(queue, await recently(), (await store.queueRates()).get(name)) : { name };
   };
   return {
     async listQueues(request) {
@@ -77,7 +81,13 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
       const afterName = parseNameToken(request.pageToken);
       const found = await store.queueDepths({ afterName, limit: limit + 1, maxTypes: MAX_TYPES });
       const rates = await store.queueRates();
-      const page = fitPage(found, limit, (queue) => fromQueue(queue, rates.get(queue.name)), pageBytes);
+      const recent = await recently();
+      const page = fitPage(
+        found,
+        limit,
+        (queue) => fromQueue(queue, recent, rates.get(queue.name)),
+        pageBytes,
+      );
       return { queues: page.items, nextPageToken: page.last && page.more ? nameToken(page.last.name) : "" };
     },
 

@@ -18,6 +18,7 @@ import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } 
 import { maintenanceStore } from "./schema/roles.ts";
 import { quarantineStore } from "./sessions/quarantines.ts";
 import { launchStore, sessionStore } from "./sessions/roles.ts";
+import { statisticsStore } from "./statistics/roles.ts";
 import { attemptStore, claimStore, classStore, taskStore } from "./tasks/roles.ts";
 
 /** Options of the PostgreSQL store. */
@@ -108,6 +109,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...scheduleStore(db),
     ...queueStore(db),
     ...fleetStore(db),
+    ...statisticsStore(db),
     ...maintenanceStore(db, new Probe(db, clock)),
     close: () =>
       holding(async () => {

@@ -23,6 +23,11 @@ export class ClassMeasures {
     cancelled: 0,
   };
 
+  /** Successes, those with warnings among them. */
+  get completed(): number {
+    return this.finished.succeeded + this.finished.succeeded_with_warnings;
+  }
+
   constructor(queue: string, type: string) {
     this.queue = queue;
     this.type = type;

@@ -2,6 +2,7 @@
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
 import { Distribution, LONG_BUCKETS, SHORT_BUCKETS } from "./distribution.ts";
+import { FailureTally } from "./failure-tally.ts";
 import { Tally } from "./tally.ts";
 
 /** Distinct values of a label that handlers or workers choose. */
@@ -65,6 +66,8 @@ export class Counters {
   readonly stale = new Tally(MAX_VALUES, REPORTS);
   /** Attempts that failed and are tried again, by the failure's code. */
   readonly retries = new Tally(MAX_VALUES);
+  /** Tasks that failed for good. */
+  readonly failures = new FailureTally();
   /** Tasks taken back without a failure of theirs, by the word after `requeued:`. */
   readonly recovered = new Tally(MAX_VALUES, RECOVERIES);
   /** Workers that ended, by reason. */
@@ -90,9 +93,18 @@ export class Counters {
 
   /** An outcome was committed. */
   outcome(classId: number, decision: OutcomeDecision): void {
-    if (decision.kind === "finish") this.finished(classId, endOf(decision));
-    else if (decision.reason === "retry") this.retries.add(decision.failure?.code ?? "UNKNOWN");
+    if (decision.kind === "finish") {
+      this.finished(classId, endOf(decision));
+      if (decision.state === "failed")
+        this.failures.add(decision.detail, decision.failure?.code ?? decision.detail);
+    } else if (decision.reason === "retry") this.retries.add(decision.failure?.code ?? "UNKNOWN");
     else this.recovered.add(decision.reason);
+  }
+
+  /** A task failed while it waited. @param code Why. */
+  failedInQueue(classId: number, code: string): void {
+    this.finished(classId, "failed");
+    this.failures.add(code, code);
   }
 
   finished(classId: number, as: FinishedAs): void {

@@ -26,6 +26,10 @@ export interface TaskGauges {
   readonly counts: Readonly<Record<(typeof TASK_STATES)[number], number>>;
   /** Seconds since the creation of the oldest queued task; 0 when none is queued. */
   readonly oldestQueuedS: number;
+  /** The same of tasks without an attempt that counts. */
+  readonly oldestFirstAttemptS: number;
+  /** Tasks that succeeded within the last five minutes. */
+  readonly recentCompleted: number;
   /** Queued tasks that no ready worker can run. */
   readonly unserved: number;
 }
@@ -101,6 +105,13 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     "Attempts that failed and are tried again, by the failure's code.",
     "code",
     counters.retries,
+  );
+  counter(
+    "muster_task_failures_total",
+    "Tasks that failed for good, by the code of their last failure and why it was final.",
+    (result) => {
+      for (const [cause, code, count] of counters.failures.all()) result.observe(count, { cause, code });
+    },
   );
   byLabel(
     "muster_recovered_tasks_total",
@@ -290,6 +301,14 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     "muster_oldest_queued_task_seconds",
     "Age of the oldest queued task; the same on every scheduler.",
   );
+  const oldestFirst = gauge(
+    "muster_oldest_first_attempt_seconds",
+    "Age of the oldest queued task of which no attempt has counted; the same on every scheduler.",
+  );
+  const recentCompleted = gauge(
+    "muster_recent_completed_tasks",
+    "Tasks that succeeded within the last five minutes, at all schedulers; the same on every scheduler.",
+  );
   const unserved = gauge(
     "muster_unserved_tasks",
     "Queued tasks that no ready worker can run, busy workers included; the same on every scheduler.",
@@ -352,9 +371,12 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     async (result) => {
       const current = await gauges();
       if (current.database) {
-        for (const { queue, type, counts, oldestQueuedS, unserved: count } of current.database.tasks) {
+        for (const { queue, type, counts, oldestQueuedS, unserved: count, ...more } of current.database
+          .tasks) {
           for (const state of TASK_STATES) result.observe(tasks, counts[state], { queue, type, state });
           result.observe(oldest, oldestQueuedS, { queue, type });
+          result.observe(oldestFirst, more.oldestFirstAttemptS, { queue, type });
+          result.observe(recentCompleted, more.recentCompleted, { queue, type });
           result.observe(unserved, count, { queue, type });
         }
         for (const { pool, state, count } of current.database.workers)
@@ -400,7 +422,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     },
     [
       ...[tasks, oldest, unserved, workers, stuck, streams, paused, quarantined, capacity, capacityUsed],
-      ...[fairnessKeys, lastRun, interval, up, listening, circuits, pausedKeys],
+      ...[oldestFirst, recentCompleted, fairnessKeys, lastRun, interval, up, listening, circuits, pausedKeys],
       ...[connections, waiting, cpu, rss, started, openFds, maxFds],
     ],
   );

@@ -8,6 +8,8 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Queue } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
+import type { WorkerCompletions } from "./statistics_pb.ts";
+import { file_muster_v1_statistics } from "./statistics_pb.ts";
 import type { WorkerState } from "./worker_pb.ts";
 import { file_muster_v1_worker } from "./worker_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/overview.proto.
  */
 export const file_muster_v1_overview: GenFile = /*@__PURE__*/
-  fileDesc("ChhtdXN0ZXIvdjEvb3ZlcnZpZXcucHJvdG8SCW11c3Rlci52MSLZBAoIT3ZlcnZpZXcSLQoJcmVhZF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzY2hlZHVsZXJfaWQYAiABKAkSGQoRc2NoZWR1bGVyX3ZlcnNpb24YAyABKAkSFwoPc2NoZWR1bGVyX2NvdW50GAQgASgFEjIKDXdvcmtlcl9zdGF0ZXMYBSADKAsyGy5tdXN0ZXIudjEuV29ya2VyU3RhdGVDb3VudBISCgpzbG90X2NvdW50GAYgASgDEhkKEWFjdGl2ZV9zbG90X2NvdW50GAcgASgDEhMKC3JlYWR5X2NvdW50GAggASgDEhcKD3NjaGVkdWxlZF9jb3VudBgJIAEoAxIUCgxhY3RpdmVfY291bnQYCiABKAMSEwoLc3R1Y2tfY291bnQYCyABKAMSHAoUcmVjZW50X2ZhaWx1cmVfY291bnQYDCABKAMSEwoLcXVldWVfY291bnQYDSABKAMSKAoGcXVldWVzGA4gAygLMhgubXVzdGVyLnYxLlF1ZXVlT3ZlcnZpZXcSKgoHd29ya2VycxgPIAMoCzIZLm11c3Rlci52MS5Xb3JrZXJPdmVydmlldxIoCgdydW5uaW5nGBAgAygLMhcubXVzdGVyLnYxLlRhc2tPdmVydmlldxIpCghmYWlsdXJlcxgRIAMoCzIXLm11c3Rlci52MS5UYXNrT3ZlcnZpZXcSJgoFaG9sZHMYEiADKAsyFy5tdXN0ZXIudjEuSG9sZE92ZXJ2aWV3EhIKCmhvbGRfY291bnQYEyABKAMipQEKDEhvbGRPdmVydmlldxILCgNrZXkYASABKAkSIQoEa2luZBgCIAEoDjITLm11c3Rlci52MS5Ib2xkS2luZBImCgNhZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJcmVtYWluaW5nGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Byb2JsZW0YBSABKAkiTwoQV29ya2VyU3RhdGVDb3VudBIlCgVzdGF0ZRgBIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIUCgx3b3JrZXJfY291bnQYAiABKAMiaAoNUXVldWVPdmVydmlldxIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZRIYChB1bnNlcnZhYmxlX2NvdW50GAIgASgDEhwKFHVuc2VydmFibGVfdGFza190eXBlGAMgASgJIsUBCg5Xb3JrZXJPdmVydmlldxIRCgl3b3JrZXJfaWQYASABKAkSJQoFc3RhdGUYAiABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDwoHcHJvYmxlbRgDIAEoCRIUCgxhY3RpdmVfY291bnQYBCABKAUSEgoKc2xvdF9jb3VudBgFIAEoBRIMCgRwb29sGAYgASgJEjAKDWhlYXJ0YmVhdF9hZ2UYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i7QEKDFRhc2tPdmVydmlldxIPCgd0YXNrX2lkGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRINCgVxdWV1ZRgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkSDQoFcGhhc2UYBSABKAkSJgoDYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0dWNrGAcgASgIEhQKDGZhaWx1cmVfY29kZRgIIAEoCRIXCg9mYWlsdXJlX21lc3NhZ2UYCSABKAkSFQoIcHJvZ3Jlc3MYCiABKAFIAIgBAUILCglfcHJvZ3Jlc3MqfAoISG9sZEtpbmQSGQoVSE9MRF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWSE9MRF9LSU5EX0NJUkNVSVRfT1BFThABEh8KG0hPTERfS0lORF9DSVJDVUlUX0hBTEZfT1BFThACEhgKFEhPTERfS0lORF9LRVlfUEFVU0VEEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("ChhtdXN0ZXIvdjEvb3ZlcnZpZXcucHJvdG8SCW11c3Rlci52MSKyBQoIT3ZlcnZpZXcSLQoJcmVhZF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzY2hlZHVsZXJfaWQYAiABKAkSGQoRc2NoZWR1bGVyX3ZlcnNpb24YAyABKAkSFwoPc2NoZWR1bGVyX2NvdW50GAQgASgFEjIKDXdvcmtlcl9zdGF0ZXMYBSADKAsyGy5tdXN0ZXIudjEuV29ya2VyU3RhdGVDb3VudBISCgpzbG90X2NvdW50GAYgASgDEhkKEWFjdGl2ZV9zbG90X2NvdW50GAcgASgDEhMKC3JlYWR5X2NvdW50GAggASgDEhcKD3NjaGVkdWxlZF9jb3VudBgJIAEoAxIUCgxhY3RpdmVfY291bnQYCiABKAMSEwoLc3R1Y2tfY291bnQYCyABKAMSHAoUcmVjZW50X2ZhaWx1cmVfY291bnQYDCABKAMSEwoLcXVldWVfY291bnQYDSABKAMSKAoGcXVldWVzGA4gAygLMhgubXVzdGVyLnYxLlF1ZXVlT3ZlcnZpZXcSKgoHd29ya2VycxgPIAMoCzIZLm11c3Rlci52MS5Xb3JrZXJPdmVydmlldxIoCgdydW5uaW5nGBAgAygLMhcubXVzdGVyLnYxLlRhc2tPdmVydmlldxIpCghmYWlsdXJlcxgRIAMoCzIXLm11c3Rlci52MS5UYXNrT3ZlcnZpZXcSJgoFaG9sZHMYEiADKAsyFy5tdXN0ZXIudjEuSG9sZE92ZXJ2aWV3EhIKCmhvbGRfY291bnQYEyABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgUIAEoAxI3ChRyZWNlbnRfY29tcGxldGVkX2FnZRgVIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKlAQoMSG9sZE92ZXJ2aWV3EgsKA2tleRgBIAEoCRIhCgRraW5kGAIgASgOMhMubXVzdGVyLnYxLkhvbGRLaW5kEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCglyZW1haW5pbmcYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHcHJvYmxlbRgFIAEoCSJPChBXb3JrZXJTdGF0ZUNvdW50EiUKBXN0YXRlGAEgASgOMhYubXVzdGVyLnYxLldvcmtlclN0YXRlEhQKDHdvcmtlcl9jb3VudBgCIAEoAyJoCg1RdWV1ZU92ZXJ2aWV3Eh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlEhgKEHVuc2VydmFibGVfY291bnQYAiABKAMSHAoUdW5zZXJ2YWJsZV90YXNrX3R5cGUYAyABKAki+AEKDldvcmtlck92ZXJ2aWV3EhEKCXdvcmtlcl9pZBgBIAEoCRIlCgVzdGF0ZRgCIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIPCgdwcm9ibGVtGAMgASgJEhQKDGFjdGl2ZV9jb3VudBgEIAEoBRISCgpzbG90X2NvdW50GAUgASgFEgwKBHBvb2wYBiABKAkSMAoNaGVhcnRiZWF0X2FnZRgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCgtjb21wbGV0aW9ucxgIIAEoCzIcLm11c3Rlci52MS5Xb3JrZXJDb21wbGV0aW9ucyLtAQoMVGFza092ZXJ2aWV3Eg8KB3Rhc2tfaWQYASABKAkSEQoJdGFza190eXBlGAIgASgJEg0KBXF1ZXVlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCRINCgVwaGFzZRgFIAEoCRImCgNhZ2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFc3R1Y2sYByABKAgSFAoMZmFpbHVyZV9jb2RlGAggASgJEhcKD2ZhaWx1cmVfbWVzc2FnZRgJIAEoCRIVCghwcm9ncmVzcxgKIAEoAUgAiAEBQgsKCV9wcm9ncmVzcyp8CghIb2xkS2luZBIZChVIT0xEX0tJTkRfVU5TUEVDSUZJRUQQABIaChZIT0xEX0tJTkRfQ0lSQ1VJVF9PUEVOEAESHwobSE9MRF9LSU5EX0NJUkNVSVRfSEFMRl9PUEVOEAISGAoUSE9MRF9LSU5EX0tFWV9QQVVTRUQQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_queue, file_muster_v1_statistics, file_muster_v1_worker]);
 
 /**
  * The fleet at one moment. Lists are cut at the limit that was asked for; the counts are of everything.
@@ -158,6 +160,21 @@ export type Overview = Message<"muster.v1.Overview"> & {
    * @generated from field: int64 hold_count = 19;
    */
   holdCount: bigint;
+
+  /**
+   * Tasks that succeeded within the last five minutes.
+   *
+   * @generated from field: int64 recent_completed_count = 20;
+   */
+  recentCompletedCount: bigint;
+
+  /**
+   * How old that count is, and those of queues and types: what a living scheduler committed since then may be missing.
+   * Unset when it is not known.
+   *
+   * @generated from field: google.protobuf.Duration recent_completed_age = 21;
+   */
+  recentCompletedAge?: Duration | undefined;
 };
 
 /**
@@ -333,6 +350,13 @@ export type WorkerOverview = Message<"muster.v1.WorkerOverview"> & {
    * @generated from field: google.protobuf.Duration heartbeat_age = 7;
    */
   heartbeatAge?: Duration | undefined;
+
+  /**
+   * What it has completed; unset when it has ended or has sent no heartbeat.
+   *
+   * @generated from field: muster.v1.WorkerCompletions completions = 8;
+   */
+  completions?: WorkerCompletions | undefined;
 };
 
 /**

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLHBQoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCghzZXR0aW5ncxgUIAEoCzIYLm11c3Rlci52MS5RdWV1ZVNldHRpbmdzEhcKD3NldHRpbmdzX3JlYXNvbhgVIAEoCRIxCg1zZXR0aW5nc190aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLbAQoNUXVldWVTZXR0aW5ncxIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABItCgxsb3N0X2JhY2tvZmYYBCABKAsyFy5tdXN0ZXIudjEuRml4ZWRCYWNrb2ZmQgkKB2JhY2tvZmZCEgoQX21heF9yZXRyeV9jb3VudCJnCg5RdWV1ZVR5cGVEZXB0aBIRCgl0YXNrX3R5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoAyqLAQoMUXVldWVTZXR0aW5nEh0KGVFVRVVFX1NFVFRJTkdfVU5TUEVDSUZJRUQQABIhCh1RVUVVRV9TRVRUSU5HX01BWF9SRVRSWV9DT1VOVBABEhkKFVFVRVVFX1NFVFRJTkdfQkFDS09GRhACEh4KGlFVRVVFX1NFVFRJTkdfTE9TVF9CQUNLT0ZGEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit, file_muster_v1_task]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLdBgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCghzZXR0aW5ncxgUIAEoCzIYLm11c3Rlci52MS5RdWV1ZVNldHRpbmdzEhcKD3NldHRpbmdzX3JlYXNvbhgVIAEoCRIxCg1zZXR0aW5nc190aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChhvbGRlc3RfZmlyc3RfYXR0ZW1wdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgYIAEoAxI3ChRyZWNlbnRfY29tcGxldGVkX2FnZRgZIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLbAQoNUXVldWVTZXR0aW5ncxIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABItCgxsb3N0X2JhY2tvZmYYBCABKAsyFy5tdXN0ZXIudjEuRml4ZWRCYWNrb2ZmQgkKB2JhY2tvZmZCEgoQX21heF9yZXRyeV9jb3VudCKHAQoOUXVldWVUeXBlRGVwdGgSEQoJdGFza190eXBlGAEgASgJEhMKC3JlYWR5X2NvdW50GAIgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgDIAEoAxIUCgxhY3RpdmVfY291bnQYBCABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgFIAEoAyqLAQoMUXVldWVTZXR0aW5nEh0KGVFVRVVFX1NFVFRJTkdfVU5TUEVDSUZJRUQQABIhCh1RVUVVRV9TRVRUSU5HX01BWF9SRVRSWV9DT1VOVBABEhkKFVFVRVVFX1NFVFRJTkdfQkFDS09GRhACEh4KGlFVRVVFX1NFVFRJTkdfTE9TVF9CQUNLT0ZGEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit, file_muster_v1_task]);
 
 /**
  * A queue and what is in it now.
@@ -178,6 +178,29 @@ export type Queue = Message<"muster.v1.Queue"> & {
    * @generated from field: google.protobuf.Timestamp settings_time = 22;
    */
   settingsTime?: Timestamp | undefined;
+
+  /**
+   * How long the oldest ready task has waited of those of which no attempt has counted: retries, however old, are left out.
+   * Unset when none waits.
+   *
+   * @generated from field: google.protobuf.Duration oldest_first_attempt_age = 23;
+   */
+  oldestFirstAttemptAge?: Duration | undefined;
+
+  /**
+   * Tasks that succeeded within the last five minutes.
+   *
+   * @generated from field: int64 recent_completed_count = 24;
+   */
+  recentCompletedCount: bigint;
+
+  /**
+   * How old that count is, and those of the types: what a living scheduler committed since then may be missing. Unset when
+   * it is not known.
+   *
+   * @generated from field: google.protobuf.Duration recent_completed_age = 25;
+   */
+  recentCompletedAge?: Duration | undefined;
 };
 
 /**
@@ -274,6 +297,13 @@ export type QueueTypeDepth = Message<"muster.v1.QueueTypeDepth"> & {
    * @generated from field: int64 active_count = 4;
    */
   activeCount: bigint;
+
+  /**
+   * Tasks that succeeded within the last five minutes.
+   *
+   * @generated from field: int64 recent_completed_count = 5;
+   */
+  recentCompletedCount: bigint;
 };
 
 /**

@@ -11,7 +11,9 @@ import { formatTaskId } from "../../../domain/ids.ts";
 import type { HoldOverview } from "../../../queries/hold-lines.ts";
 import type { WorkerOverview } from "../../../queries/launch-lines.ts";
 import type { Overview, TaskOverview } from "../../../queries/overview.ts";
+import { optional } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
+import { fromCompletions } from "../workers/completions.ts";
 import { fromWorkerState } from "../workers/worker-state.ts";
 import { fromQueue } from "./queue.ts";
 
@@ -35,7 +37,7 @@ export function fromOverview(overview: Overview): MessageInitShape<typeof Overvi
     recentFailureCount: BigInt(overview.recentFailures),
     queueCount: BigInt(overview.queueCount),
     queues: overview.queues.map(({ depth, unservable, unservableType }) => ({
-      queue: fromQueue(depth),
+      queue: fromQueue(depth, overview.recent),
       unservableCount: BigInt(unservable),
       unservableTaskType: unservableType,
     })),
@@ -44,6 +46,8 @@ export function fromOverview(overview: Overview): MessageInitShape<typeof Overvi
     failures: overview.failures.map(fromTaskOverview),
     holds: overview.holds.map(fromHold),
     holdCount: BigInt(overview.holdCount),
+    recentCompletedCount: BigInt(overview.recent.total),
+    ...(overview.recent.ageMs === undefined ? {} : { recentCompletedAge: age(overview.recent.ageMs) }),
   };
 }
 
@@ -75,6 +79,7 @@ function fromWorkerOverview({
     slotCount: line.slots,
     pool: line.pool,
     ...(line.silentMs === undefined ? {} : { heartbeatAge: age(line.silentMs) }),
+    ...optional("completions", line.completions && fromCompletions(line.completions, line.silentMs ?? 0)),
   };
 }
 

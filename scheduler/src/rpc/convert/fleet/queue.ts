@@ -2,16 +2,17 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { QueueSchema } from "@muster/protocol";
+import type { RecentCompletions } from "../../../domain/recent-completions.ts";
 import type { QueueDepth, QueueRate } from "../../../store/store.ts";
 import { fromBucket } from "../tasks/rate-limits.ts";
 import { optional } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
 import { fromQueueSettings } from "./queue-settings.ts";
 
-/** A queue in protobuf, with what is in it by type. */
-export function fromQueue(queue: QueueDepth, rate?: QueueRate) {
+/** A queue in protobuf, with what is in it, and what has succeeded of late, by type. */
+export function fromQueue(queue: QueueDepth, recent: RecentCompletions, rate?: QueueRate) {
   const { name, pauseTime, pauseReason, limit, weight, weightSet, ready, scheduled, active } = queue;
-  const { oldestReadyAgeMs, settings, settingsSet } = queue;
+  const { oldestReadyAgeMs, oldestFirstAgeMs, settings, settingsSet } = queue;
   return {
     name,
     paused: pauseTime !== undefined,
@@ -38,12 +39,18 @@ export function fromQueue(queue: QueueDepth, rate?: QueueRate) {
     activeCount: BigInt(active),
     ...(oldestReadyAgeMs === undefined
       ? {}
-      : { oldestReadyAge: durationFromMs(Math.max(0, Math.round(oldestReadyAgeMs))) }),
+      : { oldestReadyAge: durationFromMs(Math.max(0, oldestReadyAgeMs)) }),
+    ...(oldestFirstAgeMs === undefined
+      ? {}
+      : { oldestFirstAttemptAge: durationFromMs(Math.max(0, oldestFirstAgeMs)) }),
+    recentCompletedCount: BigInt(recent.ofQueue(name)),
+    ...(recent.ageMs === undefined ? {} : { recentCompletedAge: durationFromMs(Math.max(0, recent.ageMs)) }),
     taskTypes: queue.types.map((depth) => ({
       taskType: depth.type,
       readyCount: BigInt(depth.ready),
       scheduledCount: BigInt(depth.scheduled),
       activeCount: BigInt(depth.active),
+      recentCompletedCount: BigInt(recent.ofType(name, depth.type)),
     })),
     taskTypeCount: BigInt(queue.typeCount),
   } satisfies MessageInitShape<typeof QueueSchema>;

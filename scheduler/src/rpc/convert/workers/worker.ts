@@ -7,6 +7,7 @@ import { type QuarantineRecord, quarantineInWords } from "../../../domain/worker
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
+import { fromCompletions } from "./completions.ts";
 import { fromHeartbeat } from "./heartbeat.ts";
 import { fromLaunch } from "./launch.ts";
 import { fromStartupPhase } from "./startup.ts";
@@ -63,9 +64,18 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
       "operatorPause",
       operatorPause && { reason: operatorPause.reason, pauseTime: timestampFromDate(operatorPause.since) },
     ),
+    ...optional("completions", completionsOf(worker, now)),
     ...optional("quarantine", worker.quarantine && fromQuarantine(worker.quarantine)),
     ...optional("launch", launch && fromLaunch(launch, worker, now, silentAfterMs)),
   });
+}
+
+/** Undefined for a worker that has ended, or whose scheduler does not count. */
+function completionsOf({ goneTime, heartbeat, heartbeatTime }: WorkerRecord, now: Date) {
+  const seen = heartbeat?.seen;
+  if (goneTime || !seen?.completed) return undefined;
+  const ageMs = heartbeatTime ? now.getTime() - heartbeatTime.getTime() : 0;
+  return fromCompletions({ ...seen.completed, idleMs: seen.idleMs }, ageMs);
 }
 
 /** A quarantine in protobuf. */

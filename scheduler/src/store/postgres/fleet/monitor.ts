@@ -1,6 +1,7 @@
 /** Reads counts of the fleet and its stuck attempts for the monitor. */
 import type { Stuck } from "../../../domain/tasks/watchdog.ts";
-import type { FleetCounts, StuckAttempts } from "../../store.ts";
+import type { CompletionRecord } from "../../../domain/workers/completions.ts";
+import type { FleetCounts, StuckAttempts, WorkerUse } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE } from "../task-states.ts";
 
@@ -31,6 +32,16 @@ const STUCK: Statement = {
     join task t on t.id = (v.value ->> 'taskId')::bigint and t.epoch = (v.value ->> 'epoch')::int and t.state in ${ACTIVE}
     join task_class c on c.id = t.class_id
    order by (v.value ->> 'elapsedMs')::float8 desc limit $1`,
+};
+
+const USE: Statement = {
+  name: "monitor-use",
+  text: `select s.worker_id, coalesce((l.heartbeat #>> '{seen,outstanding}')::int, 0) as active,
+         l.heartbeat #> '{seen,completed}' as completed, (l.heartbeat #>> '{seen,idleMs}')::float8 as idle_ms,
+         extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as age_ms
+    from session_lease l
+    join worker_session s on s.id = l.session_id
+   order by (l.heartbeat #>> '{seen,idleMs}')::float8 desc nulls last, s.worker_id limit $1`,
 };
 
 /** Counts of the living workers of all schedulers. */
@@ -74,4 +85,22 @@ export async function stuckAttempts(db: Database, limit: number): Promise<StuckA
       stuck: { ...row.verdict, elapsedMs: row.verdict.elapsedMs + row.beat_age_ms },
     })),
   };
+}
+
+/** Living workers with what they have completed, those that have been idle longest first. */
+export async function workerUse(db: Database, limit: number): Promise<WorkerUse[]> {
+  interface Row {
+    worker_id: string;
+    active: number;
+    completed: CompletionRecord | null;
+    idle_ms: number | null;
+    age_ms: number;
+  }
+  const rows = await db.cold<Row>(USE, [limit]);
+  return rows.map((row) => ({
+    workerId: row.worker_id,
+    active: row.active,
+    completions: row.completed ? { ...row.completed, idleMs: row.idle_ms ?? undefined } : undefined,
+    ageMs: Math.max(0, row.age_ms),
+  }));
 }

@@ -1,6 +1,7 @@
 /** Reads the fleet for `muster top`: groups of workers, workers, running tasks, failures. */
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../../../domain/reports.ts";
 import type { Progress } from "../../../domain/tasks/task.ts";
+import type { CompletionRecord } from "../../../domain/workers/completions.ts";
 import {
   endedState,
   LIVING_STATES,
@@ -59,14 +60,15 @@ const WORKERS: Statement = {
              (select 'by an operator: ' || p.reason from worker_pause p where p.worker_id = s.worker_id)) as pause_reason,
            coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${HELD_COUNT} as active, ${SLOTS} as slots,
            s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms,
-           s.quarantine
+           s.quarantine, l.heartbeat #> '{seen,completed}' as completed, (l.heartbeat #>> '{seen,idleMs}')::float8 as idle_ms
       from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}
      where s.gone_time is null),
   ended as (
     select s.worker_id, null as state, s.gone_reason,
            coalesce((s.fatal ->> 'exceptionClass') || ': ' || (s.fatal ->> 'exceptionMessage'), '') as fatal,
            '' as pause_reason, 0::float8 as loop_age_ms, 0 as active, 0 as slots, s.hello ->> 'pool' as pool,
-           extract(epoch from now() - s.gone_time)::float8 * 1000 as silent_ms, null::jsonb as quarantine
+           extract(epoch from now() - s.gone_time)::float8 * 1000 as silent_ms, null::jsonb as quarantine, null::jsonb as completed,
+           null::float8 as idle_ms
       from worker_session s
      where s.gone_time > now() - interval '1 hour'
        and s.gone_reason not in ('finished', 'superseded')
@@ -138,6 +140,8 @@ interface WorkerColumns {
   pool: string;
   silent_ms: number | null;
   quarantine: QuarantineColumn | null;
+  completed: CompletionRecord | null;
+  idle_ms: number | null;
 }
 
 interface RunningColumns {
@@ -205,6 +209,7 @@ function toWorkerLine(row: WorkerColumns): WorkerLine {
     slots: row.slots,
     pool: row.pool,
     silentMs: row.silent_ms ?? undefined,
+    completions: row.completed ? { ...row.completed, idleMs: row.idle_ms ?? undefined } : undefined,
   };
 }
 

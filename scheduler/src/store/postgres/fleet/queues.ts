@@ -52,7 +52,10 @@ const COUNTS = `count(*) filter (where state = ${STATE.queued} and wake_time is 
          count(*) filter (where state in ${ACTIVE}) as active,
          count(*) filter (where state = ${STATE.running}) as running,
          extract(epoch from now() - min(coalesce(ready_time, create_time)) filter (where state = ${STATE.queued} and wake_time is null))::float8 * 1000
-           as oldest_ms`;
+           as oldest_ms,
+         extract(epoch from now() - min(coalesce(ready_time, create_time))
+           filter (where state = ${STATE.queued} and wake_time is null and attempt_count = 0 and oom_count = 0))::float8 * 1000
+           as oldest_first_ms`;
 
 const DEPTHS: Statement = {
   name: "queue-depths",
@@ -69,14 +72,14 @@ const DESCRIBE: Statement = {
   d as (select class_id, ${COUNTS} from task where class_id in (select id from c) group by class_id),
   t as (
     select c.queue, c.type, coalesce(sum(d.ready), 0) as ready, coalesce(sum(d.scheduled), 0) as scheduled,
-           coalesce(sum(d.active), 0) as active, max(d.oldest_ms) as oldest_ms
+           coalesce(sum(d.active), 0) as active, max(d.oldest_ms) as oldest_ms, max(d.oldest_first_ms) as oldest_first_ms
       from c left join d on d.class_id = c.id group by c.queue, c.type),
   ranked as (
     select t.*, row_number() over (partition by queue order by ready desc, active desc, scheduled desc, type) as place
       from t),
   s as (
     select queue, sum(ready)::bigint as ready, sum(scheduled)::bigint as scheduled, sum(active)::bigint as active,
-           max(oldest_ms) as oldest_ms, count(*) as type_count,
+           max(oldest_ms) as oldest_ms, max(oldest_first_ms) as oldest_first_ms, count(*) as type_count,
            json_agg(json_build_object('type', type, 'ready', ready, 'scheduled', scheduled, 'active', active)
              order by place) filter (where place <= $4) as types
       from ranked group by queue)
@@ -173,6 +176,7 @@ interface DepthColumns extends QueueColumns {
   scheduled: number | null;
   active: number | null;
   oldest_ms: number | null;
+  oldest_first_ms: number | null;
   type_count: number | null;
   types: TypeDepth[] | null;
 }
@@ -210,6 +214,7 @@ export async function queueDepths(
     scheduled: row.scheduled ?? 0,
     active: row.active ?? 0,
     oldestReadyAgeMs: row.oldest_ms ?? undefined,
+    oldestFirstAgeMs: row.oldest_first_ms ?? undefined,
     typeCount: row.type_count ?? 0,
     types: row.types ?? [],
   }));
@@ -294,6 +299,7 @@ export async function depths(db: Database): Promise<ClassDepth[]> {
     active: number;
     running: number;
     oldest_ms: number | null;
+    oldest_first_ms: number | null;
   }
   const rows = await db.cold<Row>(DEPTHS, []);
   const found: ClassDepth[] = [];
@@ -307,6 +313,7 @@ export async function depths(db: Database): Promise<ClassDepth[]> {
       active: row.active,
       running: row.running,
       oldestReadyAgeMs: row.oldest_ms ?? undefined,
+      oldestFirstAgeMs: row.oldest_first_ms ?? undefined,
     });
     if (slices.isOver) await slices.next();
   }

@@ -9,7 +9,7 @@ import { fairnessWeights, listFairnessKeys, setFairnessWeight } from "./fairness
 import { getWorker, listWorkers } from "./fleet.ts";
 import { listSchedulers } from "./inspect.ts";
 import { knownSizes } from "./known-sizes.ts";
-import { fleetCounts, stuckAttempts } from "./monitor.ts";
+import { fleetCounts, stuckAttempts, workerUse } from "./monitor.ts";
 import { fleetReport } from "./overview.ts";
 import {
   configureQueue,
@@ -86,6 +86,7 @@ export function fleetStore(db: Database): FleetStore {
     countWorkers: () => countWorkers(db),
     fleetCounts: () => fleetCounts(db),
     stuckAttempts: (limit) => stuckAttempts(db, limit),
+    workerUse: (limit) => workerUse(db, limit),
     fleetReport: (limit) => fleetReport(db, limit),
     knownSizes: (taskClass) => knownSizes(db, taskClass),
   };

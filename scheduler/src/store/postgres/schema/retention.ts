@@ -90,6 +90,7 @@ const DROP_ROWS = [
   olderThan("worker_session", "gone_time"),
   olderThan("worker_refusal", "last_time"),
   olderThan("launch", "end_time"),
+  olderThan("completion_count", "time"),
   DROP_PAUSES,
   DROP_CIRCUITS,
   DROP_BATCHES,

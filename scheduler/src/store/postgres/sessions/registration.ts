@@ -1,4 +1,5 @@
 /** Registers worker sessions, new and returning, with the attempts that they hold. */
+import type { CompletionRecord } from "../../../domain/workers/completions.ts";
 import type { StartupPhaseRecord } from "../../../domain/workers/worker.ts";
 import type { SessionOpen, SessionOpened } from "../../sessions.ts";
 import type { Database, Statement } from "../connection/database.ts";
@@ -7,6 +8,7 @@ import { CONTESTED, type ContestedColumns, noteChallengers, toContested } from "
 import { HELD } from "./held.ts";
 import { type QuarantineColumn, toQuarantine } from "./quarantines.ts";
 
+// The lease that is read at the end is the one before: the statement does not see its own changes.
 // Leases are locked before sessions, as when sessions end; the other order would deadlock.
 const OPEN: Statement = {
   name: "session-open",
@@ -41,10 +43,13 @@ ${CONTESTED},
       from opened)
   select o.id, o.uuid::text as uuid, o.known, null::jsonb as host, null::int as takeovers, null::float8 as held_ms,
          null::float8 as left_ms, p.reason as pause_reason, p.pause_time, o.quarantine,
-         extract(epoch from (o.quarantine ->> 'probeTime')::timestamptz - now())::float8 * 1000 as probe_in_ms
+         extract(epoch from (o.quarantine ->> 'probeTime')::timestamptz - now())::float8 * 1000 as probe_in_ms,
+         l.heartbeat #> '{seen,completed}' as completed,
+         extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as completed_age_ms
     from opened o left join worker_pause p on p.worker_id = o.worker_id
+    left join session_lease l on l.session_id = o.id
    union all
-  select holder_id, uuid::text, false, host, takeovers, held_ms, left_ms, null, null, null, null from contested`,
+  select holder_id, uuid::text, false, host, takeovers, held_ms, left_ms, null, null, null, null, null, null from contested`,
 };
 
 // All but the newest: processes that register with one worker id at the same moment agree on which one stays.
@@ -74,6 +79,8 @@ interface OpenedColumns extends ContestedColumns {
   pause_time: Date | null;
   quarantine: QuarantineColumn | null;
   probe_in_ms: number | null;
+  completed: CompletionRecord | null;
+  completed_age_ms: number | null;
 }
 
 /** Registers sessions, new or returning, and returns what each holds. */
@@ -115,6 +122,7 @@ export async function openSessions(
       ...(row.quarantine
         ? { quarantined: { record: toQuarantine(row.quarantine), probeInMs: row.probe_in_ms ?? 0 } }
         : {}),
+      ...(row.completed ? { completed: { record: row.completed, ageMs: row.completed_age_ms ?? 0 } } : {}),
       superseded: older
         .filter((session) => session.worker_id === workerId)
         .map((session) => ({ sessionId: session.id, schedulerId: session.scheduler_id })),

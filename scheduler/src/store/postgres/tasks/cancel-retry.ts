@@ -58,8 +58,9 @@ const retryEnded = (condition = ""): string => `with back as (
     delete from task_finished where id = $1 ${condition} returning *),
   attempt as (
     insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
-      start_time, end_time)
-    select id, epoch, attempt_count, session_id, detail, failure, assign_time, accept_time, start_time, finish_time
+      start_time, end_time, class_id)
+    select id, epoch, attempt_count, session_id, detail, failure, assign_time, accept_time, start_time, finish_time,
+           class_id
       from back where session_id is not null),
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value

@@ -17,12 +17,12 @@ import { type Finish, finishStatement } from "./finish.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
 // statement. As when a task ends, none of its reports is kept as later than that.
-function requeueText({ heldClass = "", keys = "", changes = false } = {}): string {
+function requeueText({ keys = "", changes = false } = {}): string {
   return `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
            coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
            coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
-           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id${heldClass}${changes ? ", d.labels, d.cost" : ""}
+           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id, t.class_id as held_class_id${changes ? ", d.labels, d.cost" : ""}
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
                   $8::float8[], $9::float8[], $10::text[], $11::int[]${changes ? ", $12::text[], $13::text[]" : ""})
         as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id${changes ? ", labels, cost" : ""})
@@ -42,9 +42,10 @@ function requeueText({ heldClass = "", keys = "", changes = false } = {}): strin
       from old where t.id = old.id
     returning t.id),
   attempt as (
-    insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time, start_time)
+    insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
+      start_time, class_id)
     select id, epoch, attempt_count, session_id, 'requeued:' || reason, failure, assign_time,
-           ${untilNow("accept_time")}, ${untilNow("start_time")}
+           ${untilNow("accept_time")}, ${untilNow("start_time")}, held_class_id
       from old),
   ev as (
     insert into event (name, task_id, epoch, session_id, attributes)
@@ -60,7 +61,6 @@ const REQUEUE: Statement = { name: "task-requeue", text: requeueText() };
 
 // The same for tasks that have concurrency keys, or of which that is not known. The class may be another from now on.
 const KEYED = {
-  heldClass: ", t.class_id as held_class_id",
   keys: `,
   ended as materialized (select held_class_id as class_id, null::text as key from old),
   ${freeKeys("ended")}`,

@@ -1,0 +1,76 @@
+/** The role of the store that counts failures and successes within a window of time. */
+
+/** Tasks of one queue and type that succeeded. */
+export interface CompletionCount {
+  readonly queue: string;
+  readonly type: string;
+  readonly count: number;
+}
+
+/** Successes as they were counted. */
+export interface Completions {
+  readonly counts: readonly CompletionCount[];
+  /** Since the living scheduler that wrote its counts longest ago did, milliseconds; undefined without a living one. */
+  readonly ageMs: number | undefined;
+}
+
+/** Which failures are counted; undefined lets everything through. */
+export interface FailureFilter {
+  readonly windowMs: number;
+  readonly queue: string | undefined;
+  readonly type: string | undefined;
+  readonly workerId: string | undefined;
+}
+
+/** Failures with the same cause and code. */
+export interface FailureGroup {
+  /** Of attempts the class of the failure, of tasks the detail of their end. */
+  readonly cause: string;
+  /** Empty when none was recorded. */
+  readonly code: string;
+  readonly count: number;
+  readonly firstTime: Date;
+  readonly lastTime: Date;
+  /** The last one of them. */
+  readonly example: {
+    readonly taskId: number;
+    /** Undefined when the task failed without an attempt. */
+    readonly epoch: number | undefined;
+    readonly message: string;
+    /** Empty when there was no worker, or its record was dropped. */
+    readonly workerId: string;
+  };
+}
+
+/** Failures of one kind. */
+export interface FailureCounts {
+  readonly count: number;
+  /** Most failures first, at most 50. */
+  readonly groups: readonly FailureGroup[];
+  readonly groupCount: number;
+}
+
+/** Failures within a window. */
+export interface FailureStatistics {
+  readonly readTime: Date;
+  /** Later than asked for when `truncated`. */
+  readonly startTime: Date;
+  readonly truncated: boolean;
+  readonly attempts: FailureCounts;
+  readonly tasks: FailureCounts;
+}
+
+/** Counts of failures and successes. */
+export interface StatisticsStore {
+  failureStatistics(filter: FailureFilter): Promise<FailureStatistics>;
+  /** Successes since then by queue and type; undefined when counting began later. */
+  completionsSince(time: Date): Promise<Completions | undefined>;
+  /** Successes of the last `windowMs`, by the database's clock. */
+  recentCompletions(windowMs: number): Promise<Completions>;
+  /**
+   * Adds what a scheduler counted. A second call with the same number changes nothing.
+   *
+   * @param counts May be empty: then only the time of the counts is written.
+   */
+  addCompletions(schedulerId: string, number: number, counts: readonly CompletionCount[]): Promise<void>;
+}
