@@ -238,7 +238,17 @@ describe("task specs", () => {
       maxRetries: 3,
       maxOutOfMemory: 1,
       backoff: { kind: "exponential", initialMs: 1_000, factor: 2, maxMs: 3_600_000, jitter: 0 },
+      defaulted: ["maxRetries"],
     });
+    const whole = { maxRetryCount: 3, ...exponential({ initialDelay: { seconds: 1n } }).retryPolicy };
+    assert.equal(one({ retryPolicy: whole })?.options?.retry?.defaulted, undefined);
+    const waits = (seconds: number) => ({ delays: [{ seconds: BigInt(seconds) }] });
+    const lost = one({ retryPolicy: { lostBackoff: waits(60) } })?.options?.retry;
+    assert.deepEqual([lost?.lostDelaysMs, lost?.defaulted], [[60_000], ["maxRetries", "backoff"]]);
+    assert.equal(
+      violations({ retryPolicy: { lostBackoff: waits(-1) } })[0]?.field,
+      "tasks[0].retry_policy.lost_backoff.delays[0]",
+    );
     assert.equal(one({ retryPolicy: { retryTimeouts: false } })?.options?.retry?.retryTimeouts, false);
     const large = { onOutOfMemory: { labels: { memory: "large" } } };
     assert.deepEqual(one({ retryPolicy: large })?.options?.retry?.onOutOfMemory, large.onOutOfMemory);
