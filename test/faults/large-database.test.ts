@@ -144,6 +144,7 @@ describe("T39: a large database", () => {
       "ListTasks of a type": () => tasks.listTasks({ taskType: "type-7", pageSize }),
       "ListTasks queued": () => tasks.listTasks({ states: [TaskState.QUEUED], pageSize }),
       "ListTasks failed": () => tasks.listTasks({ states: [TaskState.FAILED], pageSize }),
+      "ListTasks of a tag": () => tasks.listTasks({ tags: ["import-17"], pageSize }),
       "ListTasks of a worker": () => tasks.listTasks({ workerId: "worker-7", pageSize }),
       GetTask: () => tasks.getTask({ taskId: "t-1" }),
       ExplainTask: () => tasks.explainTask({ taskId: "t-1" }),

@@ -114,7 +114,10 @@ describe("store: tasks by hand", () => {
     await store.commitResults(
       claimed.slice(0, 5).map((attempt) => commitRequest(attempt, failed("non_retryable"))),
     );
-    const all = { queue: undefined, type: undefined, detail: undefined, workerId: undefined, states: [] };
+    const all = {
+      ...{ queue: undefined, type: undefined, detail: undefined, workerId: undefined },
+      ...{ states: [], tags: [] },
+    };
     const list = async (filter: Partial<Parameters<typeof store.listTasks>[0]>) =>
       (await store.listTasks({ ...all, beforeId: undefined, limit: 100, ...filter })).map(({ id }) => id);
     assert.deepEqual(await list({ queue: "listed" }), [...ids].reverse());

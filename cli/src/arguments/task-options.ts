@@ -19,6 +19,7 @@ export interface TaskOptions {
   readonly cost?: Record<string, bigint>;
   readonly rateLimit?: KeyRate[];
   readonly circuit?: CircuitRule;
+  readonly tag?: string[];
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -62,6 +63,7 @@ export function addTaskOptions(command: Command): Command {
     )
     .option("--fairness-key <key>", "tasks of the queue take turns by their keys, for example by tenant")
     .option("--fairness-weight <n>", "share of the key, 1 to 1000; default 1", wholeNumber(1, 1_000))
+    .option("--tag <name>", "name by which `muster tasks --tag` finds it, at most 8; repeatable", collect)
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
     .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
@@ -109,6 +111,7 @@ export function taskFields(options: TaskOptions): Exclude<MessageInitShape<typeo
     rateLimits: (options.rateLimit ?? []).map(rateLimitMessage),
     ...(options.circuit === undefined ? {} : { circuit: options.circuit }),
     ...fairness(options),
+    tags: options.tag ?? [],
     headers: options.header ?? {},
     requirements: {
       labels: options.label ?? {},

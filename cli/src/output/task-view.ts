@@ -55,6 +55,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["circuit", task.circuit?.key],
     ["schedule", scheduleCell(task)],
     ["fairness", task.fairness && `${task.fairness.key}, weight ${task.fairness.weight}`],
+    ["tags", unlessEmpty(task.tags.join(" "))],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],

@@ -15,6 +15,8 @@ export interface TaskFilter {
   /** Only tasks with a smaller id. */
   readonly beforeId: number | undefined;
   readonly limit: number;
+  /** Tags that the task has, all of them. */
+  readonly tags: readonly string[];
 }
 
 /** The state of a task that a follower has received. */

@@ -267,6 +267,17 @@ export interface SubmitOptions {
   readonly after?: readonly TaskDependency[];
   /** Batch that it becomes a member of: its id. @default none */
   readonly batchId?: string;
+  /**
+   * Names by which lists of tasks find it, at most 8, each of up to 128 letters, digits and `. _ : / -`. They change nothing
+   * about where and when it runs. @default none
+   *
+   * @example
+   * ```ts
+   * await client.submit("ocr.page", page, { tags: ["import-17", "customer:acme"] });
+   * const { tasks } = await client.tasks.listTasks({ tags: ["import-17"] });
+   * ```
+   */
+  readonly tags?: readonly string[];
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

@@ -82,6 +82,7 @@ export function encodeTaskSpec(spec: SubmitSpec, position?: number): TaskSpec {
         }),
     ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
     batchId: spec.batchId ?? "",
+    ...(spec.tags === undefined ? {} : { tags: [...spec.tags] }),
     ...(spec.after === undefined ? {} : { after: encodeAfter(spec.type, spec.after, position) }),
     ...(spec.circuit === undefined ? {} : { circuit: encodeCircuit(spec.type, spec.circuit) }),
     ...(spec.fairness === undefined

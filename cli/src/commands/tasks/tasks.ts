@@ -4,7 +4,7 @@ import { ListTasksResponseSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
-import { enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
+import { collect, enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell, progressText, taskStateCell } from "../../output/cells.ts";
@@ -19,6 +19,7 @@ interface Options {
   readonly type?: string;
   readonly detail?: string;
   readonly worker?: string;
+  readonly tag?: string[];
   readonly limit: number;
   readonly pageToken?: string;
   readonly json?: true;
@@ -48,6 +49,7 @@ export function defineTasks(command: Command, io: Io): void {
     .option("--type <type>", "only this task type")
     .option("--detail <detail>", "only this detail, for example RETRIES_EXHAUSTED or succeeded_with_warnings")
     .option("--worker <id>", "only tasks that this worker holds or held last")
+    .option("--tag <name>", "only tasks with this tag; repeatable: all must match", collect)
     .option("--limit <n>", "maximum number of tasks", wholeNumber(1, 100_000), 50)
     .option("--page-token <token>", "continue where an earlier list ended")
     .option(
@@ -63,6 +65,7 @@ submit, worker; with tabs between them.
 Examples:
   $ muster tasks --state queued,running
   $ muster tasks --state failed --type ocr.page --limit 200
+  $ muster tasks --tag import-17 --tag customer:acme
   $ muster tasks --detail RETRIES_EXHAUSTED | cut -f1 | xargs -n1 muster retry`,
     )
     .action((options: Options, self: Command) => listTasks(options, self, io));
@@ -81,6 +84,7 @@ async function listTasks(options: Options, command: Command, io: Io): Promise<vo
           taskType: options.type ?? "",
           detail: options.detail ?? "",
           workerId: options.worker ?? "",
+          tags: options.tag ?? [],
         },
         call,
       );

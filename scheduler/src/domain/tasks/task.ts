@@ -38,6 +38,8 @@ export interface TaskOptions {
   readonly trace?: TaskTrace;
   readonly watchdogs?: TaskWatchdogs;
   /** How long it holds its unique key; absent means the default. */
+  /** Names by which lists find it; absent for none. */
+  readonly tags?: readonly string[];
   readonly unique?: UniqueRule;
   /** Set by the scheduler: the tick of the schedule that submitted it. */
   readonly tick?: ScheduleTick;

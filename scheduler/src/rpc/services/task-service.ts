@@ -14,7 +14,7 @@ import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { SizeLimits } from "../../dispatch/limits.ts";
 import type { FitWarnings, SubmitWarning } from "../../dispatch/submission/fit-warnings.ts";
 import type { Submitter } from "../../dispatch/submission/submitter.ts";
-import { Refusal } from "../../domain/errors.ts";
+import { Refusal, type Violation } from "../../domain/errors.ts";
 import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
 import { invalidRequest, noTaskOfKey, schedulerStopping, taskNotFound } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
@@ -25,6 +25,7 @@ import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromLimitOutcome } from "../convert/tasks/concurrency.ts";
 import { fromTaskLinks } from "../convert/tasks/dependencies.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
+import { toTags } from "../convert/tasks/tags.ts";
 import { fromTaskState, toTaskState } from "../convert/tasks/task.ts";
 import { toNewTasks } from "../convert/tasks/task-spec.ts";
 import { fitPage } from "../convert/values/message-size.ts";
@@ -42,6 +43,9 @@ const MAX_LISTED_BYTES = 64 * 1024;
 
 /** A key has at most 512 bytes: what is left of a longer one belongs to no task. */
 const MAX_KEY_CHARACTERS = 513;
+
+/** Violations beside the first that an error has. */
+const MAX_VIOLATIONS = 10;
 
 const OUTCOMES = {
   returned: UniqueConflictOutcome.RETURNED,
@@ -100,6 +104,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
         type: storable(request.taskType, 256) || undefined,
         detail: storable(request.detail, 256) || undefined,
         workerId: storable(request.workerId, 256) || undefined,
+        tags: askedTags(request.tags),
         beforeId: parsePageToken(request.pageToken),
         limit: limit + 1,
       });
@@ -208,6 +213,16 @@ async function keyOwner(
   const task = owner && (await store.getTask(owner.id));
   if (!task) throw noTaskOfKey(name, key);
   return task;
+}
+
+/** @throws Refusal `INVALID_REQUEST` for what no task can have. */
+function askedTags(tags: readonly string[]): readonly string[] {
+  const violations: Violation[] = [];
+  const asked = [...new Set(tags)];
+  toTags(asked, (field, description) => violations.push({ field, description }));
+  const [first, ...further] = violations;
+  if (first) throw invalidRequest(first, ...further.slice(0, MAX_VIOLATIONS));
+  return asked;
 }
 
 function requireId(taskId: string): number {

@@ -1,4 +1,4 @@
-// Retry policy, timeouts and watchdogs of a task in protobuf, and back.
+// Retry policy, timeouts, watchdogs and tags of a task in protobuf, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
@@ -23,6 +23,7 @@ import type { Amounts } from "../values/amounts.ts";
 import { optional } from "../values/optional.ts";
 import { durationFault, durationFromMs } from "../values/time.ts";
 import { fromOutOfMemoryChange, toOutOfMemoryChange } from "./out-of-memory.ts";
+import { toTags } from "./tags.ts";
 
 const MAX_RETRIES = 1_000;
 
@@ -105,11 +106,13 @@ export function toTaskOptions(spec: TaskSpec, report: Report): TaskOptions | und
   const retry = spec.retryPolicy && toRetryPolicy(spec.retryPolicy, cost, report);
   const timeouts = spec.timeouts && toTimeouts(spec.timeouts, report);
   const watchdogs = spec.watchdogs && toWatchdogs(spec.watchdogs, report);
-  if (!retry && !timeouts && !watchdogs) return undefined;
+  const tags = toTags(spec.tags, report);
+  if (!retry && !timeouts && !watchdogs && !tags) return undefined;
   return {
     ...(retry ? { retry } : {}),
     ...(timeouts ? { timeouts } : {}),
     ...(watchdogs ? { watchdogs } : {}),
+    ...(tags ? { tags } : {}),
   };
 }
 

@@ -56,6 +56,23 @@ describe("task specs", () => {
     assert.match(refused.message, /tasks\[0\].task_type.*and 3 more/);
   });
 
+  it("have up to 8 tags, each once, and name the tag that is wrong", () => {
+    assert.deepEqual(one({ tags: ["import-17", "customer:acme"] })?.options, {
+      tags: ["import-17", "customer:acme"],
+    });
+    const many = Array.from({ length: 9 }, (_, n) => `tag-${n}`);
+    assert.deepEqual(violations({ tags: many }), [
+      { field: "tasks[0].tags", description: "has 9 entries; at most 8 are allowed" },
+    ]);
+    const found = violations({ tags: ["", "a b", "twice", "twice"] });
+    assert.deepEqual(
+      found.map(({ field }) => field),
+      ["tasks[0].tags[0]", "tasks[0].tags[1]", "tasks[0].tags[3]"],
+    );
+    assert.match(found[1]?.description ?? "", /^"a b" must start with a letter or digit/);
+    assert.match(found[2]?.description ?? "", /^"twice" is given twice/);
+  });
+
   it("cost one slot unless they ask for more, and name what is wrong with a cost", () => {
     const cost = (given: Record<string, bigint>) => one({ requirements: { cost: given } })?.requirements.cost;
     assert.equal(cost({}), undefined);

@@ -71,6 +71,7 @@ export function fromTask(
     ...optional("circuit", task.circuit && fromCircuitRule(task.circuit)),
     ...optional("scheduleTick", task.options?.tick && fromScheduleTick(task.options.tick)),
     ...optional("fairness", task.fairness),
+    tags: [...(task.options?.tags ?? [])],
     retryPolicy: fromRetryPolicy(retry.policy),
     retryPolicySources: fromRetrySources(retry.sources),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),

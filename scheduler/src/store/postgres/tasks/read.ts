@@ -35,15 +35,14 @@ const GET: Statement = {
   select t.*, ${RELATED_COLUMNS} ${RELATED}`,
 };
 
-const LIST: Statement = {
-  name: "task-list",
-  text: `with t as (
+/** @param tagged A further condition on tasks `t`. */
+const list = (tagged = ""): string => `with t as (
     (select ${OPEN_COLUMNS} from task t
       where ($1::bigint is null or t.id < $1) and t.state = any($2::smallint[])
         and ($3::text is null and $4::text is null or t.class_id in (
           select id from task_class where queue = coalesce($3, queue) and type = coalesce($4, type)))
         and $5::text is null
-        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))
+        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))${tagged}
       order by t.id desc limit $7)
     union all
     (select ${ENDED_COLUMNS} from task_finished t
@@ -51,9 +50,17 @@ const LIST: Statement = {
         and ($3::text is null and $4::text is null or t.class_id in (
           select id from task_class where queue = coalesce($3, queue) and type = coalesce($4, type)))
         and ($5::text is null or t.detail = $5)
-        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))
+        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))${tagged}
       order by t.id desc limit $7))
-  select ${LISTED_COLUMNS}, ${RELATED_COLUMNS} ${RELATED} order by t.id desc limit $7`,
+  select ${LISTED_COLUMNS}, ${RELATED_COLUMNS} ${RELATED} order by t.id desc limit $7`;
+
+const LIST: Statement = { name: "task-list", text: list() };
+
+// The first condition is that of the indexes. Without a name it is planned for its tags: few tasks have a rare one and are
+// found by their index, a common one is found from the newest task on.
+const LIST_TAGGED: Statement = {
+  name: "",
+  text: list(" and t.options ? 'tags' and t.options -> 'tags' @> $8::jsonb"),
 };
 
 /** The task, open or ended. */
@@ -75,7 +82,7 @@ export async function followedTask(
 export async function listTasks(db: Database, filter: TaskFilter): Promise<TaskRecord[]> {
   const states: readonly TaskState[] =
     filter.states.length > 0 ? filter.states : [...OPEN_STATES, ...END_STATES];
-  const rows = await db.cold<TaskColumns>(LIST, [
+  const values = [
     filter.beforeId ?? null,
     states.map((state) => STATE[state]),
     filter.queue ?? null,
@@ -83,6 +90,10 @@ export async function listTasks(db: Database, filter: TaskFilter): Promise<TaskR
     filter.detail ?? null,
     filter.workerId ?? null,
     filter.limit,
-  ]);
+  ];
+  const rows =
+    filter.tags.length === 0
+      ? await db.cold<TaskColumns>(LIST, values)
+      : await db.cold<TaskColumns>(LIST_TAGGED, [...values, JSON.stringify(filter.tags)]);
   return rows.map(toTaskRecord);
 }
