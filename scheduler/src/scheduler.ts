@@ -293,7 +293,9 @@ export async function startScheduler(options: {
       if (hint.kind === "work") {
         if (!dispatch.classes.use(hint.classIds)) background.pollSoon();
         else dispatch.dispatcher.hinted(hint.classIds.length > 0 ? hint.classIds : undefined);
-      } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
+      } else if (hint.kind === "order")
+        dispatch.dispatcher.reorder(hint.classIds.length > 0 ? hint.classIds : dispatch.classes.ids());
+      else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
         background.pollSoon();
       else if (hint.kind === "ends") background.releaseSoon();
       else if (hint.kind === "schedules") background.schedulesSoon();

@@ -381,6 +381,19 @@ export const PATHS: readonly Path[] = [
     },
   },
   {
+    name: "an operator's hold of a task that is held back",
+    paths: ["held_in_queue"],
+    limit: 0,
+    walk: async ({ a }) => {
+      await a.connect("w");
+      const id = await a.submit();
+      assert.ok(a.dispatch.admission.isHeld(id));
+      assert.equal(await a.dispatch.control.hold(id, "not today"), "held");
+      assert.ok(!a.dispatch.admission.isHeld(id));
+      return id;
+    },
+  },
+  {
     name: "a start deadline that passes while the task is held back",
     paths: ["overdue_in_queue"],
     limit: 0,

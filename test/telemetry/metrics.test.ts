@@ -24,6 +24,8 @@ const NAMES = [
   "muster_concurrency_key_cancellations_total",
   "muster_circuit_transitions_total",
   "muster_batches_total",
+  "muster_task_edits_total",
+  "muster_task_holds_total",
   "muster_dependent_tasks_total",
   "muster_circuits",
   "muster_schedule_ticks_total",

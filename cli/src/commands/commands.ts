@@ -53,6 +53,21 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/retry.ts")).defineRetry,
     },
     {
+      usage: "edit <id>",
+      summary: "change priority, limits or start of a task that has not ended",
+      load: async () => (await import("./tasks/edit.ts")).defineEdit,
+    },
+    {
+      usage: "hold <id>",
+      summary: "keep a waiting task from starting",
+      load: async () => (await import("./tasks/hold.ts")).defineHold,
+    },
+    {
+      usage: "release <id>",
+      summary: "let a held task start",
+      load: async () => (await import("./tasks/release.ts")).defineRelease,
+    },
+    {
       usage: "schedules",
       summary: "list recurring tasks with their next runs",
       load: async () => (await import("./schedules/schedules.ts")).defineSchedules,

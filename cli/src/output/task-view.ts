@@ -55,6 +55,8 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["circuit", task.circuit?.key],
     ["schedule", scheduleCell(task)],
     ["fairness", task.fairness && `${task.fairness.key}, weight ${task.fairness.weight}`],
+    ["hold reason", task.hold?.reason],
+    ["held since", momentCell(task.hold?.holdTime, now)],
     ["tags", unlessEmpty(task.tags.join(" "))],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],

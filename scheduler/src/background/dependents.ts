@@ -23,8 +23,12 @@ export class Dependents {
       const { ends, released, ended } = await store.releaseDependents(ENDS_PER_STEP, DEPENDENTS_PER_END);
       if (ends === 0) return;
       const ready = new Set<number>();
-      for (const { task, waitMs } of released) {
+      for (const { task, waitMs, held } of released) {
         counters.dependents.released++;
+        if (held) {
+          signals.changed(task.id);
+          continue;
+        }
         if (waitMs === undefined) {
           waits.woken(task.id);
           dispatcher.enqueue(task);

@@ -366,6 +366,8 @@ export function createDispatch(options: {
     counters,
     resources,
     traces,
+    waits,
+    onScheduled,
     clock,
     log,
   });

@@ -3,6 +3,7 @@ import { quoted } from "@muster/common/text";
 import { type DatabaseUnavailableError, Refusal, type Violation } from "./errors.ts";
 import { formatTaskId } from "./ids.ts";
 import { formatBatchId } from "./tasks/batch.ts";
+import type { EditRefused } from "./tasks/edit.ts";
 import type { KeyConflict } from "./tasks/key-plan.ts";
 import type { TaskState } from "./tasks/task.ts";
 import type { RefusedBecause } from "./tasks/unique-key.ts";
@@ -234,6 +235,51 @@ export function retryWaitsForTasks(taskId: number): Refusal {
     "TASK_NOT_RETRYABLE",
     `task ${task} waits for other tasks and starts when they have ended; run \`muster why ${task}\` to see which`,
   );
+}
+
+/** `TASK_HELD`: a task that is held starts when it is released, and not before. */
+export function retryHeld(taskId: number): Refusal {
+  const task = formatTaskId(taskId);
+  return new Refusal(
+    "precondition",
+    "TASK_HELD",
+    `task ${task} waits and is held; run \`muster release ${task}\` to let it start`,
+  );
+}
+
+/** `TASK_ALREADY_ENDED`: what is asked needs a task that has not ended. */
+export function taskEnded(taskId: string): Refusal {
+  return new Refusal(
+    "precondition",
+    "TASK_ALREADY_ENDED",
+    `task ${taskId} has already ended; look at it with GetTask`,
+  );
+}
+
+/** `TASK_NOT_HOLDABLE`: a task that has started is not held. */
+export function notHoldable(taskId: string): Refusal {
+  return new Refusal(
+    "precondition",
+    "TASK_NOT_HOLDABLE",
+    `task ${taskId} is assigned or running, and only a task that waits can be held; run \`muster cancel ${taskId}\` to stop it, or hold it when it waits again`,
+  );
+}
+
+/** Why an edit of an open task is refused, and what to do. */
+const NOT_EDITABLE: Readonly<Record<Exclude<EditRefused, "ended">, (task: string) => string>> = {
+  strict_order: (task) =>
+    `task ${task} has a concurrency key with a strict order, in which priorities have no effect; leave the priority out`,
+  started: (task) =>
+    `task ${task} is assigned or running, and only a task that waits has a start time; leave the start time out, or run \`muster cancel ${task}\``,
+  waits_for_tasks: (task) =>
+    `task ${task} waits for other tasks, and its start time begins when they have ended; leave the start time out, or run \`muster hold ${task}\``,
+};
+
+/** `TASK_NOT_EDITABLE`, or `TASK_ALREADY_ENDED`: an edit asks for what the task cannot have. */
+export function notEditable(taskId: number, why: EditRefused): Refusal {
+  const task = formatTaskId(taskId);
+  if (why === "ended") return taskEnded(task);
+  return new Refusal("precondition", "TASK_NOT_EDITABLE", NOT_EDITABLE[why](task));
 }
 
 /** `UNIQUE_KEY_HELD`: an ended task cannot be retried while another task holds its unique key. */

@@ -29,6 +29,7 @@ import type {
   SchedulerStore,
   ScheduleStore,
   SessionStore,
+  TaskStore,
 } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { type FleetFactsStore, readFleet } from "./fleet-facts.ts";
@@ -70,7 +71,8 @@ export interface DiagnoserParts {
     Pick<RateLimitStore, "keyPauses"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
     Pick<ScheduleStore, "troubledSchedules"> &
-    Pick<SessionStore, "listContests" | "pausedWorkers">;
+    Pick<SessionStore, "listContests" | "pausedWorkers"> &
+    Pick<TaskStore, "longestHeld">;
   readonly classes: ClassIndex;
   readonly concurrencyKeys: Pick<ConcurrencyKeys, "holdReason">;
   readonly strictOrders: Pick<StrictOrders, "holdReason">;
@@ -187,6 +189,7 @@ export class Diagnoser {
       pausedQueues: facts.queues.flatMap(({ name, pauseReason, pauseTime }) =>
         pauseTime ? [{ name, reason: pauseReason ?? "", since: pauseTime }] : [],
       ),
+      held: await this.#parts.store.longestHeld(LIST_LIMIT),
       limitedQueues: await this.#parts.store.limitedQueues(),
       pausedWorkers: await this.#parts.store.pausedWorkers(),
       quarantinedWorkers: await this.#parts.store.quarantinedWorkers(LIST_LIMIT),

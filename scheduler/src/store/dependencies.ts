@@ -11,6 +11,8 @@ export interface DependentsStep {
     readonly task: WaitingTask;
     /** Until it may start; undefined for now. */
     readonly waitMs: number | undefined;
+    /** It is held, and waits for its release. */
+    readonly held?: boolean;
   }[];
   /** Dependents that ended because a predecessor did not succeed. */
   readonly ended: readonly { readonly id: number; readonly classId: number; readonly state: EndState }[];

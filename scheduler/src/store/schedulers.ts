@@ -24,7 +24,10 @@ export interface Command {
 
 /** A notification: a hint, never the truth. */
 export type Hint =
+  /** Without ids any class may be meant. */
   | { readonly kind: "work"; readonly classIds: readonly number[] }
+  /** Tasks of these classes have other priorities. */
+  | { readonly kind: "order"; readonly classIds: readonly number[] }
   | { readonly kind: "command"; readonly schedulerId: string }
   | { readonly kind: "queue" }
   /** A task that others depend on has ended. */

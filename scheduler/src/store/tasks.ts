@@ -1,5 +1,7 @@
 /** The role of the store that reads, follows, cancels and retries single tasks. */
 import type { AttemptKey } from "../domain/ids.ts";
+import type { EditRefused, FieldChange, TaskEdit } from "../domain/tasks/edit.ts";
+import type { Hold } from "../domain/tasks/hold.ts";
 import type { AttemptRecord, Attempts, TaskRecord, TaskState } from "../domain/tasks/task.ts";
 import type { KeyHolder } from "../domain/tasks/unique-key.ts";
 import type { OutputChunk } from "./attempts.ts";
@@ -10,13 +12,14 @@ export interface TaskFilter {
   readonly states: readonly TaskState[];
   readonly queue: string | undefined;
   readonly type: string | undefined;
+  /** Of ended tasks, or `held`. */
   readonly detail: string | undefined;
   readonly workerId: string | undefined;
+  /** Tags that the task has, all of them. */
+  readonly tags: readonly string[];
   /** Only tasks with a smaller id. */
   readonly beforeId: number | undefined;
   readonly limit: number;
-  /** Tags that the task has, all of them. */
-  readonly tags: readonly string[];
 }
 
 /** The state of a task that a follower has received. */
@@ -40,6 +43,8 @@ export type CancelResult =
 export type RetryResult =
   | { readonly outcome: "queued"; readonly task: WaitingTask; readonly waitsForTasks?: boolean }
   | { readonly outcome: "active" }
+  /** It waits and is held. */
+  | { readonly outcome: "held" }
   /** It has ended, and another task holds its unique key. */
   | {
       readonly outcome: "key_held";
@@ -57,6 +62,52 @@ export type RetryResult =
     }
   | undefined;
 
+/** Tasks that are held. */
+export interface HeldTasks {
+  readonly count: number;
+  /** Those that have been held for longest, the longest first. */
+  readonly tasks: readonly { readonly id: number; readonly hold: Hold }[];
+}
+
+/** The result of a request to hold a task; undefined when there is no such task. */
+export type HoldResult =
+  | { readonly outcome: "held"; readonly classId: number }
+  /** It was held before; nothing was changed. */
+  | { readonly outcome: "held_before" }
+  /** It is assigned or running. */
+  | { readonly outcome: "active" }
+  | { readonly outcome: "ended" }
+  | undefined;
+
+/** The result of a request to release a held task; undefined when there is no such task. */
+export type ReleaseResult =
+  | {
+      readonly outcome: "released";
+      readonly task: WaitingTask;
+      readonly waitsForTasks: boolean;
+      /** Until its start time, milliseconds; undefined when it has none. */
+      readonly waitMs: number | undefined;
+    }
+  | { readonly outcome: "not_held" }
+  | { readonly outcome: "ended" }
+  | undefined;
+
+/** The result of a request to edit a task; undefined when there is no such task. */
+export type EditResult =
+  | {
+      readonly outcome: "edited";
+      readonly task: WaitingTask;
+      readonly changes: readonly FieldChange[];
+      /** The attempt that holds it, which was assigned before the edit; undefined while it is queued. */
+      readonly attempt: { readonly key: AttemptKey; readonly sessionId: number } | undefined;
+      /** Milliseconds until its new start, 0 for now; undefined when that was not edited, and while it is held. */
+      readonly startsIn: number | undefined;
+    }
+  /** It was as the edit wants it. */
+  | { readonly outcome: "unchanged" }
+  | { readonly outcome: "refused"; readonly why: EditRefused }
+  | undefined;
+
 /** Tasks, one at a time or as a list. */
 export interface TaskStore {
   getTask(id: number): Promise<TaskRecord | undefined>;
@@ -67,10 +118,17 @@ export interface TaskStore {
   /** The same with the number that is left out. */
   countedAttempts(id: number): Promise<Attempts>;
   listTasks(filter: TaskFilter): Promise<TaskRecord[]>;
+  longestHeld(limit: number): Promise<HeldTasks>;
   /** Ends a queued task, or marks an active one. */
   cancelTask(id: number, reason: string): Promise<CancelResult>;
   /** Queues an ended or waiting task to run now, or when the tasks that it waits for have ended. */
   retryTask(id: number): Promise<RetryResult>;
+  /** Changes an open task; a field that the edit does not have stays. */
+  editTask(id: number, edit: TaskEdit, reason: string): Promise<EditResult>;
+  /** Keeps a queued task from starting until it is released. A second hold changes nothing. */
+  holdTask(id: number, reason: string): Promise<HoldResult>;
+  /** Ends a hold: the task waits for what it waited for before. */
+  releaseTask(id: number, reason: string): Promise<ReleaseResult>;
   /** Chunks after a position, in order: at most `limit` and, unless the first one alone is larger, `maxBytes`. */
   outputAfter(
     taskId: number,

@@ -26,6 +26,7 @@ export type {
   TaskDependency,
   UniqueOptions,
 } from "./submit-spec.ts";
+export type { TaskChanges } from "./task-changes.ts";
 export {
   type ConcurrencyOutcome,
   isEnded,

@@ -9,6 +9,7 @@ import { Backoff } from "../network/backoff.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, WaitOptions } from "./call-options.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
+import { encodeTaskChanges, type TaskChanges } from "./task-changes.ts";
 
 /** Codes of a stream that broke without a status; a bug of the server has the same ones. */
 const CUT_CODES: ReadonlySet<Code> = new Set([
@@ -132,11 +133,48 @@ export class TaskHandle<Output = unknown> {
   /**
    * Queues an ended task again, a succeeded one too, or starts a scheduled retry now.
    *
-   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `UNIQUE_KEY_HELD` (by another task),
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `TASK_HELD`, `UNIQUE_KEY_HELD` (by another task),
    *   `DEPENDENCY_FAILED` (a task whose success it waits for has ended otherwise: retry that one first).
    */
   async retry(options: CallOptions = {}): Promise<Task> {
     return this.#one("RetryTask", options, (call) => this.#tasks.retryTask({ taskId: this.id }, call));
+  }
+
+  /**
+   * Changes the task, which has not ended; what is left out stays.
+   *
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`, `INVALID_REQUEST`, `TASK_NOT_EDITABLE` (a priority of a task
+   *   with a strict order, or a start time of one that is assigned, runs or waits for tasks).
+   * @throws OptionsError when a number is not valid.
+   *
+   * @example
+   * ```ts
+   * await task.edit({ priority: 10, runTimeoutS: 7_200 }, "urgent");
+   * ```
+   */
+  async edit(changes: TaskChanges, reason = "", options: CallOptions = {}): Promise<Task> {
+    const request = { ...encodeTaskChanges(this.id, changes), taskId: this.id, reason };
+    return this.#one("UpdateTask", options, (call) => this.#tasks.updateTask(request, call));
+  }
+
+  /**
+   * Keeps the waiting task from starting until it is released; its queue timeout goes on. A second hold changes nothing.
+   *
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_HOLDABLE` (it is assigned or running), `TASK_ALREADY_ENDED`.
+   */
+  async hold(reason = "", options: CallOptions = {}): Promise<Task> {
+    return this.#one("HoldTask", options, (call) => this.#tasks.holdTask({ taskId: this.id, reason }, call));
+  }
+
+  /**
+   * Ends the hold of the task: it waits for what it waited for before. Harmless for one that is not held.
+   *
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`.
+   */
+  async release(reason = "", options: CallOptions = {}): Promise<Task> {
+    return this.#one("ReleaseTask", options, (call) =>
+      this.#tasks.releaseTask({ taskId: this.id, reason }, call),
+    );
   }
 
   /**

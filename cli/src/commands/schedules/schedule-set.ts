@@ -5,6 +5,7 @@ import { type CatchUpPolicy, OverlapPolicy, ScheduleSchema, type ScheduleSpecSch
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { parseDuration } from "../../arguments/duration.ts";
+import { parseMoment } from "../../arguments/moment.ts";
 import { argument, enumChoices, enumNameOf, wholeNumber } from "../../arguments/parse.ts";
 import { type Payload, readPayload } from "../../arguments/payload.ts";
 import { addTaskOptions, type TaskOptions, taskFields } from "../../arguments/task-options.ts";
@@ -134,11 +135,4 @@ function timingOf({ cron, timezone, every }: Options): Timing {
 
 function usage(message: string, remedy: string): CliError {
   return new CliError(message, { exitCode: ExitCode.USAGE, remedy });
-}
-
-function parseMoment(text: string): Date {
-  const date = new Date(text);
-  if (Number.isNaN(date.getTime()))
-    throw new RangeError(`"${text}" is no moment in ISO 8601, for example 2026-03-29T02:30:00+01:00`);
-  return date;
 }

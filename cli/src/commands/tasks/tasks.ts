@@ -47,7 +47,7 @@ export function defineTasks(command: Command, io: Io): void {
     )
     .option("--queue <name>", "only this queue")
     .option("--type <type>", "only this task type")
-    .option("--detail <detail>", "only this detail, for example RETRIES_EXHAUSTED or succeeded_with_warnings")
+    .option("--detail <detail>", "only this detail: held, or of ended tasks for example RETRIES_EXHAUSTED")
     .option("--worker <id>", "only tasks that this worker holds or held last")
     .option("--tag <name>", "only tasks with this tag; repeatable: all must match", collect)
     .option("--limit <n>", "maximum number of tasks", wholeNumber(1, 100_000), 50)

@@ -165,6 +165,11 @@ export class Admission {
     }
   }
 
+  /** What is held back of the class is read again: its tasks have other priorities than are remembered. */
+  reordered(classId: number): void {
+    if (this.#held.size > 0) this.#held.forgetClass(classId);
+  }
+
   /** Has every held task decided anew: what its rule rests on may have changed. */
   lookAgain(): void {
     this.#freed = true;

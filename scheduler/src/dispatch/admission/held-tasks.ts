@@ -65,6 +65,11 @@ export class HeldTasks {
     if (held.parked) this.#count(held.task.classId, -1);
   }
 
+  /** Forgets every task of a class: they are read again. */
+  forgetClass(classId: number): void {
+    for (const { task } of this.#byTask.values()) if (task.classId === classId) this.forget(task.id);
+  }
+
   /** Every parked task, to be put back into its window. */
   unpark(): WaitingTask[] {
     const tasks: WaitingTask[] = [];

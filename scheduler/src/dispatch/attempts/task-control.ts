@@ -1,6 +1,13 @@
 import type { Clock } from "../../clock.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
-import { retryDependencyFailed, retryKeyHeld, retryWaitsForTasks } from "../../domain/refusals.ts";
+import {
+  notEditable,
+  retryDependencyFailed,
+  retryHeld,
+  retryKeyHeld,
+  retryWaitsForTasks,
+} from "../../domain/refusals.ts";
+import type { FieldChange, TaskEdit } from "../../domain/tasks/edit.ts";
 import type { Command, SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -9,6 +16,7 @@ import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
+import type { Waits } from "../matching/wait-times.ts";
 import type { ResourceRequester } from "../resources/resource-requester.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
@@ -28,7 +36,7 @@ interface Cancellation {
   readonly until: number;
 }
 
-/** Cancels and retries tasks, wherever they are, and drains workers. */
+/** Cancels, retries, holds and releases tasks, wherever they are, and drains workers. */
 export class TaskControl {
   readonly #parts: TaskControlParts;
   /** Of attempts that their sessions do not have, or not yet. */
@@ -75,7 +83,7 @@ export class TaskControl {
    * undefined when there is none.
    *
    * @throws Refusal `UNIQUE_KEY_HELD` when another task holds its unique key, `DEPENDENCY_FAILED` when a task whose
-   *   success it waits for has ended otherwise, `TASK_NOT_RETRYABLE` when it waits for tasks.
+   *   success it waits for has ended otherwise, `TASK_NOT_RETRYABLE` when it waits for tasks, `TASK_HELD` when it is held.
    */
   async retry(taskId: number): Promise<"queued" | "active" | undefined> {
     const { store, dispatcher, peers, signals, counters } = this.#parts;
@@ -86,12 +94,77 @@ export class TaskControl {
     }
     if (result?.outcome === "dependency_failed") throw retryDependencyFailed(taskId, result);
     if (result?.outcome === "waits_for_tasks") throw retryWaitsForTasks(taskId);
+    if (result?.outcome === "held") throw retryHeld(taskId);
     if (result?.outcome === "queued") {
       dispatcher.lookAgain([result.task.classId]);
       peers.hintWork([result.task.classId]);
       signals.changed(taskId);
     }
     return result?.outcome;
+  }
+
+  /**
+   * Changes a task that has not ended; undefined when there is none.
+   *
+   * @returns What changed; nothing when the task was so before.
+   * @throws Refusal `TASK_ALREADY_ENDED` or `TASK_NOT_EDITABLE`
+   */
+  async edit(taskId: number, edit: TaskEdit, reason: string): Promise<readonly FieldChange[] | undefined> {
+    const { store, classes, counters, dispatcher, peers, signals, waits, onScheduled } = this.#parts;
+    const result = await store.editTask(taskId, edit, reason);
+    if (result === undefined) return undefined;
+    if (result.outcome === "unchanged") return [];
+    if (result.outcome === "refused") throw notEditable(taskId, result.why);
+    const { task, attempt, startsIn } = result;
+    counters.edits++;
+    if (!attempt) {
+      await classes.load([task.classId]);
+      dispatcher.reorder([task.classId]);
+      peers.hintOrder([task.classId]);
+    }
+    if (startsIn === 0) {
+      waits.woken(taskId);
+      dispatcher.enqueue(task);
+      peers.hintWork([task.classId]);
+    } else if (startsIn !== undefined) {
+      dispatcher.waitsEnded([task.classId]);
+      onScheduled(startsIn);
+    }
+    signals.changed(taskId);
+    return result.changes;
+  }
+
+  /** Keeps a queued task from starting until it is released; undefined when there is none. */
+  async hold(taskId: number, reason: string): Promise<"held" | "active" | "ended" | undefined> {
+    const { store, admission, classes, counters, dispatcher, signals } = this.#parts;
+    const result = await store.holdTask(taskId, reason);
+    if (result?.outcome === "held_before") return "held";
+    if (result?.outcome === "held") {
+      counters.holds.held++;
+      await classes.load([result.classId]);
+      // It is not ready any more. A claim of it that is under way finds that by itself.
+      admission.endWaits([taskId], "held_in_queue");
+      dispatcher.waitsEnded([result.classId]);
+      signals.changed(taskId);
+    }
+    return result?.outcome;
+  }
+
+  /** Ends the hold of a task; undefined when there is none. */
+  async release(taskId: number, reason: string): Promise<"released" | "not_held" | "ended" | undefined> {
+    const { store, counters, dispatcher, peers, signals, waits, onScheduled } = this.#parts;
+    const result = await store.releaseTask(taskId, reason);
+    if (result?.outcome !== "released") return result?.outcome;
+    const { task, waitsForTasks, waitMs } = result;
+    counters.holds.released++;
+    if (waitMs !== undefined) onScheduled(waitMs);
+    else if (!waitsForTasks) {
+      waits.woken(taskId);
+      dispatcher.enqueue(task);
+      peers.hintWork([task.classId]);
+    }
+    signals.changed(taskId);
+    return "released";
   }
 
   /** Asks a worker to finish what it holds and end. */
@@ -163,7 +236,7 @@ export class TaskControl {
 
 /** What the control works with. */
 export interface TaskControlParts {
-  readonly store: Pick<TaskStore, "cancelTask" | "retryTask"> &
+  readonly store: Pick<TaskStore, "cancelTask" | "editTask" | "holdTask" | "releaseTask" | "retryTask"> &
     Pick<SessionStore, "leaseHolders"> &
     Pick<SchedulerStore, "sendCommand" | "takeCommands">;
   readonly admission: Pick<Admission, "endWaits">;
@@ -176,6 +249,9 @@ export interface TaskControlParts {
   readonly counters: Counters;
   readonly resources: ResourceRequester;
   readonly traces: AttemptTraces;
+  readonly waits: Pick<Waits, "woken">;
+  /** Called with the wait of a task that may not start at once, milliseconds. */
+  readonly onScheduled: (delayMs: number) => void;
   readonly clock: Pick<Clock, "monotonic">;
   readonly log: Logger;
 }

@@ -192,6 +192,18 @@ export class Dispatcher {
     this.pump();
   }
 
+  /** Tasks of these classes have other priorities than this scheduler has read: what waits in them is read again. */
+  reorder(classIds: readonly number[]): void {
+    this.#use(classIds);
+    for (const id of classIds) {
+      const entry = this.#classes.get(id);
+      if (!entry) continue;
+      this.#admission.reordered(id);
+      this.#classes.windows.reorder(entry);
+    }
+    this.pump();
+  }
+
   /**
    * Another scheduler has new tasks of these classes, or freed their concurrency keys; undefined means that it may be
    * any. Keys that are free again matter to every class that has them.

@@ -18,6 +18,7 @@ export class Peers {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #classIds = new Set<number>();
+  readonly #reordered = new Set<number>();
   #others = 0;
   #pending = false;
 
@@ -38,25 +39,39 @@ export class Peers {
 
   /** Sends the others, if there are any, a hint that tasks of these classes wait. Never throws. */
   hintWork(classIds: readonly number[]): void {
+    this.#collect(this.#classIds, classIds);
+  }
+
+  /** Sends the others, if there are any, a hint that tasks of these classes have other priorities. Never throws. */
+  hintOrder(classIds: readonly number[]): void {
+    this.#collect(this.#reordered, classIds);
+  }
+
+  #collect(into: Set<number>, classIds: readonly number[]): void {
     if (this.#others === 0) return;
-    for (const id of classIds) this.#classIds.add(id);
+    for (const id of classIds) into.add(id);
     if (this.#pending) return;
     this.#pending = true;
     this.#clock.after(HINT_INTERVAL_MS, () => void this.#flush());
   }
 
   async #flush(): Promise<void> {
-    const ids = [...this.#classIds];
+    const [waiting, reordered] = [[...this.#classIds], [...this.#reordered]];
     this.#classIds.clear();
+    this.#reordered.clear();
     this.#pending = false;
     try {
-      // Whoever gets no list looks at every class that it knows.
-      if (ids.length > MAX_HINTS * CLASSES_A_HINT) await this.#store.notify({ kind: "work", classIds: [] });
-      else
-        for (let start = 0; start < ids.length; start += CLASSES_A_HINT)
-          await this.#store.notify({ kind: "work", classIds: ids.slice(start, start + CLASSES_A_HINT) });
+      await this.#send("order", reordered);
+      await this.#send("work", waiting);
     } catch (error) {
       this.#log.debug("peers.hint_failed", { error });
     }
+  }
+
+  async #send(kind: "work" | "order", ids: readonly number[]): Promise<void> {
+    // Whoever gets no list looks at every class that it knows.
+    if (ids.length > MAX_HINTS * CLASSES_A_HINT) return this.#store.notify({ kind, classIds: [] });
+    for (let start = 0; start < ids.length; start += CLASSES_A_HINT)
+      await this.#store.notify({ kind, classIds: ids.slice(start, start + CLASSES_A_HINT) });
   }
 }

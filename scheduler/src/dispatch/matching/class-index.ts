@@ -195,6 +195,10 @@ export class ClassIndex {
     return this.#entries.values();
   }
 
+  ids(): number[] {
+    return [...this.#entries.keys()];
+  }
+
   get size(): number {
     return this.#entries.size;
   }

@@ -27,6 +27,8 @@ export class ClassWindows {
   readonly #due = new Set<ClassEntry>();
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
+  /** Classes whose reads under way have the old order. */
+  readonly #reordered = new Set<ClassEntry>();
 
   /** @param parts.entries The classes by id. */
   constructor(parts: {
@@ -60,6 +62,7 @@ export class ClassWindows {
   forget(entry: ClassEntry): void {
     this.#due.delete(entry);
     this.#refilling.delete(entry);
+    this.#reordered.delete(entry);
     this.order.forget(entry);
   }
 
@@ -107,6 +110,14 @@ export class ClassWindows {
     this.#refilling.delete(entry);
   }
 
+  /** Tasks of the class have other priorities than its window has: it is read again. */
+  reorder(entry: ClassEntry): void {
+    entry.window.clear();
+    this.#reordered.add(entry);
+    this.#touch(entry);
+    this.lookAgain(entry);
+  }
+
   /** Adds a task that became claimable; a full window leaves it to the store. */
   enqueue(task: WaitingTask): void {
     const entry = this.#entries.get(task.classId);
@@ -143,6 +154,7 @@ export class ClassWindows {
       entry.mayHaveMore = false;
       this.#due.delete(entry);
       this.#refilling.add(entry);
+      this.#reordered.delete(entry);
     }
     const counts = new Map<number, number>();
     const limit = Math.min(WINDOW_SIZE, Math.max(MIN_READ, Math.floor(MAX_READ / entries.length)));
@@ -162,7 +174,8 @@ export class ClassWindows {
         // The first one of each class, unless something turned up meanwhile.
         if (count === 0 && entry && this.#refilling.has(entry))
           entry.floor = { priority: task.priority, id: task.id };
-        if (!isPlanned(task.id) && entry?.window.add(task, now - (task.ageMs ?? 0))) added++;
+        if (!entry || isPlanned(task.id) || this.#reordered.has(entry)) continue;
+        if (entry.window.add(task, now - (task.ageMs ?? 0))) added++;
       }
       for (const entry of entries) this.#touch(entry);
     } catch (error) {

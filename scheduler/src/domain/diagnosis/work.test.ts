@@ -98,6 +98,7 @@ describe("the checks of work", () => {
     const fleet = { ...FLEET, ...facts.fleet };
     const rest = {
       pausedQueues: [],
+      held: { count: 0, tasks: [] },
       limitedQueues: [],
       pausedWorkers: [],
       quarantinedWorkers: [],
@@ -125,6 +126,14 @@ describe("the checks of work", () => {
     assert.equal(look(), "");
     assert.equal(look({ fleet: { groups: [], workers: [] } }), "");
     assert.equal(look({}, waiting("ocr", 2_000), waiting("other", 2_000)), "");
+  });
+
+  it("note tasks that are held, with the one that has been for longest", () => {
+    const hold = (id: number, ms: number) => ({ id, hold: { reason: `why ${id} (by ada)`, since: ago(ms) } });
+    assert.equal(
+      look({ held: { count: 7, tasks: [hold(3, 300_000), hold(9, 1_000)] } }),
+      "note work.held: 7 tasks are held: t-3 (why 3 (by ada)) for 5 min",
+    );
   });
 
   it("find tasks without a worker, and tasks that wait although a slot is free", () => {

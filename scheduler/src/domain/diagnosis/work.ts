@@ -6,11 +6,13 @@ import type { LimitedQueueFact } from "../explain/queue-full.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { rejectionWords, remedyOf } from "../explain/rejected.ts";
 import { shellWord } from "../explain/shell-word.ts";
+import { formatTaskId } from "../ids.ts";
 import { largest } from "../largest.ts";
 import type { Coverage } from "../matching/coverage.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
 import { type Circuit, circuitOfLock, lockInWords } from "../tasks/circuit.ts";
+import type { Hold } from "../tasks/hold.ts";
 import type { KeyPause } from "../tasks/rate-limit.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
 import type { OperatorPause } from "../workers/operator-pause.ts";
@@ -38,6 +40,11 @@ export interface WorkFacts {
   readonly fleet: FleetReport;
   readonly classes: readonly Coverage[];
   readonly pausedQueues: readonly { readonly name: string; readonly reason: string; readonly since: Date }[];
+  /** Tasks that are held, those that have been for longest first. */
+  readonly held: {
+    readonly count: number;
+    readonly tasks: readonly { readonly id: number; readonly hold: Hold }[];
+  };
   /** Queues that have a limit. */
   readonly limitedQueues: readonly LimitedQueueFact[];
   /** Workers that operators have paused. */
@@ -81,6 +88,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     neverFit(facts),
     delayed(facts),
     paused(facts),
+    held(facts),
     full(facts),
     keys(facts),
     circuitsOpen(facts),
@@ -189,6 +197,24 @@ function paused({ pausedQueues, now }: WorkFacts): Check {
     pausedQueues
       .slice(0, MAX_NAMED)
       .map((queue) => fact(queue.name, queue.reason, now.getTime() - queue.since.getTime())),
+  );
+}
+
+function held({ held: { count, tasks }, now }: WorkFacts): Check {
+  const name = "work.held";
+  const [first] = tasks;
+  if (!first) return ok(name, "no task is held");
+  const id = formatTaskId(first.id);
+  return found(
+    "note",
+    name,
+    `${plural(count, "task", IS)} held: ${id} (${first.hold.reason}) for ${span(now.getTime() - first.hold.since.getTime())}`,
+    `run \`muster release ${id}\` when the reason is gone; \`muster tasks --detail held\` lists all of them`,
+    tasks
+      .slice(0, MAX_NAMED)
+      .map((task) =>
+        fact(formatTaskId(task.id), task.hold.reason, now.getTime() - task.hold.since.getTime()),
+      ),
   );
 }
 

@@ -13,10 +13,15 @@ type Codes = Readonly<Record<string, CodeEntry>>;
 
 /** A task that waits. */
 export const WAITING_CODES = {
+  TASK_HELD: {
+    means: "an operator holds it back; shows who, why and since when",
+    remedy: "`muster release ID`",
+  },
   WAITING_FOR_TASKS: {
     means:
-      "tasks that it depends on have not ended; shows each of them with its state and since when it has been submitted",
-    remedy: "it starts by itself when they have ended; `muster why ID` of the named one",
+      "tasks that it depends on have not ended; shows each of them with its state, whether it is held, and since when it has been submitted",
+    remedy:
+      "it starts by itself when they have ended; `muster why ID` of the named one, `muster release ID` of one that is held",
   },
   SCHEDULED_FOR_LATER: {
     means: "it was submitted with a delay or a start time",

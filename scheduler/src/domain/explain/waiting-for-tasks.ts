@@ -2,6 +2,7 @@
 import { formatTaskId } from "../ids.ts";
 import { type BatchRecord, formatBatchId } from "../tasks/batch.ts";
 import type { LinkedTask } from "../tasks/dependencies.ts";
+import { HELD_DETAIL } from "../tasks/hold.ts";
 import { hasEnded, type TaskRecord } from "../tasks/task.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
@@ -25,21 +26,22 @@ export function waitingForTasks(task: TaskRecord, predecessors: readonly LinkedT
       summary: "the tasks that it waits for have ended, and their ends are being counted",
       remedy: "wait a moment; if it lasts, run `muster doctor` for the scheduler's loop `dependents`",
     };
+  const held = running.find(({ detail }) => detail === HELD_DETAIL);
   const named = running.slice(0, MAX_NAMED).map((each) => described(each, now));
   const more =
     running.length > named.length ? ` and ${plural(running.length - named.length, "more task")}` : "";
   return {
     ...common,
     summary: `it waits for ${plural(running.length, "task")} of ${predecessors.length}: ${named.join("; ")}${more}`,
-    remedy: `it starts by itself when ${running.length === 1 ? "that task has" : "they have"} ended; run \`muster why ${formatTaskId(first.taskId)}\` for the ${running.length === 1 ? "one that it waits for" : "first of them"}`,
+    remedy: `${held ? `${formatTaskId(held.taskId)} is held: run \`muster release ${formatTaskId(held.taskId)}\` when the reason is gone; ` : ""}it starts by itself when ${running.length === 1 ? "that task has" : "they have"} ended; run \`muster why ${formatTaskId(first.taskId)}\` for the ${running.length === 1 ? "one that it waits for" : "first of them"}`,
   };
 }
 
-function described({ taskId, type, state, condition, createTime }: LinkedTask, now: Date): string {
+function described({ taskId, type, state, detail, condition, createTime }: LinkedTask, now: Date): string {
   const age = createTime ? `, submitted ${span(now.getTime() - createTime.getTime())} ago` : "";
   const what = type === undefined ? "" : ` (${type})`;
   const wanted = condition === "succeeded" ? "the success" : "the end";
-  return `${wanted} of ${formatTaskId(taskId)}${what}, which is ${state ?? "not on record"}${age}`;
+  return `${wanted} of ${formatTaskId(taskId)}${what}, which is ${state ?? "not on record"}${detail === HELD_DETAIL ? " and held" : ""}${age}`;
 }
 
 /** Why the completion task of a batch waits. */

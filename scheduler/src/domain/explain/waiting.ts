@@ -22,6 +22,7 @@ import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts
 import { list } from "./removed.ts";
 import { notLoaded } from "./resources.ts";
 import { retryPolicyEvidence } from "./retry-policy.ts";
+import { taskHeld } from "./task-held.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
 import { waitingForBatch, waitingForTasks } from "./waiting-for-tasks.ts";
 
@@ -31,11 +32,14 @@ export type { FleetMember } from "./fleet.ts";
 export function explainWaiting(facts: WaitingFacts): Reason[] {
   const { task, now, queuePause } = facts;
   const reasons: Reason[] = [];
-  const late = acceptTimedOut(facts);
+  const held = taskHeld(task, now);
+  if (held) reasons.push(held);
+  // What it waits for besides does not start it.
+  const late = held ? undefined : acceptTimedOut(facts);
   if (facts.batch) reasons.push(waitingForBatch(task, facts.batch));
   else if (facts.predecessors) reasons.push(waitingForTasks(task, facts.predecessors, now));
   if (late && task.runTime && task.runTime > now) reasons.push(late);
-  else if (task.runTime && task.runTime > now) reasons.push(notYet(facts, task.runTime));
+  else if (!held && task.runTime && task.runTime > now) reasons.push(notYet(facts, task.runTime));
   if (queuePause) {
     reasons.push({
       code: "QUEUE_PAUSED",
@@ -63,13 +67,13 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
       remedy: heldBack.remedy ?? "it is assigned by itself when the rule admits it",
     });
   }
-  const held = reasons.length > 0;
+  const heldUp = reasons.length > 0;
   const never = misfit(facts.taskClass, facts.known ?? []);
   if (never) reasons.push(withRaises(neverFitsReason(task.id, never, readyTime(facts)), facts.raises));
   const match = explainMatch(facts).filter(({ code }) => !never || code !== "NO_WORKER_FITS");
   // That a worker could take it is no reason to wait while something else holds the task back.
   const after = late && !reasons.includes(late) ? [late] : [];
-  return [...reasons, ...(held ? match.filter(({ code }) => BLOCKS.has(code)) : match), ...after];
+  return [...reasons, ...(heldUp ? match.filter(({ code }) => BLOCKS.has(code)) : match), ...after];
 }
 
 /** Reasons that remain when its time has come or its queue is resumed. */

@@ -6,6 +6,7 @@ import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
 import type { DependencyCause, SubmittedAfter } from "./dependencies.ts";
 import type { Failure, Warning } from "./failure.ts";
 import type { Fairness } from "./fairness.ts";
+import type { Hold } from "./hold.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { EndState, TaskState } from "./task-state.ts";
@@ -37,9 +38,9 @@ export interface TaskOptions {
   /** Set by the scheduler for a task whose trace is recorded. */
   readonly trace?: TaskTrace;
   readonly watchdogs?: TaskWatchdogs;
-  /** How long it holds its unique key; absent means the default. */
   /** Names by which lists find it; absent for none. */
   readonly tags?: readonly string[];
+  /** How long it holds its unique key; absent means the default. */
   readonly unique?: UniqueRule;
   /** Set by the scheduler: the tick of the schedule that submitted it. */
   readonly tick?: ScheduleTick;
@@ -170,10 +171,12 @@ export interface TaskRecord {
   readonly createTime: Date;
   /** When it last became ready to start, by its creation, its time or a requeue; of a task that waits, until its time. */
   readonly readyTime: Date;
-  /** When it may start; undefined for now, and for a task that waits for tasks. */
+  /** When it may start, a held one after its release; undefined for now, and for a task that waits for tasks. */
   readonly runTime: Date | undefined;
   /** It waits for other tasks to end. */
   readonly waitsForTasks?: boolean | undefined;
+  /** It is held; undefined when it is not. */
+  readonly hold?: Hold | undefined;
   readonly assignTime: Date | undefined;
   readonly acceptTime: Date | undefined;
   readonly startTime: Date | undefined;

@@ -79,7 +79,8 @@ function ranked(rank: number, name: string, time: Date, epoch: number, workerId:
 function rankOf(name: string): number {
   if (name === "retry_requested" || name === "dependencies_met") return RANK.after;
   // In the order of the feed with a requeue before it and a cancellation in the queue after it.
-  if (name === "replaced") return RANK.end;
+  if (name === "replaced" || name === "edited" || name === "held" || name === "hold_released")
+    return RANK.end;
   return isEnd(name) ? RANK.end : RANK.during;
 }
 

@@ -16,7 +16,14 @@ import type { FitWarnings, SubmitWarning } from "../../dispatch/submission/fit-w
 import type { Submitter } from "../../dispatch/submission/submitter.ts";
 import { Refusal, type Violation } from "../../domain/errors.ts";
 import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
-import { invalidRequest, noTaskOfKey, schedulerStopping, taskNotFound } from "../../domain/refusals.ts";
+import {
+  invalidRequest,
+  noTaskOfKey,
+  notHoldable,
+  schedulerStopping,
+  taskEnded,
+  taskNotFound,
+} from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
 import type { DependencyStore, InsertedTask, TaskStore } from "../../store/store.ts";
@@ -27,6 +34,7 @@ import { fromTaskLinks } from "../convert/tasks/dependencies.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
 import { toTags } from "../convert/tasks/tags.ts";
 import { fromTaskState, toTaskState } from "../convert/tasks/task.ts";
+import { toTaskEdit } from "../convert/tasks/task-edit.ts";
 import { toNewTasks } from "../convert/tasks/task-spec.ts";
 import { fitPage } from "../convert/values/message-size.ts";
 import { optional } from "../convert/values/optional.ts";
@@ -118,13 +126,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       const id = requireId(taskId);
       const outcome = await control.cancel(id, storable(reason, 1_024) || "asked by a caller");
       if (outcome === undefined) throw taskNotFound(taskId);
-      if (outcome === "ended") {
-        throw new Refusal(
-          "precondition",
-          "TASK_ALREADY_ENDED",
-          `task ${taskId} has already ended; look at it with GetTask`,
-        );
-      }
+      if (outcome === "ended") throw taskEnded(taskId);
       return { task: await shown(taskId) };
     },
 
@@ -139,6 +141,36 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
         );
       }
       return { task: await shown(taskId) };
+    },
+
+    async holdTask({ taskId, reason }) {
+      const outcome = await control.hold(requireId(taskId), storable(reason, 1_024) || "asked by a caller");
+      if (outcome === undefined) throw taskNotFound(taskId);
+      if (outcome === "ended") throw taskEnded(taskId);
+      if (outcome === "active") throw notHoldable(taskId);
+      return { task: await shown(taskId) };
+    },
+
+    async releaseTask({ taskId, reason }) {
+      const outcome = await control.release(
+        requireId(taskId),
+        storable(reason, 1_024) || "asked by a caller",
+      );
+      if (outcome === undefined) throw taskNotFound(taskId);
+      if (outcome === "ended") throw taskEnded(taskId);
+      return { task: await shown(taskId) };
+    },
+
+    async updateTask(request) {
+      const { taskId, reason } = request;
+      const id = requireId(taskId);
+      const edit = toTaskEdit(request);
+      const changes = await control.edit(id, edit, storable(reason, 1_024) || "asked by a caller");
+      if (!changes) throw taskNotFound(taskId);
+      return {
+        task: await shown(taskId),
+        changes: changes.map(({ field: name, before, after }) => ({ name, before, after })),
+      };
     },
 
     async getDependencies(request) {

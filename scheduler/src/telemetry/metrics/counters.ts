@@ -38,6 +38,10 @@ export class Counters {
   readonly batches = { created: 0, cancelled: 0 };
   /** Tasks that wait for others: accepted, and what became of them. */
   readonly dependents = { held: 0, released: 0, failed: 0, cancelled: 0 };
+  /** Holds of waiting tasks that were asked for here, and their ends. */
+  readonly holds = { held: 0, released: 0 };
+  /** Edits of tasks that were asked for here and changed something. */
+  edits = 0;
   /** Circuits that this scheduler opened, made half-open or closed, by the state that followed. */
   readonly circuitTransitions = { closed: 0, open: 0, half_open: 0 };
   /** Ticks of schedules that this scheduler decided, by what became of them; `failed` counts tries. */

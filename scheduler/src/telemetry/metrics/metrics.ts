@@ -160,6 +160,14 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     },
   );
   counter(
+    "muster_task_edits_total",
+    "Edits of tasks that were asked for here and changed something.",
+    (result) => result.observe(counters.edits),
+  );
+  counter("muster_task_holds_total", "Holds of waiting tasks that were asked for here.", (result) => {
+    for (const [step, count] of Object.entries(counters.holds)) result.observe(count, { step });
+  });
+  counter(
     "muster_circuit_transitions_total",
     "Circuits that this scheduler opened, made half-open or closed, by the state that followed.",
     (result) => {

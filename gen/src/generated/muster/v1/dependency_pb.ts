@@ -44,7 +44,7 @@ export type LinkedTask = Message<"muster.v1.LinkedTask"> & {
   state: TaskState;
 
   /**
-   * Its detail once it has ended, for example `RETRIES_EXHAUSTED`.
+   * Its detail once it has ended, for example `RETRIES_EXHAUSTED`; `held` while it waits and is held.
    *
    * @generated from field: string detail = 4;
    */

@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Any, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_any, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Any, Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { CancelBatchRequestSchema, CancelBatchResponseSchema, CloseBatchRequestSchema, CloseBatchResponseSchema, CreateBatchRequestSchema, CreateBatchResponseSchema, GetBatchRequestSchema, GetBatchResponseSchema, ListBatchTasksRequestSchema, ListBatchTasksResponseSchema } from "./batch_pb.ts";
 import { file_muster_v1_batch } from "./batch_pb.ts";
 import type { ConcurrencyOutcome } from "./concurrency_pb.ts";
@@ -22,7 +22,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task_service.proto.
  */
 export const file_muster_v1_task_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSLZAQoNU3VibWl0dGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCBIrCghjb25mbGljdBgDIAEoCzIZLm11c3Rlci52MS5VbmlxdWVDb25mbGljdBIqCgh3YXJuaW5ncxgEIAMoCzIYLm11c3Rlci52MS5TdWJtaXRXYXJuaW5nEjIKC2NvbmN1cnJlbmN5GAUgASgLMh0ubXVzdGVyLnYxLkNvbmN1cnJlbmN5T3V0Y29tZRIXCg93YWl0c19mb3JfdGFza3MYBiABKAgiLgoNU3VibWl0V2FybmluZxIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkibwoOVW5pcXVlQ29uZmxpY3QSMQoHb3V0Y29tZRgBIAEoDjIgLm11c3Rlci52MS5VbmlxdWVDb25mbGljdE91dGNvbWUSKgoMaG9sZGVyX3N0YXRlGAIgASgOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZSJLCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEigKCnVuaXF1ZV9rZXkYAiABKAsyFC5tdXN0ZXIudjEuVW5pcXVlS2V5IicKCVVuaXF1ZUtleRINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKyAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEhEKCXRhc2tfdHlwZRgFIAEoCRIOCgZkZXRhaWwYBiABKAkSEQoJd29ya2VyX2lkGAcgASgJEgwKBHRhZ3MYCCADKAkiTAoRTGlzdFRhc2tzUmVzcG9uc2USHgoFdGFza3MYASADKAsyDy5tdXN0ZXIudjEuVGFzaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiMwoSQ2FuY2VsVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayIjChBSZXRyeVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMgoRUmV0cnlUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIlAKFkdldERlcGVuZGVuY2llc1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSKjAQoXR2V0RGVwZW5kZW5jaWVzUmVzcG9uc2USKwoMcHJlZGVjZXNzb3JzGAEgAygLMhUubXVzdGVyLnYxLkxpbmtlZFRhc2sSKQoKZGVwZW5kZW50cxgCIAMoCzIVLm11c3Rlci52MS5MaW5rZWRUYXNrEhcKD2RlcGVuZGVudF9jb3VudBgDIAEoAxIXCg9uZXh0X3BhZ2VfdG9rZW4YBCABKAkiIwoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpABChFXYXRjaFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sSLQoNb3V0cHV0X2NodW5rcxgCIAMoCzIWLm11c3Rlci52MS5PdXRwdXRDaHVuaxItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkEKC091dHB1dENodW5rEhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEZGF0YRgDIAEoDCIlChJFeHBsYWluVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJCChNFeHBsYWluVGFza1Jlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uKowBChVVbmlxdWVDb25mbGljdE91dGNvbWUSJwojVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfVU5TUEVDSUZJRUQQABIkCiBVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9SRVRVUk5FRBABEiQKIFVOSVFVRV9DT05GTElDVF9PVVRDT01FX1JFUExBQ0VEEAIy4AgKC1Rhc2tTZXJ2aWNlEkwKC1N1Ym1pdFRhc2tzEh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdBoeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlElMKDFN1Ym1pdFN0cmVhbRIeLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXF1ZXN0Gh8ubXVzdGVyLnYxLlN1Ym1pdFN0cmVhbVJlc3BvbnNlKAEwARJFCgdHZXRUYXNrEhkubXVzdGVyLnYxLkdldFRhc2tSZXF1ZXN0GhoubXVzdGVyLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBEksKCUxpc3RUYXNrcxIbLm11c3Rlci52MS5MaXN0VGFza3NSZXF1ZXN0GhwubXVzdGVyLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESSQoKQ2FuY2VsVGFzaxIcLm11c3Rlci52MS5DYW5jZWxUYXNrUmVxdWVzdBodLm11c3Rlci52MS5DYW5jZWxUYXNrUmVzcG9uc2USRgoJUmV0cnlUYXNrEhsubXVzdGVyLnYxLlJldHJ5VGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuUmV0cnlUYXNrUmVzcG9uc2USXQoPR2V0RGVwZW5kZW5jaWVzEiEubXVzdGVyLnYxLkdldERlcGVuZGVuY2llc1JlcXVlc3QaIi5tdXN0ZXIudjEuR2V0RGVwZW5kZW5jaWVzUmVzcG9uc2UiA5ACARJMCgtDcmVhdGVCYXRjaBIdLm11c3Rlci52MS5DcmVhdGVCYXRjaFJlcXVlc3QaHi5tdXN0ZXIudjEuQ3JlYXRlQmF0Y2hSZXNwb25zZRJJCgpDbG9zZUJhdGNoEhwubXVzdGVyLnYxLkNsb3NlQmF0Y2hSZXF1ZXN0Gh0ubXVzdGVyLnYxLkNsb3NlQmF0Y2hSZXNwb25zZRJICghHZXRCYXRjaBIaLm11c3Rlci52MS5HZXRCYXRjaFJlcXVlc3QaGy5tdXN0ZXIudjEuR2V0QmF0Y2hSZXNwb25zZSIDkAIBEkwKC0NhbmNlbEJhdGNoEh0ubXVzdGVyLnYxLkNhbmNlbEJhdGNoUmVxdWVzdBoeLm11c3Rlci52MS5DYW5jZWxCYXRjaFJlc3BvbnNlEloKDkxpc3RCYXRjaFRhc2tzEiAubXVzdGVyLnYxLkxpc3RCYXRjaFRhc2tzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0QmF0Y2hUYXNrc1Jlc3BvbnNlIgOQAgESSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_batch, file_muster_v1_concurrency, file_muster_v1_dependency, file_muster_v1_explanation, file_muster_v1_task]);
+  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSLZAQoNU3VibWl0dGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCBIrCghjb25mbGljdBgDIAEoCzIZLm11c3Rlci52MS5VbmlxdWVDb25mbGljdBIqCgh3YXJuaW5ncxgEIAMoCzIYLm11c3Rlci52MS5TdWJtaXRXYXJuaW5nEjIKC2NvbmN1cnJlbmN5GAUgASgLMh0ubXVzdGVyLnYxLkNvbmN1cnJlbmN5T3V0Y29tZRIXCg93YWl0c19mb3JfdGFza3MYBiABKAgiLgoNU3VibWl0V2FybmluZxIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkibwoOVW5pcXVlQ29uZmxpY3QSMQoHb3V0Y29tZRgBIAEoDjIgLm11c3Rlci52MS5VbmlxdWVDb25mbGljdE91dGNvbWUSKgoMaG9sZGVyX3N0YXRlGAIgASgOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZSJLCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEigKCnVuaXF1ZV9rZXkYAiABKAsyFC5tdXN0ZXIudjEuVW5pcXVlS2V5IicKCVVuaXF1ZUtleRINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKyAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEhEKCXRhc2tfdHlwZRgFIAEoCRIOCgZkZXRhaWwYBiABKAkSEQoJd29ya2VyX2lkGAcgASgJEgwKBHRhZ3MYCCADKAkiTAoRTGlzdFRhc2tzUmVzcG9uc2USHgoFdGFza3MYASADKAsyDy5tdXN0ZXIudjEuVGFzaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiMwoSQ2FuY2VsVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayIjChBSZXRyeVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMgoRUmV0cnlUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIjIKD0hvbGRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIxChBIb2xkVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayI1ChJSZWxlYXNlVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiNAoTUmVsZWFzZVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siogIKEVVwZGF0ZVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEhUKCHByaW9yaXR5GAMgASgFSAGIAQESLgoLcnVuX3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHAoPbWF4X3JldHJ5X2NvdW50GAUgASgFSAKIAQESKgoFZGVsYXkYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIuCghydW5fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAEIKCghzY2hlZHVsZUILCglfcHJpb3JpdHlCEgoQX21heF9yZXRyeV9jb3VudCJcChJVcGRhdGVUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrEicKB2NoYW5nZXMYAiADKAsyFi5tdXN0ZXIudjEuRmllbGRDaGFuZ2UiOgoLRmllbGRDaGFuZ2USDAoEbmFtZRgBIAEoCRIOCgZiZWZvcmUYAiABKAkSDQoFYWZ0ZXIYAyABKAkiUAoWR2V0RGVwZW5kZW5jaWVzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIqMBChdHZXREZXBlbmRlbmNpZXNSZXNwb25zZRIrCgxwcmVkZWNlc3NvcnMYASADKAsyFS5tdXN0ZXIudjEuTGlua2VkVGFzaxIpCgpkZXBlbmRlbnRzGAIgAygLMhUubXVzdGVyLnYxLkxpbmtlZFRhc2sSFwoPZGVwZW5kZW50X2NvdW50GAMgASgDEhcKD25leHRfcGFnZV90b2tlbhgEIAEoCSIjChBXYXRjaFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkikAEKEVdhdGNoVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzaxItCg1vdXRwdXRfY2h1bmtzGAIgAygLMhYubXVzdGVyLnYxLk91dHB1dENodW5rEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQQoLT3V0cHV0Q2h1bmsSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoAxIMCgRkYXRhGAMgASgMIiUKEkV4cGxhaW5UYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIkIKE0V4cGxhaW5UYXNrUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24qjAEKFVVuaXF1ZUNvbmZsaWN0T3V0Y29tZRInCiNVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9VTlNQRUNJRklFRBAAEiQKIFVOSVFVRV9DT05GTElDVF9PVVRDT01FX1JFVFVSTkVEEAESJAogVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfUkVQTEFDRUQQAjK+CgoLVGFza1NlcnZpY2USTAoLU3VibWl0VGFza3MSHS5tdXN0ZXIudjEuU3VibWl0VGFza3NSZXF1ZXN0Gh4ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVzcG9uc2USUwoMU3VibWl0U3RyZWFtEh4ubXVzdGVyLnYxLlN1Ym1pdFN0cmVhbVJlcXVlc3QaHy5tdXN0ZXIudjEuU3VibWl0U3RyZWFtUmVzcG9uc2UoATABEkUKB0dldFRhc2sSGS5tdXN0ZXIudjEuR2V0VGFza1JlcXVlc3QaGi5tdXN0ZXIudjEuR2V0VGFza1Jlc3BvbnNlIgOQAgESSwoJTGlzdFRhc2tzEhsubXVzdGVyLnYxLkxpc3RUYXNrc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdFRhc2tzUmVzcG9uc2UiA5ACARJJCgpDYW5jZWxUYXNrEhwubXVzdGVyLnYxLkNhbmNlbFRhc2tSZXF1ZXN0Gh0ubXVzdGVyLnYxLkNhbmNlbFRhc2tSZXNwb25zZRJGCglSZXRyeVRhc2sSGy5tdXN0ZXIudjEuUmV0cnlUYXNrUmVxdWVzdBocLm11c3Rlci52MS5SZXRyeVRhc2tSZXNwb25zZRJDCghIb2xkVGFzaxIaLm11c3Rlci52MS5Ib2xkVGFza1JlcXVlc3QaGy5tdXN0ZXIudjEuSG9sZFRhc2tSZXNwb25zZRJMCgtSZWxlYXNlVGFzaxIdLm11c3Rlci52MS5SZWxlYXNlVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuUmVsZWFzZVRhc2tSZXNwb25zZRJJCgpVcGRhdGVUYXNrEhwubXVzdGVyLnYxLlVwZGF0ZVRhc2tSZXF1ZXN0Gh0ubXVzdGVyLnYxLlVwZGF0ZVRhc2tSZXNwb25zZRJdCg9HZXREZXBlbmRlbmNpZXMSIS5tdXN0ZXIudjEuR2V0RGVwZW5kZW5jaWVzUmVxdWVzdBoiLm11c3Rlci52MS5HZXREZXBlbmRlbmNpZXNSZXNwb25zZSIDkAIBEkwKC0NyZWF0ZUJhdGNoEh0ubXVzdGVyLnYxLkNyZWF0ZUJhdGNoUmVxdWVzdBoeLm11c3Rlci52MS5DcmVhdGVCYXRjaFJlc3BvbnNlEkkKCkNsb3NlQmF0Y2gSHC5tdXN0ZXIudjEuQ2xvc2VCYXRjaFJlcXVlc3QaHS5tdXN0ZXIudjEuQ2xvc2VCYXRjaFJlc3BvbnNlEkgKCEdldEJhdGNoEhoubXVzdGVyLnYxLkdldEJhdGNoUmVxdWVzdBobLm11c3Rlci52MS5HZXRCYXRjaFJlc3BvbnNlIgOQAgESTAoLQ2FuY2VsQmF0Y2gSHS5tdXN0ZXIudjEuQ2FuY2VsQmF0Y2hSZXF1ZXN0Gh4ubXVzdGVyLnYxLkNhbmNlbEJhdGNoUmVzcG9uc2USWgoOTGlzdEJhdGNoVGFza3MSIC5tdXN0ZXIudjEuTGlzdEJhdGNoVGFza3NSZXF1ZXN0GiEubXVzdGVyLnYxLkxpc3RCYXRjaFRhc2tzUmVzcG9uc2UiA5ACARJICglXYXRjaFRhc2sSGy5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVxdWVzdBocLm11c3Rlci52MS5XYXRjaFRhc2tSZXNwb25zZTABElEKC0V4cGxhaW5UYXNrEh0ubXVzdGVyLnYxLkV4cGxhaW5UYXNrUmVxdWVzdBoeLm11c3Rlci52MS5FeHBsYWluVGFza1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_batch, file_muster_v1_concurrency, file_muster_v1_dependency, file_muster_v1_explanation, file_muster_v1_task]);
 
 /**
  * Request of SubmitTasks.
@@ -404,7 +404,7 @@ export type ListTasksRequest = Message<"muster.v1.ListTasksRequest"> & {
   taskType: string;
 
   /**
-   * Only this detail, for example `RETRIES_EXHAUSTED` or `succeeded_with_warnings`.
+   * Only this detail of an ended task, for example `RETRIES_EXHAUSTED` or `succeeded_with_warnings`, or `held`.
    *
    * @generated from field: string detail = 6;
    */
@@ -552,6 +552,241 @@ export const RetryTaskResponseSchema: GenMessage<RetryTaskResponse> = /*@__PURE_
   messageDesc(file_muster_v1_task_service, 16);
 
 /**
+ * Request of HoldTask.
+ *
+ * @generated from message muster.v1.HoldTaskRequest
+ */
+export type HoldTaskRequest = Message<"muster.v1.HoldTaskRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB. It is shown while the task is held.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.HoldTaskRequest.
+ * Use `create(HoldTaskRequestSchema)` to create a new message.
+ */
+export const HoldTaskRequestSchema: GenMessage<HoldTaskRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 17);
+
+/**
+ * Response of HoldTask.
+ *
+ * @generated from message muster.v1.HoldTaskResponse
+ */
+export type HoldTaskResponse = Message<"muster.v1.HoldTaskResponse"> & {
+  /**
+   * The task after the call: queued and held.
+   *
+   * @generated from field: muster.v1.Task task = 1;
+   */
+  task?: Task | undefined;
+};
+
+/**
+ * Describes the message muster.v1.HoldTaskResponse.
+ * Use `create(HoldTaskResponseSchema)` to create a new message.
+ */
+export const HoldTaskResponseSchema: GenMessage<HoldTaskResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 18);
+
+/**
+ * Request of ReleaseTask.
+ *
+ * @generated from message muster.v1.ReleaseTaskRequest
+ */
+export type ReleaseTaskRequest = Message<"muster.v1.ReleaseTaskRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.ReleaseTaskRequest.
+ * Use `create(ReleaseTaskRequestSchema)` to create a new message.
+ */
+export const ReleaseTaskRequestSchema: GenMessage<ReleaseTaskRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 19);
+
+/**
+ * Response of ReleaseTask.
+ *
+ * @generated from message muster.v1.ReleaseTaskResponse
+ */
+export type ReleaseTaskResponse = Message<"muster.v1.ReleaseTaskResponse"> & {
+  /**
+   * The task after the call.
+   *
+   * @generated from field: muster.v1.Task task = 1;
+   */
+  task?: Task | undefined;
+};
+
+/**
+ * Describes the message muster.v1.ReleaseTaskResponse.
+ * Use `create(ReleaseTaskResponseSchema)` to create a new message.
+ */
+export const ReleaseTaskResponseSchema: GenMessage<ReleaseTaskResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 20);
+
+/**
+ * Request of UpdateTask. At least one of the fields after `reason` is required.
+ *
+ * @generated from message muster.v1.UpdateTaskRequest
+ */
+export type UpdateTaskRequest = Message<"muster.v1.UpdateTaskRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB. It is recorded with the event `edited`.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Priority, -1000 to 1000. It counts when the task waits, at all schedulers.
+   *
+   * @generated from field: optional int32 priority = 3;
+   */
+  priority?: number | undefined;
+
+  /**
+   * Longest run of one attempt, zero for no limit. An attempt that is assigned or running keeps the one that it has.
+   *
+   * @generated from field: google.protobuf.Duration run_timeout = 4;
+   */
+  runTimeout?: Duration | undefined;
+
+  /**
+   * Attempts after the first one, 0 to 1000; those that the task has used up count. An attempt that is assigned or running
+   * ends by the number that it was assigned with.
+   *
+   * @generated from field: optional int32 max_retry_count = 5;
+   */
+  maxRetryCount?: number | undefined;
+
+  /**
+   * The start of a task that waits for a worker, for its time or for a retry. `TaskTimeouts.queue_wait` of a task that has
+   * not started begins then.
+   *
+   * @generated from oneof muster.v1.UpdateTaskRequest.schedule
+   */
+  schedule: {
+    /**
+     * So long after the call; zero for now.
+     *
+     * @generated from field: google.protobuf.Duration delay = 6;
+     */
+    value: Duration;
+    case: "delay";
+  } | {
+    /**
+     * At this moment of the scheduler's database clock; one that has passed means now.
+     *
+     * @generated from field: google.protobuf.Timestamp run_time = 7;
+     */
+    value: Timestamp;
+    case: "runTime";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message muster.v1.UpdateTaskRequest.
+ * Use `create(UpdateTaskRequestSchema)` to create a new message.
+ */
+export const UpdateTaskRequestSchema: GenMessage<UpdateTaskRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 21);
+
+/**
+ * Response of UpdateTask.
+ *
+ * @generated from message muster.v1.UpdateTaskResponse
+ */
+export type UpdateTaskResponse = Message<"muster.v1.UpdateTaskResponse"> & {
+  /**
+   * The task after the call.
+   *
+   * @generated from field: muster.v1.Task task = 1;
+   */
+  task?: Task | undefined;
+
+  /**
+   * What the call changed; empty when the task was so before.
+   *
+   * @generated from field: repeated muster.v1.FieldChange changes = 2;
+   */
+  changes: FieldChange[];
+};
+
+/**
+ * Describes the message muster.v1.UpdateTaskResponse.
+ * Use `create(UpdateTaskResponseSchema)` to create a new message.
+ */
+export const UpdateTaskResponseSchema: GenMessage<UpdateTaskResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 22);
+
+/**
+ * A field of a task that was changed.
+ *
+ * @generated from message muster.v1.FieldChange
+ */
+export type FieldChange = Message<"muster.v1.FieldChange"> & {
+  /**
+   * `priority`, `run_timeout_ms`, `max_retry_count` or `run_time`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What it was; empty for none, and for a default of its queue or scheduler.
+   *
+   * @generated from field: string before = 2;
+   */
+  before: string;
+
+  /**
+   * What it is; empty for none.
+   *
+   * @generated from field: string after = 3;
+   */
+  after: string;
+};
+
+/**
+ * Describes the message muster.v1.FieldChange.
+ * Use `create(FieldChangeSchema)` to create a new message.
+ */
+export const FieldChangeSchema: GenMessage<FieldChange> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 23);
+
+/**
  * Request of GetDependencies.
  *
  * @generated from message muster.v1.GetDependenciesRequest
@@ -584,7 +819,7 @@ export type GetDependenciesRequest = Message<"muster.v1.GetDependenciesRequest">
  * Use `create(GetDependenciesRequestSchema)` to create a new message.
  */
 export const GetDependenciesRequestSchema: GenMessage<GetDependenciesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 17);
+  messageDesc(file_muster_v1_task_service, 24);
 
 /**
  * Response of GetDependencies.
@@ -626,7 +861,7 @@ export type GetDependenciesResponse = Message<"muster.v1.GetDependenciesResponse
  * Use `create(GetDependenciesResponseSchema)` to create a new message.
  */
 export const GetDependenciesResponseSchema: GenMessage<GetDependenciesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 18);
+  messageDesc(file_muster_v1_task_service, 25);
 
 /**
  * Request of WatchTask.
@@ -647,7 +882,7 @@ export type WatchTaskRequest = Message<"muster.v1.WatchTaskRequest"> & {
  * Use `create(WatchTaskRequestSchema)` to create a new message.
  */
 export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 19);
+  messageDesc(file_muster_v1_task_service, 26);
 
 /**
  * One message of WatchTask.
@@ -683,7 +918,7 @@ export type WatchTaskResponse = Message<"muster.v1.WatchTaskResponse"> & {
  * Use `create(WatchTaskResponseSchema)` to create a new message.
  */
 export const WatchTaskResponseSchema: GenMessage<WatchTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 20);
+  messageDesc(file_muster_v1_task_service, 27);
 
 /**
  * A piece of incremental output.
@@ -718,7 +953,7 @@ export type OutputChunk = Message<"muster.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 21);
+  messageDesc(file_muster_v1_task_service, 28);
 
 /**
  * Request of ExplainTask.
@@ -739,7 +974,7 @@ export type ExplainTaskRequest = Message<"muster.v1.ExplainTaskRequest"> & {
  * Use `create(ExplainTaskRequestSchema)` to create a new message.
  */
 export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 22);
+  messageDesc(file_muster_v1_task_service, 29);
 
 /**
  * Response of ExplainTask.
@@ -760,7 +995,7 @@ export type ExplainTaskResponse = Message<"muster.v1.ExplainTaskResponse"> & {
  * Use `create(ExplainTaskResponseSchema)` to create a new message.
  */
 export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 23);
+  messageDesc(file_muster_v1_task_service, 30);
 
 /**
  * What became of a submit whose unique key was held. A refused one is an error of the call.
@@ -880,7 +1115,8 @@ export const TaskService: GenService<{
   /**
    * Queues an ended task again with a fresh retry budget, or lets one that waits for a retry run now.
    * A task with dependencies waits again for those of its predecessors that are open.
-   * NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_RETRYABLE`: it is queued or running, or waits for tasks; `UNIQUE_KEY_HELD`: it
+   * NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_RETRYABLE`: it is queued or running, or waits for tasks; `TASK_HELD`: it
+   * waits and is held, so release it instead; `UNIQUE_KEY_HELD`: it
    * has ended, and another task holds its unique key; `DEPENDENCY_FAILED`: a task whose success it waits for has ended
    * otherwise, so retry that one first).
    *
@@ -890,6 +1126,41 @@ export const TaskService: GenService<{
     methodKind: "unary";
     input: typeof RetryTaskRequestSchema;
     output: typeof RetryTaskResponseSchema;
+  },
+  /**
+   * Keeps a waiting task from starting until ReleaseTask, whatever it waits for: a worker, its time, a retry or other tasks.
+   * Its queue timeout goes on. Holding a held task is harmless and changes nothing. NOT_FOUND; FAILED_PRECONDITION
+   * (`TASK_NOT_HOLDABLE`: it is assigned or running; `TASK_ALREADY_ENDED`).
+   *
+   * @generated from rpc muster.v1.TaskService.HoldTask
+   */
+  holdTask: {
+    methodKind: "unary";
+    input: typeof HoldTaskRequestSchema;
+    output: typeof HoldTaskResponseSchema;
+  },
+  /**
+   * Ends a hold: the task waits for what it waited for before, or may start at once. Releasing a task that is not held is
+   * harmless. NOT_FOUND; FAILED_PRECONDITION (`TASK_ALREADY_ENDED`).
+   *
+   * @generated from rpc muster.v1.TaskService.ReleaseTask
+   */
+  releaseTask: {
+    methodKind: "unary";
+    input: typeof ReleaseTaskRequestSchema;
+    output: typeof ReleaseTaskResponseSchema;
+  },
+  /**
+   * Changes a task that has not ended. What the request does not have stays as it is; nothing is changed when a field is
+   * refused. INVALID_ARGUMENT (`INVALID_REQUEST`); NOT_FOUND; FAILED_PRECONDITION (`TASK_ALREADY_ENDED`; `TASK_NOT_EDITABLE`:
+   * a priority of a task with a strict order, or a start time of one that is assigned, runs or waits for tasks).
+   *
+   * @generated from rpc muster.v1.TaskService.UpdateTask
+   */
+  updateTask: {
+    methodKind: "unary";
+    input: typeof UpdateTaskRequestSchema;
+    output: typeof UpdateTaskResponseSchema;
   },
   /**
    * What a task waits or waited for, and the tasks that wait or waited for it. NOT_FOUND.

@@ -32,6 +32,11 @@ export const WAITING_DEPENDENCY_PROSE: readonly ProseCase[] = [
   },
   {
     code: "WAITING_FOR_TASKS",
+    when: "one of them is held",
+    write: () => asked(predecessor(3), predecessor(8, { state: "queued", detail: "held" })),
+  },
+  {
+    code: "WAITING_FOR_TASKS",
     when: "the end of the last one is not counted yet",
     write: () => asked(predecessor(3, { state: "succeeded", detail: "succeeded" })),
   },

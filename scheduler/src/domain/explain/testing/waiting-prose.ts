@@ -71,6 +71,8 @@ const TURN = {
   next: { queue: "bulk", key: "" },
 };
 
+const HOLD = { reason: "the input is checked again (by ada)", since: ago(60_000) };
+
 const unaccepted = {
   lastAttempt: attempt("requeued:unaccepted", 4_000),
   task: { ...TASK, runTime: ago(-4_000), requeueCounts: { unaccepted: 2 } },
@@ -205,6 +207,38 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     code: "RATE_LIMITED",
     when: "by the rate of its queue",
     write: () => waiting([member()], limits(10, "disk is slow (by ada)", queueRateKey("nightly"))),
+  },
+  {
+    code: "TASK_HELD",
+    when: "it is ready",
+    write: () => waiting([member()], { task: { ...TASK, hold: HOLD } }),
+  },
+  {
+    code: "TASK_HELD",
+    when: "it has a start time and a queue timeout",
+    write: () =>
+      waiting([], {
+        task: {
+          ...TASK,
+          hold: HOLD,
+          runTime: ago(-120_000),
+          options: { timeouts: { queueWaitMs: 7_200_000 } },
+        },
+      }),
+  },
+  {
+    code: "TASK_HELD",
+    when: "it waits for another task",
+    write: () =>
+      waiting([member()], {
+        task: { ...TASK, hold: HOLD, waitsForTasks: true },
+        predecessors: [
+          {
+            ...{ taskId: 3, condition: "succeeded", state: "running", detail: undefined, counted: undefined },
+            ...{ type: "ocr.page", queue: "default", createTime: ago(3_000) },
+          },
+        ],
+      }),
   },
   {
     code: "SCHEDULED_FOR_LATER",

@@ -26,7 +26,7 @@ const MAX_KEY_BYTES = 512;
 
 const MAX_CONTENT_TYPE = 256;
 
-const MAX_PRIORITY = 1_000;
+export const MAX_PRIORITY = 1_000;
 
 const MAX_LABELS = 64;
 
@@ -181,7 +181,11 @@ function batch(text: string, report: Report): Pick<NewTask, "batchId"> {
   return { batchId };
 }
 
-function schedule(spec: TaskSpec, report: Report): Pick<NewTask, "delayMs" | "runAtMs"> {
+/** When it may start; unset for now. */
+export function schedule(
+  spec: Pick<TaskSpec, "schedule">,
+  report: Report,
+): Pick<NewTask, "delayMs" | "runAtMs"> {
   switch (spec.schedule.case) {
     case "delay": {
       const delayMs = milliseconds(spec.schedule.value, "delay", report);

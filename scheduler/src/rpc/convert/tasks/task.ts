@@ -4,6 +4,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type AttemptSchema, TaskSchema, TaskState } from "@muster/protocol";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
 import { withoutCircuitLock } from "../../../domain/tasks/circuit.ts";
+import { HELD_DETAIL } from "../../../domain/tasks/hold.ts";
 import type { ResolvedRetry } from "../../../domain/tasks/retry-defaults.ts";
 import {
   type AttemptRecord,
@@ -72,6 +73,10 @@ export function fromTask(
     ...optional("scheduleTick", task.options?.tick && fromScheduleTick(task.options.tick)),
     ...optional("fairness", task.fairness),
     tags: [...(task.options?.tags ?? [])],
+    ...optional(
+      "hold",
+      task.hold && { reason: task.hold.reason, holdTime: timestampFromDate(task.hold.since) },
+    ),
     retryPolicy: fromRetryPolicy(retry.policy),
     retryPolicySources: fromRetrySources(retry.sources),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
@@ -124,6 +129,7 @@ export function fromTask(
 export function taskDetail(task: TaskRecord): string {
   if (hasEnded(task.state)) return task.detail ?? "";
   if (task.state !== "queued") return task.cancelTime ? "cancelling" : "";
+  if (task.hold) return HELD_DETAIL;
   if (task.waitsForTasks) return "waiting_for_tasks";
   if (!task.runTime) return "ready";
   return task.failure ? "retry" : "scheduled";

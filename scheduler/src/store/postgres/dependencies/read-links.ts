@@ -9,7 +9,7 @@ export const LINKED_COLUMNS = `d.id, d.success, d.end_state, d.end_time, t.state
 
 /** The task with the id of `d`, open or ended. */
 export const linked = (id: string) => `left join lateral (
-      select class_id, state, null as detail, create_time from task where id = ${id}
+      select class_id, state, case when hold is not null then 'held' end as detail, create_time from task where id = ${id}
       union all
       select class_id, state, detail, create_time from task_finished where id = ${id}) t on true
     left join task_class c on c.id = t.class_id`;

@@ -12,6 +12,7 @@ import type { DependentsStep } from "../../dependencies.ts";
 import { int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { STATE, stateOf } from "../task-states.ts";
+import { startTime } from "../tasks/hold.ts";
 import { KEPT_BY_QUEUED_END } from "../tasks/task-columns.ts";
 import { IS_WAITING, LINKS } from "./links.ts";
 
@@ -51,6 +52,8 @@ const KEPT_VALUES = KEPT_BY_QUEUED_END.split(", ")
 const WAKE_AFTER = `case when w.delay_ms > 0 then now() + w.delay_ms * interval '1 ms'
            when w.run_time > now() then w.run_time end`;
 
+const START = startTime("done.wake");
+
 const APPLY: Statement = {
   name: "dependents-apply",
   text: `with finished as (
@@ -68,10 +71,11 @@ const APPLY: Statement = {
     delete from task_wait w where w.task_id = any($9::bigint[]) returning w.task_id, w.queue_wait_ms, ${WAKE_AFTER} as wake),
   released as (
     update task t
-       set links = nullif(t.links & ~${LINKS.dependent}, 0), wake_time = done.wake, ready_time = coalesce(done.wake, now()),
-           start_deadline = coalesce(done.wake, now()) + done.queue_wait_ms * interval '1 ms'
+       set links = nullif(t.links & ~${LINKS.dependent}, 0), wake_time = ${START.wakeTime}, hold = ${START.hold},
+           ready_time = coalesce(done.wake, now()), start_deadline = coalesce(done.wake, now()) + done.queue_wait_ms * interval '1 ms'
       from done where t.id = done.task_id
-    returning t.id, t.class_id, t.priority, t.epoch, extract(epoch from t.wake_time - now())::float8 * 1000 as wait_ms),
+    returning t.id, t.class_id, t.priority, t.epoch, extract(epoch from done.wake - now())::float8 * 1000 as wait_ms,
+      t.hold is not null as held),
   gone as (
     delete from task t
      using unnest($10::bigint[], $11::smallint[], $12::text[], $13::text[]) as d(id, end_state, reason, cause)
@@ -91,9 +95,9 @@ const APPLY: Statement = {
     select case end_state when ${STATE.failed} then 'failed' else 'cancelled' end, id, epoch,
            jsonb_build_object('code', '${DEPENDENCY_FAILED}', case end_state when ${STATE.failed} then 'message' else 'reason' end, reason)
       from gone)
-  select id, class_id, priority, wait_ms, null::smallint as end_state from released
+  select id, class_id, priority, wait_ms, held, null::smallint as end_state from released
   union all
-  select id, class_id, priority, null, end_state from gone`,
+  select id, class_id, priority, null, false, end_state from gone`,
 };
 
 interface TakenRow {
@@ -113,6 +117,7 @@ interface AppliedRow {
   class_id: number;
   priority: number;
   wait_ms: number | null;
+  held: boolean;
   end_state: number | null;
 }
 
@@ -141,8 +146,10 @@ export function releaseDependents(db: Database, maxEnds: number, perEnd: number)
     const rows = await tx.run<AppliedRow>(APPLY, params(plan, taken));
     return {
       ends: ends.length,
-      released: rows.flatMap(({ id, class_id: classId, priority, wait_ms, end_state }) =>
-        end_state === null ? [{ task: { id, classId, priority }, waitMs: wait_ms ?? undefined }] : [],
+      released: rows.flatMap(({ id, class_id: classId, priority, wait_ms, held, end_state }) =>
+        end_state === null
+          ? [{ task: { id, classId, priority }, waitMs: wait_ms ?? undefined, ...(held ? { held } : {}) }]
+          : [],
       ),
       ended: rows.flatMap(({ id, class_id: classId, end_state }) =>
         end_state === null ? [] : [{ id, classId, state: stateOf(end_state) as EndState }],

@@ -110,8 +110,12 @@ export function parseHint(payload: string | undefined): Hint | undefined {
   if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
   if (value.kind === "queue" || value.kind === "ends" || value.kind === "schedules")
     return { kind: value.kind };
-  if (value.kind === "work" && "classIds" in value && Array.isArray(value.classIds)) {
-    return { kind: "work", classIds: value.classIds.filter((id) => typeof id === "number") };
+  if (
+    (value.kind === "work" || value.kind === "order") &&
+    "classIds" in value &&
+    Array.isArray(value.classIds)
+  ) {
+    return { kind: value.kind, classIds: value.classIds.filter((id) => typeof id === "number") };
   }
   if (value.kind === "command" && "schedulerId" in value && typeof value.schedulerId === "string") {
     return { kind: "command", schedulerId: value.schedulerId };

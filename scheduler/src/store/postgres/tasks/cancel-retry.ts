@@ -34,9 +34,9 @@ const CANCEL: Statement = {
 // One snapshot finds a task that moves between the tables exactly once.
 const PLACE: Statement = {
   name: "task-place",
-  text: `select false as ended, null as queue, null as key, false as linked, ${IS_WAITING} as waits from task t where id = $1
+  text: `select false as ended, null as queue, null as key, false as linked, ${IS_WAITING} as waits, t.hold is not null as held from task t where id = $1
     union all
-    select true, c.queue, f.unique_key, ${hasDependencies("f.id")}, false from task_finished f join task_class c on c.id = f.class_id where f.id = $1`,
+    select true, c.queue, f.unique_key, ${hasDependencies("f.id")}, false, false from task_finished f join task_class c on c.id = f.class_id where f.id = $1`,
 };
 
 /** A task that moves between the tables this often during one request is moved by a fault. */
@@ -46,7 +46,7 @@ const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
   text: `with woken as (
     update task t set wake_time = null, ready_time = now()
-     where id = $1 and state = ${STATE.queued} and wake_time is not null and not ${IS_WAITING}
+     where id = $1 and state = ${STATE.queued} and wake_time is not null and not ${IS_WAITING} and hold is null
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from woken)
   select id, class_id, priority from woken`,
@@ -106,6 +106,8 @@ interface Place {
   linked: boolean;
   /** An open one waits for tasks. */
   waits: boolean;
+  /** An open one is held. */
+  held: boolean;
 }
 
 interface Retried {
@@ -123,7 +125,7 @@ export async function retryTask(db: Database, id: number): Promise<RetryResult> 
     }
     const [place] = await db.cold<Place>(PLACE, [id]);
     if (!place) return undefined;
-    if (!place.ended) return { outcome: place.waits ? "waits_for_tasks" : "active" };
+    if (!place.ended) return { outcome: place.held ? "held" : place.waits ? "waits_for_tasks" : "active" };
     // A task without a key and dependencies has ended since the statement: it is tried again.
     const { queue, key, linked } = place;
     if (queue === null || (key === null && !linked)) continue;

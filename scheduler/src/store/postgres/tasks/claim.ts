@@ -122,7 +122,8 @@ function ratedClaim(name: string, admit: string, columns: string): Statement {
 
 // The record of its end is deleted with it: the attempt goes on. A second run changes nothing. An attempt from before the
 // task was replaced ran another payload: its result would not be this task's. Its keys were freed with its end: it counts
-// again, and is refused when others hold them. A task that waits for others was retried after the attempt's end.
+// again, and is refused when others hold them. A task that waits for others was retried after the attempt's end, and one
+// that is held was held after it.
 const RETAKE: Statement = {
   name: "task-retake",
   text: `with l as materialized (
@@ -132,7 +133,7 @@ const RETAKE: Statement = {
     select t.id, t.class_id, t.state, l.session_id, 1 as ord
       from l join task t on t.id = $1 and t.epoch = $2 and (t.state = ${STATE.queued} or t.session_id = l.session_id)
        and t.epoch > coalesce((t.options ->> 'replacedEpoch')::int, 0)
-       and not ${IS_WAITING}
+       and not ${IS_WAITING} and t.hold is null
        for update of t),
   asking as materialized (
     select id, class_id, session_id, ord, null::text as key, null::int as max_held

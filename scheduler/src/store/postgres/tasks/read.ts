@@ -1,6 +1,8 @@
 /** Reads tasks, open and ended: one, one that is followed, and lists. */
+
+import { HELD_DETAIL } from "../../../domain/tasks/hold.ts";
 import { END_STATES, OPEN_STATES, type TaskRecord, type TaskState } from "../../../domain/tasks/task.ts";
-import type { TaskFilter } from "../../store.ts";
+import type { HeldTasks, TaskFilter } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { STATE } from "../task-states.ts";
 import {
@@ -35,14 +37,14 @@ const GET: Statement = {
   select t.*, ${RELATED_COLUMNS} ${RELATED}`,
 };
 
-/** @param tagged A further condition on tasks `t`. */
-const list = (tagged = ""): string => `with t as (
+/** @param open A further condition on open tasks `t`. @param ended The same for ended ones. */
+const list = (open = "", ended = open): string => `with t as (
     (select ${OPEN_COLUMNS} from task t
       where ($1::bigint is null or t.id < $1) and t.state = any($2::smallint[])
         and ($3::text is null and $4::text is null or t.class_id in (
           select id from task_class where queue = coalesce($3, queue) and type = coalesce($4, type)))
         and $5::text is null
-        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))${tagged}
+        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))${open}
       order by t.id desc limit $7)
     union all
     (select ${ENDED_COLUMNS} from task_finished t
@@ -50,17 +52,32 @@ const list = (tagged = ""): string => `with t as (
         and ($3::text is null and $4::text is null or t.class_id in (
           select id from task_class where queue = coalesce($3, queue) and type = coalesce($4, type)))
         and ($5::text is null or t.detail = $5)
-        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))${tagged}
+        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))${ended}
       order by t.id desc limit $7))
   select ${LISTED_COLUMNS}, ${RELATED_COLUMNS} ${RELATED} order by t.id desc limit $7`;
 
-const LIST: Statement = { name: "task-list", text: list() };
+// The first condition is that of the indexes.
+const TAGGED = " and t.options ? 'tags' and t.options -> 'tags' @> $8::jsonb";
+const HELD = " and t.hold is not null";
 
-// The first condition is that of the indexes. Without a name it is planned for its tags: few tasks have a rare one and are
-// found by their index, a common one is found from the newest task on.
-const LIST_TAGGED: Statement = {
-  name: "",
-  text: list(" and t.options ? 'tags' and t.options -> 'tags' @> $8::jsonb"),
+/** Statements for lists of all tasks, and for those that are held. */
+const LIST = {
+  all: { name: "task-list", text: list() },
+  held: { name: "task-list-held", text: list(HELD, " and false") },
+} satisfies Record<string, Statement>;
+
+// Without a name they are planned for their tags: few tasks have a rare one and are found by their index, a common one is
+// found from the newest task on.
+const LIST_TAGGED = {
+  all: { name: "", text: list(TAGGED) },
+  held: { name: "", text: list(`${HELD}${TAGGED}`, " and false and $8::jsonb is not null") },
+} satisfies Record<string, Statement>;
+
+// Few tasks are held, and each is found by the index of held ones.
+const LONGEST_HELD: Statement = {
+  name: "task-longest-held",
+  text: `select id, hold ->> 'reason' as reason, (hold ->> 'time')::timestamptz as since, count(*) over ()::int as count
+    from task where hold is not null order by since, id limit $1`,
 };
 
 /** The task, open or ended. */
@@ -82,18 +99,31 @@ export async function followedTask(
 export async function listTasks(db: Database, filter: TaskFilter): Promise<TaskRecord[]> {
   const states: readonly TaskState[] =
     filter.states.length > 0 ? filter.states : [...OPEN_STATES, ...END_STATES];
+  const isHeld = filter.detail === HELD_DETAIL;
+  const kind = isHeld ? "held" : "all";
   const values = [
     filter.beforeId ?? null,
     states.map((state) => STATE[state]),
     filter.queue ?? null,
     filter.type ?? null,
-    filter.detail ?? null,
+    isHeld ? null : (filter.detail ?? null),
     filter.workerId ?? null,
     filter.limit,
   ];
   const rows =
     filter.tags.length === 0
-      ? await db.cold<TaskColumns>(LIST, values)
-      : await db.cold<TaskColumns>(LIST_TAGGED, [...values, JSON.stringify(filter.tags)]);
+      ? await db.cold<TaskColumns>(LIST[kind], values)
+      : await db.cold<TaskColumns>(LIST_TAGGED[kind], [...values, JSON.stringify(filter.tags)]);
   return rows.map(toTaskRecord);
+}
+
+/** The tasks that have been held for longest, and how many are held. */
+export async function longestHeld(db: Database, limit: number): Promise<HeldTasks> {
+  const rows = await db.cold<{ id: number; reason: string; since: Date; count: number }>(LONGEST_HELD, [
+    limit,
+  ]);
+  return {
+    count: rows[0]?.count ?? 0,
+    tasks: rows.map(({ id, reason, since }) => ({ id, hold: { reason, since } })),
+  };
 }

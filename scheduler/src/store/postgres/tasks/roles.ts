@@ -13,8 +13,10 @@ import { cancelTask, retryTask } from "./cancel-retry.ts";
 import { assignedTo, claim, claimKeyed, claimRated, retake, touch } from "./claim.ts";
 import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
 import { commitResults } from "./commit.ts";
+import { editTask } from "./edit.ts";
+import { holdTask, releaseTask } from "./hold.ts";
 import { appendOutput, changedTasks, outputAfter } from "./output.ts";
-import { followedTask, getTask, listTasks } from "./read.ts";
+import { followedTask, getTask, listTasks, longestHeld } from "./read.ts";
 import { insertTasks } from "./submit.ts";
 import { attemptFacts } from "./trace.ts";
 import { agedTasks, countWaiting, failOverdue, waitingTasks, wakeDue } from "./waiting.ts";
@@ -65,8 +67,12 @@ export function taskStore(db: Database): TaskStore {
     getAttempts: async (id) => [...(await countedAttempts(db, id)).kept],
     countedAttempts: (id) => countedAttempts(db, id),
     listTasks: (filter) => listTasks(db, filter),
+    longestHeld: (limit) => longestHeld(db, limit),
     cancelTask: (id, reason) => cancelTask(db, id, reason),
     retryTask: (id) => retryTask(db, id),
+    editTask: (id, edit, reason) => editTask(db, id, edit, reason),
+    holdTask: (id, reason) => holdTask(db, id, reason),
+    releaseTask: (id, reason) => releaseTask(db, id, reason),
     outputAfter: (taskId, after, limit, maxBytes) => outputAfter(db, taskId, after, limit, maxBytes),
     followedTask: (id) => followedTask(db, id),
     changedTasks: (seen, withOutput) => changedTasks(db, seen, withOutput),

@@ -65,9 +65,10 @@ const COLUMNS = {
   session_id: column<number | null>("bigint", { kept: "attempt" }),
   create_time: column<Date>("timestamptz", { kept: "task" }),
   ready_time: column<Date | null>("timestamptz", { only: "task" }),
-  /** Infinite, which the driver reads as a number, while it waits for tasks. */
+  /** Infinite, which the driver reads as a number, while it waits for tasks or is held. */
   wake_time: column<Date | number | null>("timestamptz", { only: "task" }),
   links: column<number | null>("smallint", { only: "task" }),
+  hold: column<StoredHold | null>("jsonb", { only: "task" }),
   assign_time: column<Date | null>("timestamptz", { kept: "attempt" }),
   accept_time: column<Date | null>("timestamptz"),
   start_time: column<Date | null>("timestamptz"),
@@ -195,8 +196,9 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     workerId: row.worker_id ?? undefined,
     createTime: row.create_time,
     readyTime: row.ready_time ?? row.create_time,
-    runTime: row.wake_time instanceof Date ? row.wake_time : undefined,
+    runTime: row.wake_time instanceof Date ? row.wake_time : startAfterHold(row.hold),
     ...((row.links ?? 0) & LINKS.dependent ? { waitsForTasks: true } : {}),
+    ...(row.hold ? { hold: { reason: row.hold.reason, since: new Date(row.hold.time) } } : {}),
     assignTime: row.assign_time ?? undefined,
     acceptTime: row.accept_time ?? undefined,
     startTime: row.start_time ?? undefined,
@@ -215,6 +217,18 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     outputBytes: row.output_bytes ?? 0,
     unread: row.unread ?? [],
   };
+}
+
+/** A hold as the database keeps it. */
+interface StoredHold {
+  readonly reason: string;
+  readonly time: string;
+  /** The start time that the task has when it is released; absent for none. */
+  readonly wake?: string;
+}
+
+function startAfterHold(hold: StoredHold | null): Date | undefined {
+  return hold?.wake === undefined ? undefined : new Date(hold.wake);
 }
 
 function toMetrics(

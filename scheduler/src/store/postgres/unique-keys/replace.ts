@@ -4,6 +4,7 @@ import { int8Array } from "../arrays.ts";
 import type { Runner, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { STATE } from "../task-states.ts";
+import { startTime } from "../tasks/hold.ts";
 import {
   DEADLINE,
   GIVEN_NAMES,
@@ -27,7 +28,10 @@ const FENCED_OPTIONS = `case when t.epoch = 0 then d.options::jsonb
 
 const SET = GIVEN_VALUES.map(({ name, value }) => `${name} = ${name === "options" ? FENCED_OPTIONS : value}`);
 
-// The work is new: it has a fresh retry budget. It waits for the same tasks, if it waits for some, and then for its own time. A claim at the same moment waits for the lock of the row, or this for the
+const START = startTime(WAKE);
+
+// The work is new: it has a fresh retry budget. It waits for the same tasks, if it waits for some, and then for its own time.
+// A held one stays held. A claim at the same moment waits for the lock of the row, or this for the
 // claim's: it takes the old work whole, or the new.
 const REPLACE: Statement = {
   name: "unique-key-replace",
@@ -38,7 +42,8 @@ const REPLACE: Statement = {
     update task t
        set ${SET.join(", ")},
            class_id = d.class_id, priority = d.priority,
-           wake_time = case when ${IS_WAITING} then t.wake_time else ${WAKE} end,
+           wake_time = case when ${IS_WAITING} then t.wake_time else ${START.wakeTime} end,
+           hold = case when ${IS_WAITING} then t.hold else ${START.hold} end,
            start_deadline = case when ${IS_WAITING} then null else ${DEADLINE} end,
            ready_time = now(), attempt_count = 0, oom_count = 0, requeue_counts = null, failure = null
       from d where t.id = d.id and t.state = ${STATE.queued}

@@ -1,0 +1,113 @@
+/** Edits a task that has not ended. */
+import { type EditPlan, type FieldChange, planEdit, type TaskEdit } from "../../../domain/tasks/edit.ts";
+import type { TaskRecord } from "../../../domain/tasks/task.ts";
+import type { EditResult } from "../../tasks.ts";
+import { jsonParam } from "../arrays.ts";
+import type { Database, Statement } from "../connection/database.ts";
+import { startTime } from "./hold.ts";
+import { followedTask } from "./read.ts";
+import { DEADLINE, WAKE } from "./submit.ts";
+
+const START = startTime(WAKE);
+
+/** The start time of a task `t` as text; null for now. */
+const STORED_START =
+  "coalesce(t.hold ->> 'wake', case when t.wake_time < 'infinity' then to_jsonb(t.wake_time) #>> '{}' end)";
+
+// Only the version of the row that the edit was planned for. No lock is held between the plan and the write: a claim of many
+// tasks does not wait for the scheduler that plans.
+const EDIT: Statement = {
+  name: "task-edit",
+  text: `with d as (
+    select $3::smallint as priority, $4::text as options, $5::boolean as starts, $6::float8 as delay_ms, $7::float8 as run_at_ms,
+           $8::float8 as queue_wait_ms),
+  old as (select t.id, ${STORED_START} as start from task t where t.id = $1),
+  edited as (
+    update task t
+       set priority = d.priority, options = d.options::jsonb,
+           wake_time = case when d.starts then ${START.wakeTime} else t.wake_time end,
+           hold = case when d.starts then ${START.hold} else t.hold end,
+           start_deadline = case when d.starts and t.epoch = 0 then ${DEADLINE} else t.start_deadline end,
+           ready_time = case when d.starts and t.wake_time is not null and ${WAKE} is null then now() else t.ready_time end
+      from d where t.id = $1 and t.xmin::text = $2
+    returning t.id, t.class_id, t.priority, t.epoch, t.session_id, t.hold is not null as held, ${STORED_START} as start,
+      case when t.wake_time < 'infinity' then extract(epoch from t.wake_time - now())::float8 * 1000 end as wait_ms),
+  changes as (
+    select $9::jsonb || case when $5 then jsonb_build_object('run_time_before', coalesce(old.start, ''),
+             'run_time_after', coalesce(edited.start, '')) else '{}' end as attributes
+      from edited join old using (id)),
+  ev as (
+    insert into event (name, task_id, epoch, attributes)
+    select 'edited', edited.id, edited.epoch, changes.attributes || jsonb_build_object('reason', $10::text)
+      from edited, changes)
+  select edited.*, old.start as start_before from edited join old using (id)`,
+};
+
+/** A task that changes this often during one request is changed by a fault. */
+const MAX_MOVES = 100;
+
+interface EditedRow {
+  id: number;
+  class_id: number;
+  priority: number;
+  epoch: number;
+  session_id: number | null;
+  held: boolean;
+  start: string | null;
+  start_before: string | null;
+  wait_ms: number | null;
+}
+
+/** Changes a task as `planEdit` decides for it as it is. */
+export async function editTask(
+  db: Database,
+  id: number,
+  edit: TaskEdit,
+  reason: string,
+): Promise<EditResult> {
+  for (let move = 0; move < MAX_MOVES; move++) {
+    const found = await followedTask(db, id);
+    if (!found) return undefined;
+    const plan = planEdit(found.task, edit);
+    if (typeof plan === "string") return { outcome: "refused", why: plan };
+    if (plan.changes.length === 0 && !plan.start) return { outcome: "unchanged" };
+    const [row] = await db.cold<EditedRow>(EDIT, [id, found.version, ...params(found.task, plan, reason)]);
+    if (row) return edited(row, plan);
+  }
+  throw new Error(`task ${id} could not be edited: it changed ${MAX_MOVES} times meanwhile`);
+}
+
+function params({ options }: TaskRecord, plan: EditPlan, reason: string): unknown[] {
+  const { start } = plan;
+  return [
+    plan.priority,
+    jsonParam(plan.options),
+    start !== undefined,
+    start && "delayMs" in start ? start.delayMs : null,
+    start && "runAtMs" in start ? start.runAtMs : null,
+    options?.timeouts?.queueWaitMs ?? null,
+    jsonParam(
+      Object.fromEntries(
+        plan.changes.flatMap(({ field, before, after }) => [
+          [`${field}_before`, before],
+          [`${field}_after`, after],
+        ]),
+      ),
+    ),
+    reason,
+  ];
+}
+
+function edited(row: EditedRow, plan: EditPlan): EditResult {
+  const { id, class_id: classId, priority, epoch, session_id: sessionId, held, wait_ms: waitMs } = row;
+  const [before, after] = [row.start_before ?? "", row.start ?? ""];
+  const moved: FieldChange[] = plan.start && before !== after ? [{ field: "run_time", before, after }] : [];
+  return {
+    outcome: "edited",
+    task: { id, classId, priority },
+    changes: [...plan.changes, ...moved],
+    attempt: sessionId === null ? undefined : { key: { taskId: id, epoch }, sessionId },
+    // Neither for one that waits for tasks, whose start cannot be edited.
+    startsIn: plan.start && !held ? (waitMs ?? 0) : undefined,
+  };
+}
