@@ -125,7 +125,7 @@ describe("dispatcher", () => {
     let looks = 0;
     const counted: ProxyHandler<TaskClass> = {
       get: (taskClass, name) => {
-        // The store in memory finds a class by its id among all.
+        // The store in memory finds a class by its id.
         if (name !== "id") looks++;
         return Reflect.get(taskClass, name);
       },

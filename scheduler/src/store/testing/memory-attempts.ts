@@ -143,8 +143,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
 
   /** The class whose tasks have the changed requirements. */
   #changed(classId: number, change: OutOfMemoryChange): number {
-    const from = this.#tables.classes.find(({ id }) => id === classId);
-    if (!from) throw new Error(`class ${classId} does not exist`);
+    const from = this.#tables.classOf(classId);
     const { requirements } = changeRequirements(from.requirements, change);
     return resolveClass(this.#tables, { ...from, requirements }, from.alone).id;
   }

@@ -20,7 +20,8 @@ export class MemoryClasses implements ClassStore {
   }
 
   async classesById(ids: readonly number[]): Promise<TaskClass[]> {
-    return this.#tables.classes.filter((each) => ids.includes(each.id));
+    const wanted = new Set(ids);
+    return this.#tables.classes.filter(({ id }) => wanted.has(id));
   }
 
   async openClasses(): Promise<{ lastId: number; classes: TaskClass[] }> {
@@ -96,13 +97,12 @@ export class MemoryClasses implements ClassStore {
 
 /** The class of a combination, made when it is missing. @param alone Its tasks run alone in a process. */
 export function resolveClass(
-  { classes, buckets }: Pick<MemoryTables, "buckets" | "classes">,
+  { classes, classPlaces, buckets }: Pick<MemoryTables, "buckets" | "classes" | "classPlaces">,
   wanted: WantedClass,
   alone = false,
 ): TaskClass {
   const { queue, type, requirements, concurrency, rateLimits, circuit, fairness } = wanted;
-  const key = keyOf(wanted);
-  const known = classes.find((each) => (each.alone ?? false) === alone && keyOf(each) === key);
+  const known = classPlaces.find(keyOf(wanted, alone), (each) => keyOf(each, each.alone));
   if (known) return known;
   const id = classes.length + 1;
   const made = {
@@ -124,12 +124,12 @@ export function isReady({ state, wakeAt }: OpenRow): boolean {
 }
 
 /** The order of labels and resources does not matter. */
-function keyOf(wanted: WantedClass): string {
+function keyOf(wanted: WantedClass, alone = false): string {
   const { queue, type, requirements, concurrency, rateLimits, circuit, fairness } = wanted;
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
   return JSON.stringify([
     ...[queue, type, labels, resources, requirements.cost],
-    ...[concurrency, rateLimits, circuit, fairness],
+    ...[concurrency, rateLimits, circuit, fairness, alone],
   ]);
 }

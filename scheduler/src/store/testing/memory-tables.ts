@@ -7,6 +7,7 @@ import { type KeyState, type OrderState, strictKeys } from "../../domain/tasks/c
 import type { Failure } from "../../domain/tasks/failure.ts";
 import type { EndState, NewTask, OpenState, Progress, RequeueCounts } from "../../domain/tasks/task.ts";
 import type { OutputChunk } from "../store.ts";
+import { ClassPlaces } from "./class-places.ts";
 import { MemoryBuckets } from "./memory-buckets.ts";
 
 /** A task that has not ended. Times are milliseconds since the epoch. */
@@ -52,6 +53,7 @@ export interface PriorAttempt {
 export class MemoryTables {
   readonly clock: Clock;
   readonly classes: TaskClass[] = [];
+  readonly classPlaces = new ClassPlaces(this.classes);
   readonly open = new Map<number, OpenRow>();
   readonly ended = new Map<number, EndedRow>();
   attempts: PriorAttempt[] = [];
@@ -153,8 +155,8 @@ export class MemoryTables {
   }
 
   classOf(id: number): TaskClass {
-    const found = this.classes.find((each) => each.id === id);
-    if (!found) throw new Error(`there is no class ${id}`);
+    const found = this.classes[id - 1];
+    if (found?.id !== id) throw new Error(`there is no class ${id}`);
     return found;
   }
 }
