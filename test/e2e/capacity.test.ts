@@ -1,52 +1,21 @@
 /** Runs the examples of docs/capacity.md. */
 import assert from "node:assert/strict";
-import { readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll, Program } from "../support/programs/program.ts";
-import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
-import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
-
-const TEXT = await readFile(join(ROOT, "docs", "capacity.md"), "utf8");
-const BLOCKS = new Map(
-  [...TEXT.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(([, kind = "", text = ""]) => [kind, text]),
-);
+import { DocExamples } from "../support/fleet/doc-examples.ts";
 
 describe("the examples of docs/capacity.md", () => {
-  let fleet: Fleet;
-  let folder: Folder;
+  let examples: DocExamples;
 
   before(async () => {
-    folder = await temporaryFolder();
-    // Where a reader's file in the checkout would find the packages.
-    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
-    fleet = await Fleet.start();
+    examples = await DocExamples.start("docs/capacity.md");
   });
 
-  after(async () => {
-    await killAll();
-    await fleet.stop();
-    await folder.remove();
-  });
+  after(() => examples.stop());
 
   it("run no more than fit at once, and warn of what never fits", async () => {
-    const file = join(folder.path, "capacity.ts");
-    await writeFile(file, BLOCKS.get("ts capacity.ts") ?? "");
-    const program = Program.start("capacity.ts", pathToFileURL(file).href, {
-      base: import.meta.url,
-      env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
-    });
-    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
-    assert.equal(program.stdout.trim(), "2 at once\nNEVER_FITS");
-    const { code, stdout, stderr } = await runTool(
-      "bash",
-      ["-euo", "pipefail", "-c", BLOCKS.get("sh run") ?? "false"],
-      { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
-    );
-    assert.equal(code, 0, `${stdout}${stderr}`);
+    const output = await examples.program("ts capacity.ts");
+    assert.equal(output, "2 at once\nNEVER_FITS");
+    const { stdout, stderr } = await examples.shell("sh run");
     assert.match(stderr, /NEVER_FITS it costs 80000 gpu_memory_mb/);
     assert.match(stdout, /NEVER_FITS/);
   });

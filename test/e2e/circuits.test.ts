@@ -1,44 +1,19 @@
 /** Runs the examples of docs/circuits.md. */
 import assert from "node:assert/strict";
-import { readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll, Program } from "../support/programs/program.ts";
-import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
-import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
-
-const TEXT = await readFile(join(ROOT, "docs", "circuits.md"), "utf8");
-const BLOCKS = new Map(
-  [...TEXT.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(([, kind = "", text = ""]) => [kind, text]),
-);
+import { DocExamples } from "../support/fleet/doc-examples.ts";
 
 describe("the examples of docs/circuits.md", () => {
-  let fleet: Fleet;
-  let folder: Folder;
+  let examples: DocExamples;
 
   before(async () => {
-    folder = await temporaryFolder();
-    // Where a reader's file in the checkout would find the packages.
-    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
-    fleet = await Fleet.start();
+    examples = await DocExamples.start("docs/circuits.md");
   });
 
-  after(async () => {
-    await killAll();
-    await fleet.stop();
-    await folder.remove();
-  });
+  after(() => examples.stop());
 
   it("an operator opens and resets a circuit with the CLI", async () => {
-    const { code, stdout, stderr } = await runTool(
-      "bash",
-      ["-euo", "pipefail", "-c", BLOCKS.get("sh run") ?? "false"],
-      { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
-    );
-    assert.equal(code, 0, `${stdout}${stderr}`);
+    const { stdout } = await examples.shell("sh run");
     assert.match(stdout, /the circuit provider-a is open; it probes /);
     assert.match(stdout, /CIRCUIT_OPEN/);
     assert.match(stdout, /^provider-a\topen\t/m);
@@ -46,14 +21,8 @@ describe("the examples of docs/circuits.md", () => {
   });
 
   it("a worker's failures open a circuit, and a probe closes it", async () => {
-    const file = join(folder.path, "charge.ts");
-    await writeFile(file, BLOCKS.get("ts charge.ts") ?? "");
-    const program = Program.start("charge.ts", pathToFileURL(file).href, {
-      base: import.meta.url,
-      env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
-    });
-    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
-    const lines = program.stdout.trim().split("\n");
+    const output = await examples.program("ts charge.ts");
+    const lines = output.split("\n");
     assert.deepEqual(
       lines.filter((line) => !line.startsWith("{")),
       ["PROVIDER_DOWN", "PROVIDER_DOWN", "charged"],

@@ -13,7 +13,7 @@ import { until } from "../support/waits.ts";
 const TOKEN = "doctors-token";
 
 async function doctor(scheduler: string, args: readonly string[] = [], token = TOKEN) {
-  const program = Program.start("muster doctor", "../../cli/src/main.ts", {
+  const program = Program.start("muster doctor", "../../cli/bin/muster.js", {
     base: import.meta.url,
     args: ["doctor", "--scheduler", scheduler, ...args],
     env: { MUSTER_TOKEN: token },

@@ -30,7 +30,7 @@ describe("muster events over time", () => {
   const muster = (...args: string[]) => runMuster(fleet.scheduler.grpc, args);
 
   function follow(...args: string[]): Program {
-    return Program.start("muster events --follow", "../../cli/src/main.ts", {
+    return Program.start("muster events --follow", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["events", ...args, "--follow", "--json", "--limit", "1000", "--scheduler", fleet.scheduler.grpc],
     });

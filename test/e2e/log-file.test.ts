@@ -74,7 +74,7 @@ describe("log files", () => {
   });
 
   it("one that cannot be opened ends the start with its name and what to do", async () => {
-    const refused = Program.start("muster serve", "../../cli/src/main.ts", {
+    const refused = Program.start("muster serve", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["serve", "--log-file", "/dev/null/log"],
     });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { runMuster } from "../support/programs/muster.ts";
 import { killAll, Program } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 import { until } from "../support/waits.ts";
 
@@ -21,7 +21,7 @@ describe("mistakes at the command line", () => {
     await database.drop();
   });
 
-  const muster = (...args: string[]) => runMuster(scheduler, args);
+  const muster = (...args: string[]) => runMuster(scheduler.grpc, args);
 
   it("T36: pausing an unknown queue warns once", async () => {
     const first = await muster("queue", "pause", "nope");
@@ -81,7 +81,7 @@ describe("mistakes at the command line", () => {
     await startTestWorker({ scheduler: scheduler.grpc, id: "followed" });
     const client = new Client({ scheduler: scheduler.grpc });
     const handle = await client.submit("sleep", { ms: 60_000 }, { queue: "default" });
-    const follower = Program.start("muster events --follow", "../../cli/src/main.ts", {
+    const follower = Program.start("muster events --follow", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["events", handle.id, "--follow", "--scheduler", scheduler.grpc],
     });

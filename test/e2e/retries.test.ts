@@ -1,60 +1,33 @@
 /** Runs the examples of docs/retries.md. */
 import assert from "node:assert/strict";
-import { readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll, Program } from "../support/programs/program.ts";
-import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
-import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
-
-const TEXT = await readFile(join(ROOT, "docs", "retries.md"), "utf8");
+import { DocExamples } from "../support/fleet/doc-examples.ts";
 
 describe("the examples of docs/retries.md", () => {
-  let fleet: Fleet;
-  let folder: Folder;
+  let examples: DocExamples;
 
   before(async () => {
-    folder = await temporaryFolder();
-    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
-    fleet = await Fleet.start();
+    examples = await DocExamples.start("docs/retries.md");
   });
 
-  after(async () => {
-    await killAll();
-    await fleet.stop();
-    await folder.remove();
-  });
+  after(() => examples.stop());
 
   /** Words that the example prints, each on a line. */
   async function run(name: string): Promise<string[]> {
-    const example = TEXT.split("```ts ").find((text) => text.startsWith(`${name}\n`)) ?? "";
-    const file = join(folder.path, name);
-    await writeFile(file, example.slice(name.length, example.indexOf("\n```")));
-    const program = Program.start(name, pathToFileURL(file).href, {
-      base: import.meta.url,
-      env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, WORKER_LOG_LEVEL: "error" },
-    });
-    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
-    return program.stdout.split("\n").filter((line) => /^[a-zA-Z_]+( with \d+ MB)?$/.test(line));
+    const output = await examples.program(`ts ${name}`, { WORKER_LOG_LEVEL: "error" });
+    return output.split("\n").filter((line) => /^[a-zA-Z_]+( with \d+ MB)?$/.test(line));
   }
 
   it("sets defaults of a queue with the CLI", async () => {
-    const [, block = ""] = TEXT.split("```sh run\n");
-    const shell = await runTool("bash", ["-euo", "pipefail", "-c", block.slice(0, block.indexOf("```"))], {
-      env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS },
-    });
-    assert.equal(shell.code, 0, `${shell.stdout}${shell.stderr}`);
+    const { stdout } = await examples.shell("sh run");
     const settings = "backoff=10s,factor=2,max=10m";
-    assert.match(shell.stdout, new RegExp(`^mail has max-retries=10 ${settings}$`, "m"));
+    assert.match(stdout, new RegExp(`^mail has max-retries=10 ${settings}$`, "m"));
     assert.match(
-      shell.stdout,
+      stdout,
       /^retries\t2 \(of the task\), waits 10s,factor=2,max=10m \(default of queue mail\)$/m,
     );
-    assert.match(shell.stdout, new RegExp(`^mail\\topen\\t.*\\tmax-retries=10 ${settings}$`, "m"));
-    assert.match(shell.stdout, new RegExp(`^mail has ${settings}$`, "m"));
+    assert.match(stdout, new RegExp(`^mail\\topen\\t.*\\tmax-retries=10 ${settings}$`, "m"));
+    assert.match(stdout, new RegExp(`^mail has ${settings}$`, "m"));
   });
 
   it("retries a timeout, unless the policy excludes it", async () => {

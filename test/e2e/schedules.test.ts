@@ -1,44 +1,19 @@
 /** Runs the examples of docs/schedules.md. */
 import assert from "node:assert/strict";
-import { readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll, Program } from "../support/programs/program.ts";
-import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
-import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
-
-const TEXT = await readFile(join(ROOT, "docs", "schedules.md"), "utf8");
-const BLOCKS = new Map(
-  [...TEXT.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(([, kind = "", text = ""]) => [kind, text]),
-);
+import { DocExamples } from "../support/fleet/doc-examples.ts";
 
 describe("the examples of docs/schedules.md", () => {
-  let fleet: Fleet;
-  let folder: Folder;
+  let examples: DocExamples;
 
   before(async () => {
-    folder = await temporaryFolder();
-    // Where a reader's file in the checkout would find the packages.
-    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
-    fleet = await Fleet.start();
+    examples = await DocExamples.start("docs/schedules.md");
   });
 
-  after(async () => {
-    await killAll();
-    await fleet.stop();
-    await folder.remove();
-  });
+  after(() => examples.stop());
 
   it("an operator sets, shows, runs, pauses and deletes schedules with the CLI", async () => {
-    const { code, stdout, stderr } = await runTool(
-      "bash",
-      ["-euo", "pipefail", "-c", BLOCKS.get("sh run") ?? "false"],
-      { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
-    );
-    assert.equal(code, 0, `${stdout}${stderr}`);
+    const { stdout } = await examples.shell("sh run");
     assert.match(stdout, /^the schedule nightly-report is set; next tick in /m);
     assert.match(stdout, /^nightly-report\tactive\t30 2 \* \* \* Europe\/Berlin\t/m);
     assert.equal(stdout.match(/^next tick\t\d{4}-\d\d-\d\dT0[01]:30:00\.000Z/gm)?.length, 5);
@@ -49,14 +24,8 @@ describe("the examples of docs/schedules.md", () => {
   });
 
   it("a program sets its schedule and runs it on request", async () => {
-    const file = join(folder.path, "report.ts");
-    await writeFile(file, BLOCKS.get("ts report.ts") ?? "");
-    const program = Program.start("report.ts", pathToFileURL(file).href, {
-      base: import.meta.url,
-      env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
-    });
-    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
-    const lines = program.stdout.trim().split("\n");
+    const output = await examples.program("ts report.ts");
+    const lines = output.split("\n");
     assert.deepEqual(
       lines.filter((line) => !line.startsWith("{")),
       ["ran on request: true", "5 next ticks"],

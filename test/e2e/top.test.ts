@@ -2,18 +2,15 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { execArgv, execPath, env as processEnv } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { HoldKind, WorkerState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { MUSTER, runMuster } from "../support/programs/run-muster.ts";
 import { supervise } from "../support/programs/supervised.ts";
 import { Scrape } from "../support/telemetry/scrape.ts";
 import { until } from "../support/waits.ts";
-
-const MAIN = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 
 /** Runs a command in a terminal of its own: what we write are keys, what we read is the screen. */
 const IN_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
@@ -91,7 +88,7 @@ describe("muster top", () => {
       fleet.client.fleet.getOverview({ limit: 101 }),
       (error: unknown) => error instanceof MusterError && error.reason === "INVALID_REQUEST",
     );
-    const once = Program.start("muster top", MAIN, {
+    const once = Program.start("muster top", MUSTER, {
       base: import.meta.url,
       args: ["top", "--scheduler", fleet.scheduler.grpc],
     });
@@ -151,7 +148,7 @@ describe("muster top", () => {
     });
     await failing.supervisor.ended;
     const lines = await until("both are shown", async () => {
-      const once = Program.start("muster top", MAIN, {
+      const once = Program.start("muster top", MUSTER, {
         base: import.meta.url,
         args: ["top", "--scheduler", fleet.scheduler.grpc],
       });
@@ -183,7 +180,7 @@ describe("muster top", () => {
 
   it("draws until q, over a scheduler that goes away and comes back, and leaves the terminal as it was", async () => {
     const node = [execPath, ...execArgv.filter((arg) => !arg.startsWith("--test"))];
-    const command = [...node, MAIN, "top", "--interval", "250ms", "--scheduler", fleet.scheduler.grpc];
+    const command = [...node, MUSTER, "top", "--interval", "250ms", "--scheduler", fleet.scheduler.grpc];
     // The state of the terminal afterwards shows whether it was restored.
     const child = spawn(
       "python3",

@@ -1,56 +1,25 @@
 /** Runs the examples of docs/unique-keys.md. */
 import assert from "node:assert/strict";
-import { readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll, Program } from "../support/programs/program.ts";
-import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
-import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
-
-const TEXT = await readFile(join(ROOT, "docs", "unique-keys.md"), "utf8");
-const BLOCKS = new Map(
-  [...TEXT.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(([, kind = "", text = ""]) => [kind, text]),
-);
+import { DocExamples } from "../support/fleet/doc-examples.ts";
 
 describe("the examples of docs/unique-keys.md", () => {
-  let fleet: Fleet;
-  let folder: Folder;
+  let examples: DocExamples;
 
   before(async () => {
-    folder = await temporaryFolder();
-    // Where a reader's file in the checkout would find the packages.
-    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
-    fleet = await Fleet.start();
+    examples = await DocExamples.start("docs/unique-keys.md");
   });
 
-  after(async () => {
-    await killAll();
-    await fleet.stop();
-    await folder.remove();
-  });
+  after(() => examples.stop());
 
   it("debounces with the CLI", async () => {
-    const { code, stdout, stderr } = await runTool(
-      "bash",
-      ["-euo", "pipefail", "-c", BLOCKS.get("sh run") ?? "false"],
-      { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
-    );
-    assert.equal(code, 0, `${stdout}${stderr}`);
+    const { stdout, stderr } = await examples.shell("sh run");
     assert.match(stderr, /t-1 waited, and has the payload and options of this submit now/);
     assert.match(stdout, /\{"revision": 2\}/);
   });
 
   it("debounces in TypeScript", async () => {
-    const file = join(folder.path, "debounce.ts");
-    await writeFile(file, BLOCKS.get("ts debounce.ts") ?? "");
-    const program = Program.start("debounce.ts", pathToFileURL(file).href, {
-      base: import.meta.url,
-      env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
-    });
-    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
-    assert.equal(program.stdout.trim(), "created\nreplaced\nreplaced");
+    const output = await examples.program("ts debounce.ts");
+    assert.equal(output, "created\nreplaced\nreplaced");
   });
 });

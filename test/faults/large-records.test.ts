@@ -62,7 +62,7 @@ describe("T13: records that are large", () => {
       if (pageToken === "") break;
     }
     assert.equal(new Set(ids).size, TASKS);
-    const listed = Program.start("muster tasks", "../../cli/src/main.ts", {
+    const listed = Program.start("muster tasks", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["tasks", "--state", "failed", "--json", "--limit", "1000"],
       env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Client, TaskFailedError } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { runMuster } from "../support/programs/muster.ts";
 import { killAll } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 
 const MARK = "\ufeff";
@@ -41,7 +41,7 @@ describe("payloads, results and failures of handlers", () => {
     };
     for (const [name, bytes] of Object.entries(files)) {
       await writeFile(join(folder, name), bytes);
-      const { code, stdout, stderr } = await runMuster(scheduler, [
+      const { code, stdout, stderr } = await runMuster(scheduler.grpc, [
         "submit",
         "echo",
         `@${join(folder, name)}`,
@@ -49,7 +49,7 @@ describe("payloads, results and failures of handlers", () => {
       ]);
       assert.deepEqual([code, stdout], [0, `${json}\n`], `${name}: ${stderr}`);
     }
-    const argument = await runMuster(scheduler, ["submit", "echo", `${MARK}${json}`, "--wait"]);
+    const argument = await runMuster(scheduler.grpc, ["submit", "echo", `${MARK}${json}`, "--wait"]);
     assert.deepEqual([argument.code, argument.stdout], [0, `${json}\n`], argument.stderr);
 
     // Over the SDK and raw HTTP the payload reaches the worker with its mark.

@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
+import { MUSTER } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
 
 /** Whether this system lets the test make a process namespace, which is what makes process 1. */
@@ -39,7 +40,7 @@ describe("process 1 of a container", { skip: mayUnshare() ? false : "unshare is 
     [
       "muster run",
       [
-        path("../../cli/src/main.ts"),
+        MUSTER,
         "run",
         "--restart",
         "never",
@@ -102,7 +103,7 @@ describe("process 1 of a container", { skip: mayUnshare() ? false : "unshare is 
       [
         ...["--pid", "--fork", "--kill-child", "--mount-proc", execPath, "--conditions=muster-source"],
         ...[
-          path("../../cli/src/main.ts"),
+          MUSTER,
           "serve",
           "--grpc-addr",
           "127.0.0.1:0",

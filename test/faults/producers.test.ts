@@ -4,8 +4,8 @@ import { type AddressInfo, createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { Client } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { runMuster } from "../support/programs/muster.ts";
 import { killAll, Program } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 
 describe("producers and their schedulers", () => {
@@ -83,7 +83,7 @@ describe("producers and their schedulers", () => {
       );
       assert.ok(String(failed[name]?.message).startsWith(found), String(failed[name]?.message));
     }
-    const cli = await runMuster({ grpc: http }, ["tasks"]);
+    const cli = await runMuster(http, ["tasks"]);
     assert.equal(cli.code, 5);
     assert.ok(cli.stderr.startsWith(`error: ${found}\n`), cli.stderr);
     const worker = await startTestWorker({ scheduler: http, id: "astray", waitReady: false });
@@ -94,7 +94,7 @@ describe("producers and their schedulers", () => {
   it("T20: proxies do not stand before a scheduler on this machine, and are named where they do", async () => {
     const proxies = { http_proxy: "http://user:secret@127.0.0.1:9", https_proxy: "", no_proxy: "" };
     const worker = await startTestWorker({ scheduler: scheduler.grpc, id: "direct", env: proxies });
-    const cli = await runMuster(scheduler, ["workers"], proxies);
+    const cli = await runMuster(scheduler.grpc, ["workers"], proxies);
     assert.equal(cli.code, 0, cli.stderr);
     assert.match(cli.stdout, /^direct\tready/m);
     worker.kill("SIGKILL");

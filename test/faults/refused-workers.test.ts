@@ -79,7 +79,7 @@ describe("F10, F11: refused workers", () => {
       workers.map(({ id }) => id),
       ["no-token", "wrong-token"],
     );
-    const shown = Program.start("muster workers", "../../cli/src/main.ts", {
+    const shown = Program.start("muster workers", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["workers", "--scheduler", fleet.scheduler.grpc],
       env: { MUSTER_TOKEN: TOKEN },

@@ -191,7 +191,7 @@ describe("a worker under muster run starts", () => {
       explanation.reasons.map(({ code }) => code),
       ["LAUNCH_FAILED", "EXITED"],
     );
-    const why = Program.start("muster why", "../../cli/src/main.ts", {
+    const why = Program.start("muster why", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["why", "start-fails", "--scheduler", fleet.scheduler.grpc],
     });

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
-import { env as processEnv } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { connect } from "node:tls";
 import { Certificates } from "../support/certificates.ts";
@@ -180,7 +179,7 @@ describe("T29: certificates", () => {
       const doctor = await runMuster(
         at.grpc,
         ["doctor", "--http", at.http.replace("http://", ""), "--timeout", "3s"],
-        { env: { ...processEnv, ...env } },
+        env,
       );
       assert.notEqual(doctor.code, 0);
       assert.match((doctor.stdout + doctor.stderr).replaceAll(/\s+/g, " "), says);

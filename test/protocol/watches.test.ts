@@ -91,7 +91,7 @@ describe("protocol: watches through a proxy", { skip: "missing" in nginx && ngin
 
   it("T43: that are cut are taken up again by the client and by the CLI", async () => {
     const client = new Client({ scheduler: hasty.grpc });
-    const follower = Program.start("events", "../../cli/src/main.ts", {
+    const follower = Program.start("events", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["events", "--follow", "--json", "--scheduler", hasty.grpc],
     });

@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { pid } from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
-import { BUNDLES_VARIABLE, bundleOf } from "../support/programs/bundled.ts";
+import { BUNDLES_VARIABLE, bundleOf, COMMANDS_FOLDER } from "../support/programs/bundled.ts";
 import { filesOf } from "./test-files.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -15,9 +15,16 @@ const FOLDER = join(ROOT, "node_modules/.cache/bundles");
 /** The thread of a worker's connection, and the file that starts it by its place. */
 const THREAD = "worker-sdk/dist/link/thread.js";
 const THREAD_OWNER = "worker-sdk/dist/link/link.js";
-const PROGRAMS = ["scheduler/bin/muster-scheduler.js", "cli/bin/muster.js", THREAD];
+const MUSTER = "cli/bin/muster.js";
+const PROGRAMS = [
+  ...["scheduler/bin/muster-scheduler.js", MUSTER, THREAD],
+  ...["test/chaos/worker.ts", "test/support/fleet/producer.ts"],
+];
 const UNUSED_AFTER_MS = 86_400_000;
 const WORKERS = ["test/support/workers/*.ts"];
+
+/** The command `muster`, by its place beside the bundles. */
+const COMMAND = `#!/bin/sh\nexec node "$(dirname "$0")/../${MUSTER}" "$@"\n`;
 
 /**
  * Makes the bundles, unless they are there already.
@@ -46,7 +53,7 @@ export async function makeBundles(): Promise<string> {
     },
     logLevel: "warning",
   });
-  const hash = createHash("sha256");
+  const hash = createHash("sha256").update(COMMAND);
   for (const { path, contents } of outputFiles) hash.update(path).update(contents);
   const folder = join(FOLDER, hash.digest("hex").slice(0, 16));
   await removeUnused();
@@ -59,6 +66,8 @@ export async function makeBundles(): Promise<string> {
     await writeFile(target, contents);
   }
   await writeFile(join(unfinished, "package.json"), '{ "type": "module" }');
+  await mkdir(join(unfinished, COMMANDS_FOLDER));
+  await writeFile(join(unfinished, COMMANDS_FOLDER, "muster"), COMMAND, { mode: 0o755 });
   await rename(unfinished, folder).catch(async (error) => {
     await rm(unfinished, { recursive: true });
     if (!existsSync(folder)) throw error;

@@ -7,6 +7,9 @@ import { fileURLToPath } from "node:url";
 /** Environment variable with the folder of the bundles; without it programs start from their own files. */
 export const BUNDLES_VARIABLE = "MUSTER_TEST_BUNDLES";
 
+/** Folder of commands within the folder of the bundles. */
+export const COMMANDS_FOLDER = "commands";
+
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Path of a program's bundle within the folder, relative. Stack traces have the name of a TypeScript file in it. */
@@ -26,4 +29,9 @@ export function bundled(file: string, programEnv: Readonly<Record<string, string
   if (!folder || programEnv.NODE_OPTIONS?.includes("--import")) return file;
   const bundle = join(folder, bundleOf(file));
   return existsSync(bundle) ? bundle : file;
+}
+
+/** Folders for a `PATH` in which the bundled `muster` is a command; none without bundles. */
+export function bundledCommands(): string[] {
+  return env[BUNDLES_VARIABLE] ? [join(env[BUNDLES_VARIABLE], COMMANDS_FOLDER)] : [];
 }

@@ -1,15 +1,21 @@
 /** Runs a command of the command line to its end. */
-import { runTool, type ToolRun } from "../repo/checks.ts";
+import { execPath } from "node:process";
+import { fileURLToPath } from "node:url";
+import { runTool, type ToolRun, toolEnv } from "../repo/checks.ts";
+import { bundled } from "./bundled.ts";
+
+/** The file to start for the command line. */
+export const MUSTER = bundled(fileURLToPath(new URL("../../../cli/bin/muster.js", import.meta.url)));
 
 /**
  * @param scheduler Address of the scheduler that the command asks.
  * @param args The command and its arguments.
+ * @param env Further variables of the command.
  */
 export function runMuster(
   scheduler: string,
   args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv } = {},
+  env: Readonly<Record<string, string>> = {},
 ): Promise<ToolRun> {
-  const program = ["--conditions=muster-source", "cli/src/main.ts"];
-  return runTool("node", [...program, ...args, "--scheduler", scheduler], options);
+  return runTool(execPath, [MUSTER, ...args, "--scheduler", scheduler], { env: { ...toolEnv(), ...env } });
 }

@@ -35,7 +35,7 @@ export interface Served {
 
 /** Runs what `npm start` runs, with its embedded PostgreSQL in `folder`, and waits until it serves. */
 export async function serve(folder: Folder, args: readonly string[] = []): Promise<Served> {
-  const program = Program.start("muster serve", "../../../cli/src/main.ts", {
+  const program = Program.start("muster serve", "../../../cli/bin/muster.js", {
     base: import.meta.url,
     args: [
       ...["serve", "--log-format", "json"],

@@ -1,6 +1,7 @@
 import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Fleet } from "../fleet/fleet.ts";
+import { bundled } from "./bundled.ts";
 import { Program } from "./program.ts";
 
 /** A worker file of `workers/` as a command. */
@@ -9,7 +10,7 @@ export function workerCommand(file = "basic.ts", nodeArgs: readonly string[] = [
     execPath,
     ...execArgv.filter((arg) => !arg.startsWith("--test")),
     ...nodeArgs,
-    fileURLToPath(new URL(`../workers/${file}`, import.meta.url)),
+    bundled(fileURLToPath(new URL(`../workers/${file}`, import.meta.url))),
   ];
 }
 
@@ -39,7 +40,7 @@ export async function supervise(
   } = {},
 ): Promise<Supervised> {
   const scheduler = options.scheduler ?? fleet.scheduler.grpc;
-  const supervisor = Program.start(`muster run ${id}`, "../../../cli/src/main.ts", {
+  const supervisor = Program.start(`muster run ${id}`, "../../../cli/bin/muster.js", {
     base: import.meta.url,
     args: [
       ...["run", "--scheduler", scheduler, "--restart", "never"],

@@ -1,0 +1,82 @@
+/** Runs the examples of a page of the documentation against a scheduler of their own. */
+import assert from "node:assert/strict";
+import { readFile, symlink, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { bundledCommands } from "../programs/bundled.ts";
+import { killAll, Program } from "../programs/program.ts";
+import { type Folder, temporaryFolder } from "../programs/serve.ts";
+import { ROOT, runTool, type ToolRun, toolEnv } from "../repo/checks.ts";
+import { Fleet } from "./fleet.ts";
+
+/**
+ * `npx muster` without npm, which would take more processor time than the command. The README's test runs the real one.
+ */
+const NPX = 'npx() { "$@"; }';
+
+/** The examples of one page. Each is a code block whose first line has its kind and its name: `sh run`, `ts batch.ts`. */
+export class DocExamples {
+  readonly #blocks: ReadonlyMap<string, string>;
+  readonly #folder: Folder;
+  readonly fleet: Fleet;
+
+  private constructor(blocks: ReadonlyMap<string, string>, folder: Folder, fleet: Fleet) {
+    this.#blocks = blocks;
+    this.#folder = folder;
+    this.fleet = fleet;
+  }
+
+  /** @param page Path in the repository. */
+  static async start(page: string): Promise<DocExamples> {
+    const text = await readFile(join(ROOT, page), "utf8");
+    const blocks = [...text.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)];
+    const folder = await temporaryFolder();
+    // Where a reader's file in the checkout would find the packages.
+    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
+    return new DocExamples(
+      new Map(blocks.map(([, name = "", source = ""]) => [name, source])),
+      folder,
+      await Fleet.start(),
+    );
+  }
+
+  /** Runs a block of shell commands, which must succeed. */
+  async shell(name: string): Promise<ToolRun> {
+    const env = toolEnv();
+    const ran = await runTool("bash", ["-euo", "pipefail", "-c", `${NPX}\n${this.#block(name)}`], {
+      env: {
+        ...env,
+        PATH: [...bundledCommands(), env.PATH].join(delimiter),
+        MUSTER_SCHEDULER_ADDR: this.fleet.scheduler.grpc,
+      },
+    });
+    assert.equal(ran.code, 0, `${ran.stdout}${ran.stderr}`);
+    return ran;
+  }
+
+  /** Runs a block of TypeScript, which must succeed; returns what it writes. */
+  async program(name: string, variables: Readonly<Record<string, string>> = {}): Promise<string> {
+    const [, file = ""] = name.split(" ");
+    const path = join(this.#folder.path, file);
+    await writeFile(path, this.#block(name));
+    const program = Program.start(file, pathToFileURL(path).href, {
+      base: import.meta.url,
+      env: { MUSTER_SCHEDULER_ADDR: this.fleet.scheduler.grpc, ...variables },
+    });
+    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
+    return program.stdout.trim();
+  }
+
+  /** Kills every program, drops the database and removes the files. */
+  async stop(): Promise<void> {
+    await killAll();
+    await this.fleet.stop();
+    await this.#folder.remove();
+  }
+
+  #block(name: string): string {
+    const block = this.#blocks.get(name);
+    assert.ok(block, `the page has no block "${name}"; it has ${[...this.#blocks.keys()].join(", ")}`);
+    return block;
+  }
+}
