@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
@@ -43,6 +44,8 @@ describe("muster events over time", () => {
       .map((line) => JSON.parse(line));
 
   const word = ({ id, name, taskId = "", attemptId = "" }: Shown) => `${id} ${name} ${taskId} ${attemptId}`;
+  const inFeedOrder = (events: readonly Shown[]) =>
+    events.toSorted((a, b) => Number(a.id) - Number(b.id)).map(word);
   const step = ({ name, taskId = "", attemptId = "" }: Shown) => `${name} ${attemptId || taskId}`;
 
   async function recorded(...args: string[]): Promise<Shown[]> {
@@ -77,7 +80,24 @@ describe("muster events over time", () => {
       () => (shownBy(all).some(({ name }) => name === "queue.paused") ? true : undefined),
       () => `: ${all.stderr}`,
     );
-    assert.deepEqual(shownBy(all).map(word), (await recorded()).map(word));
+    // Each message of the stream is shown in the order of its times, the list as a whole: they agree in the order of the feed.
+    let record: Shown[] = [];
+    await until(
+      "everything recorded is shown",
+      async () => {
+        record = await recorded();
+        return isDeepStrictEqual(inFeedOrder(shownBy(all)), inFeedOrder(record)) || undefined;
+      },
+      () => {
+        const shown = new Set(shownBy(all).map(word));
+        return `: lost ${record.map(word).filter((each) => !shown.has(each))} of ${record.length}, shown ${shown.size}`;
+      },
+    );
+    for (const [taskId, events] of Map.groupBy(record, ({ taskId = "" }) => taskId)) {
+      if (taskId === "") continue;
+      const shown = shownBy(all).filter((each) => each.taskId === taskId);
+      assert.deepEqual(shown.map(word), events.map(word), "the order of a task's events");
+    }
     await until("the task's last event has come", () =>
       shownBy(one).some(({ name }) => name === "succeeded") ? true : undefined,
     );
