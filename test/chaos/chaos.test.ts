@@ -19,6 +19,7 @@ it("loses nothing and decides once in a short run", async (t) => {
     workers: 4,
     schedulers: 2,
     lanes: 3,
+    least: { tasks: 51, ticks: 11 },
     say: (line) => t.diagnostic(line),
   });
   assert.deepEqual(report.violations, []);

@@ -2,8 +2,10 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { openTestDatabase } from "../support/database/postgres.ts";
+import { until } from "../support/waits.ts";
 import { check, type Findings, type Run } from "./checks.ts";
 import { Fleet } from "./fleet.ts";
+import { SCHEDULE } from "./limits.ts";
 import { Producer } from "./producer.ts";
 import { schedule } from "./schedule.ts";
 import { TIMINGS } from "./timings.ts";
@@ -18,6 +20,8 @@ export interface ChaosOptions {
   readonly schedulers: number;
   /** Concurrent submitters. */
   readonly lanes: number;
+  /** What is submitted at least: a run on a busy machine goes on after its last fault until it is. */
+  readonly least?: { readonly tasks: number; readonly ticks: number };
   readonly say: (line: string) => void;
 }
 
@@ -49,6 +53,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const feeding = new AbortController();
     const fed = holdWhenDeep(fleet, producer, feeding.signal);
     const { faults, skipped, failures } = await injectAll(fleet, options);
+    if (options.least) await untilSubmitted(fleet.databaseUrl, producer, options.least);
     feeding.abort();
     await fed;
     await producer.stop();
@@ -131,6 +136,22 @@ async function holdWhenDeep(fleet: Fleet, producer: Producer, signal: AbortSigna
   }
 }
 
+async function untilSubmitted(
+  url: string,
+  producer: Producer,
+  least: { readonly tasks: number; readonly ticks: number },
+): Promise<void> {
+  let ticks = 0;
+  await until(
+    `${least.tasks} tasks and ${least.ticks} ticks are submitted`,
+    async () => {
+      ticks = await countOf(url, TICKS);
+      return (producer.accepted.length >= least.tasks && ticks >= least.ticks) || undefined;
+    },
+    () => `: ${producer.accepted.length} tasks, ${ticks} ticks`,
+  );
+}
+
 async function untilQuiet(url: string, say: (line: string) => void): Promise<void> {
   const deadline = performance.now() + QUIESCENCE_MS;
   for (;;) {
@@ -144,13 +165,21 @@ async function untilQuiet(url: string, say: (line: string) => void): Promise<voi
   }
 }
 
-async function openTasks(url: string): Promise<number> {
+const TICKS = `select count(*)
+  from (select options from muster.task union all select options from muster.task_finished) t
+ where options -> 'tick' ->> 'schedule' = '${SCHEDULE.name}'`;
+
+function openTasks(url: string): Promise<number> {
+  return countOf(url, "select count(*) from muster.task");
+}
+
+async function countOf(url: string, query: string): Promise<number> {
   const client = new pg.Client({ connectionString: url });
   // A killed server says so as an event as well as to the statement under way, which is what the caller hears.
   client.on("error", () => undefined);
   await client.connect();
   try {
-    const { rows } = await client.query<{ count: string }>("select count(*) from muster.task");
+    const { rows } = await client.query<{ count: string }>(query);
     return Number(rows[0]?.count);
   } finally {
     await client.end();
