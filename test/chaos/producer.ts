@@ -6,7 +6,7 @@ import {
   MusterError,
   type RateLimit,
 } from "@muster/worker/client";
-import type { Accepted } from "./checks.ts";
+import type { Accepted } from "./checks/records.ts";
 import { AHEAD_BYTES, CIRCUIT, LIMITS, RATE, SCHEDULE, STRICT } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 

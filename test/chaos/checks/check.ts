@@ -1,31 +1,13 @@
-import type { TestDatabase } from "../support/database/postgres.ts";
-import type { Outage } from "./chaos-schedulers.ts";
-import type { Trouble } from "./chaos-workers.ts";
-import { type AcceptedDependent, checkDependencies, type DependencyFindings } from "./dependency-rules.ts";
-import { CIRCUIT, GPU, LIMITS, RATE, SCHEDULE, STRICT } from "./limits.ts";
-
-/** A line of the workers' own history. */
-export interface Run {
-  readonly what: "begin" | "end";
-  readonly task: string;
-  readonly attempt: string;
-  readonly worker: string;
-  readonly pid: number;
-  readonly at: number;
-  /** At the begin, what the running handlers of the process take of the capacity. */
-  readonly gpu?: number;
-}
-
-/** A task whose acceptance the producer received. */
-export interface Accepted {
-  readonly key: string;
-  readonly taskId: string;
-  readonly type: string;
-  /** Its concurrency keys. */
-  readonly limited: readonly string[];
-  /** What it waits for. */
-  readonly after: AcceptedDependent["after"];
-}
+/** Checks what a chaos run left behind: every task ended once, with a result that counts. */
+import type { TestDatabase } from "../../support/database/postgres.ts";
+import type { Outage } from "../chaos-schedulers.ts";
+import type { Trouble } from "../chaos-workers.ts";
+import { GPU, SCHEDULE } from "../limits.ts";
+import { checkDependencies, type DependencyFindings } from "./dependencies.ts";
+import { rateExceeded, replayCircuit } from "./flow-control.ts";
+import { leftLocks, limitsExceeded, ordersBroken } from "./keys.ts";
+import type { Accepted, FinishedRow, Run } from "./records.ts";
+import { ticksBroken } from "./ticks.ts";
 
 /** What a run showed. */
 export interface Findings extends DependencyFindings {
@@ -67,15 +49,6 @@ export interface Findings extends DependencyFindings {
   readonly tickFaults: number;
   /** One line for each thing that must not have happened. */
   readonly violations: readonly string[];
-}
-
-interface FinishedRow extends Record<string, unknown> {
-  id: string;
-  state: number;
-  detail: string;
-  epoch: number;
-  at: Date;
-  attempt: string | null;
 }
 
 interface RequeueRow extends Record<string, unknown> {
@@ -270,196 +243,6 @@ function struckByKills(
     struck.set(task, (struck.get(task) ?? 0) + 1);
   }
   return struck;
-}
-
-/**
- * Compares the executions with the limits of the concurrency keys. Of the attempts only those count that ended their tasks:
- * an attempt that was requeued may have run on at a worker that a fault had cut off.
- */
-function limitsExceeded(
-  accepted: readonly Accepted[],
-  finished: readonly FinishedRow[],
-  runs: readonly Run[],
-  violations: string[],
-): number {
-  // Without an end in its worker's history it is not known until when it ran: its process died, or it was aborted.
-  const noted = new Set(runs.flatMap(({ what, attempt }) => (what === "end" ? [attempt] : [])));
-  const last = new Set(finished.map(({ id, epoch }) => `${id}.${epoch}`).filter((id) => noted.has(id)));
-  const keysOf = new Map(accepted.map(({ taskId, limited }) => [taskId, limited]));
-  let count = 0;
-  for (const [key, limit] of Object.entries(LIMITS)) {
-    const moments = runs
-      .filter(({ attempt, task }) => last.has(attempt) && keysOf.get(task)?.includes(key))
-      // What ends in a millisecond ends before what begins in it.
-      .map(({ what, at, attempt }) => ({ at, change: what === "begin" ? 1 : -1, attempt }))
-      .sort((a, b) => a.at - b.at || a.change - b.change);
-    const begun = new Set<string>();
-    for (const { change, at, attempt } of moments) {
-      if (change < 0) begun.delete(attempt);
-      else begun.add(attempt);
-      if (begun.size <= limit) continue;
-      count++;
-      violations.push(
-        `${begun.size} tasks ran with the key ${key}, whose limit is ${limit}, at ${new Date(at).toISOString()}: ${[...begun].join(", ")}`,
-      );
-    }
-  }
-  return count;
-}
-
-/**
- * Compares the executions of tasks with a strict order, whose limits are 1: none begins before the attempts that ended the
- * older tasks have ended.
- */
-function ordersBroken(
-  accepted: readonly Accepted[],
-  finished: readonly FinishedRow[],
-  runs: readonly Run[],
-  violations: string[],
-): number {
-  const last = new Map(finished.map(({ id, epoch }) => [id, `${id}.${epoch}`]));
-  const runsOf = Map.groupBy(runs, ({ task }) => task);
-  let count = 0;
-  for (const key of STRICT) {
-    const ids = new Set(accepted.flatMap(({ taskId, limited }) => (limited.includes(key) ? [taskId] : [])));
-    let before = { attempt: "", at: Number.NEGATIVE_INFINITY };
-    for (const id of [...ids].sort((a, b) => Number(a.slice(2)) - Number(b.slice(2)))) {
-      const own = runsOf.get(id) ?? [];
-      const early = own.find(({ what, at }) => what === "begin" && at < before.at);
-      if (early) {
-        count++;
-        violations.push(
-          `${early.attempt} began at ${new Date(early.at).toISOString()}, and ${before.attempt}, which goes before it for the key ${key}, ended at ${new Date(before.at).toISOString()}`,
-        );
-      }
-      const end = own.find(({ what, attempt }) => what === "end" && attempt === last.get(id));
-      if (end && end.at > before.at) before = end;
-    }
-  }
-  return count;
-}
-
-/** A claim that waits for a lock is recorded with the time before it. */
-const CLAIM_MS = 2_000;
-
-/** Compares the assignments of the tasks with a rate limit, by the clock of the database, with burst and rate. */
-async function rateExceeded(db: Pick<TestDatabase, "query">, violations: string[]): Promise<number> {
-  const rows = await db.query<{ attempt: string; ms: string }>(
-    `select 't-' || a.id || '.' || coalesce(e.epochs[a.ord], e.epoch) as attempt, extract(epoch from e.time) * 1000 as ms
-       from event e cross join lateral unnest(e.task_ids) with ordinality as a(id, ord)
-      where e.name = 'assigned' and a.id in (
-        select t.id from task_finished t join class_rate c using (class_id) where c.key = '${RATE.key}')
-      order by e.time`,
-  );
-  const interval = (RATE.periodS * 1_000) / RATE.limit;
-  let fullAt = Number.NEGATIVE_INFINITY;
-  let count = 0;
-  for (const { attempt, ms } of rows) {
-    const at = Number(ms);
-    fullAt = Math.max(fullAt, at) + interval;
-    if (fullAt - at <= RATE.burst * interval + CLAIM_MS) continue;
-    count++;
-    violations.push(
-      `${attempt} was assigned ${Math.round(fullAt - at)} ms sooner than the rate of ${RATE.key} allows`,
-    );
-  }
-  return count;
-}
-
-interface CircuitStep extends Record<string, unknown> {
-  name: string;
-  tasks: string[] | null;
-}
-
-/**
- * Replays the events of the circuit and of its tasks. Whoever writes one of them holds the lock of the circuit's key, so
- * that the order of their ids is that of their commits. While it is open no attempt is assigned, and while it is half-open
- * at most as many are active as may probe it.
- */
-async function replayCircuit(
-  db: Pick<TestDatabase, "query">,
-  violations: string[],
-): Promise<{ opened: number; broken: number }> {
-  const steps = await db.query<CircuitStep>(
-    `with mine as (
-       select distinct f.id from task_finished f join class_key ck using (class_id)
-        where ck.key = e'\\x01circuit:' || $1)
-     select e.id, e.name, case when e.name like 'circuit.%' then null else (
-         select array_agg('t-' || m.id) from mine m where m.id = any(coalesce(e.task_ids, array[e.task_id]))) end as tasks
-       from event e
-      where e.name like 'circuit.%' and e.attributes ->> 'key' = $1
-         or (e.name in ('assigned', 'retaken', 'succeeded', 'failed', 'cancelled') or e.name like 'requeued:%')
-        and coalesce(e.task_ids, array[e.task_id]) && array(select id from mine)
-      order by e.id`,
-    [CIRCUIT.key],
-  );
-  const active = new Set<string>();
-  let state = "circuit.closed";
-  let opened = 0;
-  let broken = 0;
-  for (const { name, tasks } of steps) {
-    if (tasks === null) {
-      state = name;
-      if (name === "circuit.opened") opened++;
-      continue;
-    }
-    for (const task of tasks) {
-      if (name !== "assigned") active.delete(task);
-      else active.add(task);
-    }
-    if (name !== "assigned") continue;
-    const limit = { "circuit.opened": 0, "circuit.half_opened": CIRCUIT.probes }[state];
-    if (limit === undefined || (limit > 0 && active.size <= limit)) continue;
-    broken++;
-    violations.push(
-      `${tasks.join(", ")} was assigned after ${state}, with ${active.size} active of the circuit`,
-    );
-  }
-  return { opened, broken };
-}
-
-/**
- * Compares the submitted ticks with those of the timing, from the moment when the schedule was made to its position: each
- * has exactly one task, and none was recorded as missed or skipped.
- */
-async function ticksBroken(
-  db: Pick<TestDatabase, "query">,
-  submitted: readonly number[],
-  violations: string[],
-): Promise<number> {
-  const [schedule] = await db.query<{ made: number; position: number; records: string }>(
-    `select (record ->> 'createdMs')::float8 as made, (record ->> 'positionMs')::float8 as position,
-       (select count(*) from event where name in ('schedule.missed', 'schedule.skipped')) as records
-       from schedule where name = $1`,
-    [SCHEDULE.name],
-  );
-  if (!schedule) {
-    violations.push(`there is no schedule ${SCHEDULE.name}`);
-    return 1;
-  }
-  const before = violations.length;
-  if (Number(schedule.records) > 0)
-    violations.push(`${schedule.records} ticks were recorded as missed or skipped`);
-  const everyMs = SCHEDULE.everyS * 1_000;
-  const counts = Map.groupBy(submitted, (tick) => tick);
-  const first = (Math.floor(schedule.made / everyMs) + 1) * everyMs;
-  for (let tick = first; tick <= schedule.position; tick += everyMs) {
-    const count = counts.get(tick)?.length ?? 0;
-    counts.delete(tick);
-    if (count !== 1)
-      violations.push(`the tick of ${new Date(tick).toISOString()} was submitted ${count} times`);
-  }
-  for (const tick of counts.keys())
-    violations.push(`${new Date(tick).toISOString()} was submitted, and is no tick of the schedule`);
-  return violations.length - before;
-}
-
-/** After the drain no key is held, and every count is that of the tasks. */
-async function leftLocks(db: Pick<TestDatabase, "query">): Promise<string[]> {
-  const held = await db.query<{ key: string; held: number }>(
-    "select key, held from concurrency_key where held <> 0 order by key",
-  );
-  return held.map(({ key, held: count }) => `the key ${key} is counted ${count} times after the drain`);
 }
 
 /** True when both schedulers were away at the same moment: no lease could be renewed then. */

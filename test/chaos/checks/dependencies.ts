@@ -1,7 +1,7 @@
 /** Compares what dependents did with the ends of the tasks that they waited for. */
 
-import { dependencyFaults } from "../support/database/dependencies.ts";
-import type { TestDatabase } from "../support/database/postgres.ts";
+import { dependencyFaults } from "../../support/database/dependencies.ts";
+import type { TestDatabase } from "../../support/database/postgres.ts";
 
 /** A task that waited for others. */
 export interface AcceptedDependent {
