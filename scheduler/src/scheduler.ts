@@ -104,6 +104,7 @@ export async function startScheduler(options: {
     clock,
     log,
     leases: config.leases,
+    modes: config.modes,
     watch: config.watch,
     retry: config.retry,
     quarantine: config.quarantine,
@@ -192,6 +193,7 @@ export async function startScheduler(options: {
     await whenUsable(() => prepareDatabase({ store, dispatch, log }, scheduler, limits), waiting);
     const explainer = new Explainer({
       ...{ store, admission, pausedQueues, classes, dispatcher, registry, fleet, backlog, clock },
+      mechanisms: dispatch.mechanisms,
       database,
       silentAfterMs: launches.silentAfterMs,
       schedulerId: id,

@@ -47,6 +47,7 @@ const NAMES = [
   "muster_paused_workers",
   "muster_worker_capacity",
   "muster_worker_capacity_used",
+  "muster_mechanism_observed_total",
   "muster_worker_quarantines_total",
   "muster_paused_keys",
   "muster_quarantined_workers",

@@ -4,13 +4,14 @@ import { noteBeat } from "../dispatch/attempts/attempt-watch.ts";
 import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
+import type { Mode } from "../domain/mechanisms/mechanism.ts";
 import { madeBeat, madeRunning } from "../domain/testing/made-records.ts";
 import type { HeartbeatRecord } from "../domain/workers/worker.ts";
 import { AttemptWatchdog, type AttemptWatchdogParts } from "./attempt-watchdog.ts";
 
 const LEASE_MS = 1_000;
 
-function setUp() {
+function setUp(mode: Mode = "act") {
   const revoked: number[] = [];
   const session = madeSession({
     types: { t: 0 },
@@ -20,25 +21,32 @@ function setUp() {
   const { log, events } = recordedLog();
   const ended: string[] = [];
   const time = { now: 0 };
-  const parts: Pick<AttemptWatchdogParts, "clock" | "registry" | "eventWriter" | "committer"> = {
-    clock: { monotonic: () => time.now },
-    registry: { all: () => [session] },
-    eventWriter: { appendEvent: () => undefined },
-    committer: {
-      endAttempt: async (_, attempt, { kind }) => {
-        session.startCommit(attempt);
-        ended.push(`${kind} ${attempt.taskId}`);
-        return { applied: true };
+  const observed: string[] = [];
+  const parts: Pick<AttemptWatchdogParts, "clock" | "registry" | "eventWriter" | "committer" | "mechanisms"> =
+    {
+      mechanisms: {
+        modeFor: () => mode,
+        observed: ({ mechanism, would }, { attempt }) =>
+          void observed.push(`${mechanism} ${would} t-${attempt?.taskId}`),
       },
-    },
-  };
+      clock: { monotonic: () => time.now },
+      registry: { all: () => [session] },
+      eventWriter: { appendEvent: () => undefined },
+      committer: {
+        endAttempt: async (_, attempt, { kind }) => {
+          session.startCommit(attempt);
+          ended.push(`${kind} ${attempt.taskId}`);
+          return { applied: true };
+        },
+      },
+    };
   const settings = { stuckAfterMs: 0, unstartedAfterMs: 500, phasesMs: {} };
   const watchdog = new AttemptWatchdog({ ...parts, log, leases: { leaseMs: LEASE_MS }, settings });
   const runAt = (now: number) => {
     time.now = now;
     watchdog.runOnce();
   };
-  return { session, runAt, ended, revoked, events };
+  return { session, runAt, observed, ended, revoked, events };
 }
 
 const beat = (listed: readonly string[], loopAgeMs = 0): HeartbeatRecord =>
@@ -58,6 +66,26 @@ describe("attempt watchdog", () => {
     runAt(10 + LEASE_MS);
     assert.deepEqual([ended, revoked], [["lost 1"], [1]]);
     assert.ok(session.acceptStalledUntil > 10 + LEASE_MS, "others get the task first");
+  });
+
+  it("leaves it in the modes observe and off, and records it once until it is listed again", () => {
+    const { session, runAt, observed, ended, revoked } = setUp("observe");
+    session.hold(madeAttempt({ acceptedAt: 0, startedAt: 0 }), false);
+    const report = (listed: readonly string[], times: readonly number[]) => {
+      for (const now of times) {
+        session.noteHeartbeat(beat(listed), now);
+        noteBeat(session, beat(listed), now);
+      }
+    };
+    report(["t-9.9"], [10, 20, 30]);
+    for (const now of [40, 10 + LEASE_MS, 20 + LEASE_MS, 10 + 2 * LEASE_MS]) runAt(now);
+    assert.deepEqual(observed, ["forgotten requeue t-1"]);
+    report(["t-1.1"], [3_000]);
+    runAt(3_000);
+    report(["t-9.9"], [3_010, 3_020, 3_030]);
+    for (const now of [3_040, 3_010 + LEASE_MS]) runAt(now);
+    assert.deepEqual(observed, ["forgotten requeue t-1", "forgotten requeue t-1"]);
+    assert.deepEqual([ended, revoked, session.acceptStalledUntil], [[], [], 0]);
   });
 
   it("warns of an attempt that was accepted and does not start", () => {

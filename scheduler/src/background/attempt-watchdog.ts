@@ -2,9 +2,11 @@
 import type { Clock } from "../clock.ts";
 import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import { isUnlisted, stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";
+import type { AttemptWatch } from "../dispatch/attempts/watch-record.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { ACCEPT_STALL_MS, type LeaseSettings } from "../dispatch/limits.ts";
 import type { Session } from "../dispatch/sessions/session.ts";
+import { span } from "../domain/explain/reason.ts";
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
 import { forgottenByWorker } from "../domain/tasks/outcome.ts";
 import { Repeats, type WatchSettings } from "../domain/tasks/watchdog.ts";
@@ -80,20 +82,27 @@ export class AttemptWatchdog {
     if (!isUnlisted(session, attempt)) {
       if (watch.unlisted) this.#taskEvent(session, attempt, "task.listed_again", {});
       watch.unlisted = undefined;
+      if (watch.observed?.forgotten) watch.observed = { ...watch.observed, forgotten: undefined };
       return;
     }
     const forMs = now - (watch.unlistedSince ?? now);
+    const mode = this.#parts.mechanisms.modeFor("forgotten", attempt.queue);
     // Never without a warning before, however late this round is.
     if (watch.unlisted && forMs >= leases.leaseMs) {
-      this.#requeueForgotten(session, attempt, forMs, now);
-      return;
+      if (mode === "act") {
+        this.#requeueForgotten(session, attempt, forMs, now);
+        return;
+      }
+      if (mode === "observe") this.#observeForgotten(session, attempt, watch, forMs);
     }
     watch.unlisted ??= new Repeats(now, leases.leaseMs);
     if (!watch.unlisted.due(now)) return;
     const facts = {
       unlisted_ms: String(Math.round(forMs)),
       heartbeats: String(watch.unlistedBeats),
-      taken_back_in_ms: String(Math.max(0, Math.round(leases.leaseMs - forMs))),
+      ...(mode === "act"
+        ? { taken_back_in_ms: String(Math.max(0, Math.round(leases.leaseMs - forMs))) }
+        : {}),
     };
     this.#taskEvent(session, attempt, "task.unlisted", facts);
     log.warn("task.unlisted", { ...this.#who(session, attempt), ...facts });
@@ -110,6 +119,18 @@ export class AttemptWatchdog {
       reason: "forgotten",
       failure: forgottenByWorker(session.workerId),
     });
+  }
+
+  /** Once, until the worker lists it again. */
+  #observeForgotten(session: Session, attempt: Attempt, watch: AttemptWatch, forMs: number): void {
+    if (watch.observed?.forgotten) return;
+    watch.observed = { ...watch.observed, forgotten: true };
+    const { id: sessionId, workerId } = session;
+    const reason = `${workerId} accepted it and has not listed it in its heartbeats for ${span(forMs)}`;
+    this.#parts.mechanisms.observed(
+      { mechanism: "forgotten", would: "requeue", reason },
+      { attempt, sessionId, workerId },
+    );
   }
 
   #checkStarted(session: Session, attempt: Attempt, now: number): void {
@@ -195,6 +216,7 @@ export interface AttemptWatchdogParts {
   readonly registry: Pick<Dispatch["registry"], "all">;
   readonly committer: Pick<Dispatch["committer"], "endAttempt">;
   readonly eventWriter: Pick<Dispatch["eventWriter"], "appendEvent">;
+  readonly mechanisms: Pick<Dispatch["mechanisms"], "modeFor" | "observed">;
   readonly clock: Pick<Clock, "monotonic">;
   readonly log: Pick<Logger, "info" | "warn">;
   readonly leases: Pick<LeaseSettings, "leaseMs">;

@@ -77,7 +77,17 @@ export class BackgroundServices {
     const { config, store, dispatch, ticks, clock, log, scheduler, onLook } = parts;
     const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
       dispatch;
-    const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
+    const {
+      expiryGuard,
+      lapsed,
+      launches,
+      liveness,
+      mechanisms,
+      pausedQueues,
+      peers,
+      queueLimits,
+      registry,
+    } = dispatch;
     const { circuits, quarantines, queueSettings, rateLimits, shareWeights, strictOrders } = dispatch;
     const { signals, terminator } = dispatch;
     const { traces, waits, workerPauses } = dispatch;
@@ -115,8 +125,10 @@ export class BackgroundServices {
       wakeIn: (delayMs) => this.#schedulesIn(delayMs),
     });
     this.#schedules = loop("schedules", SCHEDULES_MS, schedules);
-    const recovery = loop("recovery", leases.heartbeatMs, dispatch.reaper);
-    const renewer = new LeaseRenewer({ liveness, expiryGuard, log, onRenewed: () => recovery.wake() });
+    const recovery = loop("recovery", config.recoveryMs, dispatch.reaper);
+    // Expiry is measured as of the last renewal, so a scan right after it finds what a scan before it did not.
+    const scanNow = config.recoveryMs > leases.heartbeatMs ? () => undefined : () => recovery.wake();
+    const renewer = new LeaseRenewer({ liveness, expiryGuard, log, onRenewed: scanNow });
     const announcer = new Announcer({
       store,
       scheduler,
@@ -129,10 +141,10 @@ export class BackgroundServices {
     const keyAuditor = new KeyAuditor({ store, schedulerId: scheduler.id, counters, log });
     const deadlineCheckMs = Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2);
     const deadlines = new Deadlines({
-      ...{ registry, committer, lapsed, eventWriter, traces, clock, log, leases },
+      ...{ registry, committer, lapsed, eventWriter, mechanisms, traces, clock, log, leases },
     });
     const watchdog = new AttemptWatchdog({
-      ...{ registry, committer, eventWriter, clock, log, leases },
+      ...{ registry, committer, eventWriter, mechanisms, clock, log, leases },
       settings: config.watch,
     });
     this.#completions = new CompletionCounts({ store, schedulerId: scheduler.id, counters });
@@ -175,6 +187,7 @@ export class BackgroundServices {
       wallTime: this.#clock.now(),
       descriptors: this.#descriptors(),
       timings: `heartbeat ${leases.heartbeatMs} ms, lease ${leases.leaseMs} ms, grace ${leases.graceMs} ms, accept ${leases.acceptDeadlineMs} ms`,
+      modes: this.#config.modes,
     };
   }
 

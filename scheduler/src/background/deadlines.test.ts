@@ -4,13 +4,14 @@ import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
+import type { Mode } from "../domain/mechanisms/mechanism.ts";
 import type { Outcome } from "../domain/tasks/outcome.ts";
 import { Deadlines } from "./deadlines.ts";
 
 const ACCEPT_MS = 100;
 
 /** One session that holds the attempt, and what the service does about it. */
-function setUp(attempt: Attempt) {
+function setUp(attempt: Attempt, mode: Mode = "act") {
   const cancelled: string[] = [];
   const session = madeSession({
     types: { t: 0 },
@@ -21,6 +22,7 @@ function setUp(attempt: Attempt) {
   const ended: Outcome["kind"][] = [];
   const appended: string[] = [];
   const lapsed: number[] = [];
+  const observed: string[] = [];
   const time = { now: 0 };
   const deadlines = new Deadlines({
     registry: { all: () => [session] },
@@ -33,6 +35,10 @@ function setUp(attempt: Attempt) {
     },
     lapsed: { add: (_, { taskId }) => void lapsed.push(taskId) },
     eventWriter: { appendEvent: ({ name }) => void appended.push(name) },
+    mechanisms: {
+      modeFor: () => mode,
+      observed: ({ mechanism, would, reason }) => void observed.push(`${mechanism} ${would}: ${reason}`),
+    },
     traces: { fields: () => ({}) },
     clock: { monotonic: () => time.now },
     log,
@@ -42,7 +48,7 @@ function setUp(attempt: Attempt) {
     time.now = now;
     deadlines.runOnce();
   };
-  return { session, runAt, ended, lapsed, cancelled, appended, events };
+  return { session, runAt, observed, ended, lapsed, cancelled, appended, events };
 }
 
 describe("deadlines", () => {
@@ -55,6 +61,18 @@ describe("deadlines", () => {
     await Promise.resolve();
     assert.deepEqual([ended, lapsed, events], [["unaccepted"], [1], ["task.unaccepted"]]);
     assert.ok(session.acceptStalledUntil > ACCEPT_MS);
+  });
+
+  it("leave an assignment that is not accepted in time in the modes observe and off, and record it once", () => {
+    const { runAt, session, observed, ended, lapsed, events } = setUp(madeAttempt(), "observe");
+    for (const now of [ACCEPT_MS - 1, ACCEPT_MS, ACCEPT_MS + 1]) runAt(now);
+    assert.deepEqual(observed, [
+      `unaccepted requeue: ${session.workerId} has not accepted it in the ${ACCEPT_MS} ms since it was assigned`,
+    ]);
+    assert.deepEqual([ended, lapsed, events, session.acceptStalledUntil], [[], [], [], 0]);
+    const off = setUp(madeAttempt(), "off");
+    off.runAt(ACCEPT_MS);
+    assert.deepEqual([off.observed, off.ended], [[], []]);
   });
 
   it("let what arrived while this process did not run be read first, for one check", () => {

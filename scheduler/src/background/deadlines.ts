@@ -4,6 +4,7 @@ import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { ACCEPT_STALL_MS, CANCEL_GRACE_MS, type LeaseSettings } from "../dispatch/limits.ts";
 import type { Session } from "../dispatch/sessions/session.ts";
+import { span } from "../domain/explain/reason.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import { type HardTimeout, passedTimeout, timeoutInWords } from "../domain/tasks/hard-timeout.ts";
 import { Repeats } from "../domain/tasks/watchdog.ts";
@@ -55,8 +56,11 @@ export class Deadlines {
   }
 
   #checkAccept(session: Session, attempt: Attempt, now: number): void {
-    const { leases, log, committer, lapsed, traces } = this.#parts;
+    const { leases, log, committer, lapsed, mechanisms, traces } = this.#parts;
     if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
+    const mode = mechanisms.modeFor("unaccepted", attempt.queue);
+    if (mode === "observe") this.#observeUnaccepted(session, attempt, now);
+    if (mode !== "act") return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
     session.stall(now, UNANSWERED, ACCEPT_STALL_MS.first, ACCEPT_STALL_MS.last);
     log.warn("task.unaccepted", {
@@ -67,6 +71,19 @@ export class Deadlines {
     });
     // Its worker may still accept it until the task is assigned again; then it is revoked.
     lapsed.add(session, attempt, committer.endAttempt(session, attempt, { kind: "unaccepted" }));
+  }
+
+  /** Once for each assignment. */
+  #observeUnaccepted(session: Session, attempt: Attempt, now: number): void {
+    const watch = attempt.ensureWatch();
+    if (watch.observed?.unaccepted) return;
+    watch.observed = { ...watch.observed, unaccepted: true };
+    const { id: sessionId, workerId } = session;
+    const reason = `${workerId} has not accepted it in the ${span(now - attempt.sentAt)} since it was assigned`;
+    this.#parts.mechanisms.observed(
+      { mechanism: "unaccepted", would: "requeue", reason },
+      { attempt, sessionId, workerId },
+    );
   }
 
   #checkRun(session: Session, attempt: Attempt, now: number): void {
@@ -130,6 +147,7 @@ export interface DeadlineParts {
   readonly committer: Pick<Dispatch["committer"], "endAttempt">;
   readonly lapsed: Pick<Dispatch["lapsed"], "add">;
   readonly eventWriter: Pick<Dispatch["eventWriter"], "appendEvent">;
+  readonly mechanisms: Pick<Dispatch["mechanisms"], "modeFor" | "observed">;
   readonly traces: Pick<Dispatch["traces"], "fields">;
   readonly clock: Pick<Clock, "monotonic">;
   readonly log: Pick<Logger, "warn">;

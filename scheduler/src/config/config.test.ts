@@ -105,6 +105,22 @@ describe("configuration", () => {
     assert.deepEqual(faultsOf(["--tls-cert", "a.pem", "--tls-key", "b.pem"]), []);
   });
 
+  it("scans for lost workers with each heartbeat interval, and lets every mechanism act by default", () => {
+    const { recoveryMs, modes } = load(["--heartbeat", "2"]);
+    assert.deepEqual([recoveryMs, new Set(Object.values(modes))], [2_000, new Set(["act"])]);
+    const set = load(["--recovery-interval", "300", "--modes", "all=observe,circuits=act"]);
+    assert.deepEqual([set.recoveryMs, set.modes.recovery, set.modes.circuits], [300_000, "observe", "act"]);
+    assert.equal(load([], { MUSTER_MODES: "poison=off" }).modes.poison, "off");
+    assert.match(
+      faultsOf(["--modes", "poisson=off"])[0] ?? "",
+      /^--modes: "poisson=off" is not MECHANISM=MODE; /,
+    );
+    assert.match(
+      faultsOf([], { MUSTER_RECOVERY_INTERVAL_S: "0" })[0] ?? "",
+      /^MUSTER_RECOVERY_INTERVAL_S: "0"/,
+    );
+  });
+
   it("never repeats a database's URL, which may hold a password", () => {
     const [fault] = faultsOf([], { DATABASE_URL: "mysql://user:hunter2@host/db" });
     assert.match(fault ?? "", /^DATABASE_URL: must begin with postgres/);

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { closestNames } from "@muster/common/closest-names";
 import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
 import { LEAST_CONNECTIONS } from "../domain/database/connection-limits.ts";
+import { type Modes, parseModes } from "../domain/mechanisms/mechanism.ts";
 import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
@@ -29,6 +30,10 @@ export interface Config {
     | { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined }
     | undefined;
   readonly leases: LeaseSettings;
+  /** Interval of the scan for lost workers. */
+  readonly recoveryMs: number;
+  /** What each mechanism that acts by itself may do. */
+  readonly modes: Modes;
   readonly watch: WatchSettings;
   /** What was set; the rest is built in. */
   readonly retry: RetryDefaults;
@@ -140,6 +145,7 @@ export function loadConfig(
   const verbose = oneOf("verbose", ["false", "true", "1", "0"]);
   const format = oneOf("logFormat", ["auto", "json", "pretty"]);
   const folder = dataDir(text("dataDir"), surroundings);
+  const heartbeatMs = seconds("heartbeat", 0.05, 3_600);
   const config: Config = {
     databaseUrl: databaseUrl(raw("databaseUrl"), env, faults),
     databaseConnections: number("databaseConnections", LEAST_CONNECTIONS, 1_000, true),
@@ -149,11 +155,14 @@ export function loadConfig(
     token: token(raw("token"), faults),
     tls: tls(text("tlsCert"), text("tlsKey"), text("tlsClientCa"), faults),
     leases: {
-      heartbeatMs: seconds("heartbeat", 0.05, 3_600),
+      heartbeatMs,
       leaseMs: seconds("lease", 0.15, 86_400),
       graceMs: seconds("grace", 0, 86_400),
       acceptDeadlineMs: seconds("acceptDeadline", 0.05, 3_600),
     },
+    recoveryMs:
+      text("recoveryInterval") === undefined ? heartbeatMs : seconds("recoveryInterval", 0.05, 86_400),
+    modes: modes(raw("modes"), faults),
     watch: {
       stuckAfterMs: seconds("stuckAfter", 0, 31_536_000),
       unstartedAfterMs: seconds("unstartedAfter", 0, 31_536_000),
@@ -194,7 +203,11 @@ export function loadConfig(
     logFile: text("logFile"),
     logFileMaxMb: number("logFileMax", 0.01, 1_000_000, false),
     logFileKeep: number("logFileKeep", 1, 10_000, true),
-    settings: effectiveSettings(flags, env, { dataDir: folder, databaseUrl: "(embedded PostgreSQL)" }),
+    settings: effectiveSettings(flags, env, {
+      dataDir: folder,
+      databaseUrl: "(embedded PostgreSQL)",
+      recoveryInterval: raw("heartbeat").text ?? "",
+    }),
     exports: readExports(env, faults),
     metricLabelSets: number("metricLabelSets", 1, 2_000, true),
   };
@@ -295,6 +308,12 @@ function phaseWarnings(
     } else thresholds[phase] = seconds * 1_000;
   }
   return thresholds;
+}
+
+function modes({ text = "", source }: { text: string | undefined; source: string }, faults: string[]): Modes {
+  const parsed = parseModes(text);
+  for (const fault of parsed.faults) faults.push(`${source}: ${fault}`);
+  return parsed.modes;
 }
 
 function dataDir(given: string | undefined, { cwd, inCheckout }: Surroundings): string {

@@ -1,3 +1,5 @@
+import { MECHANISM_NAMES } from "../domain/mechanisms/mechanism.ts";
+
 /** A setting: its flag, its environment variable and its help text. */
 export interface Setting {
   /** Flag without its dashes. */
@@ -101,6 +103,20 @@ export const SETTINGS = {
     fallback: "5",
     value: "SECONDS",
     help: "time allowed for a worker to accept or reject an assignment",
+  },
+  recoveryInterval: {
+    flag: "recovery-interval",
+    env: "MUSTER_RECOVERY_INTERVAL_S",
+    fallback: undefined,
+    value: "SECONDS",
+    help: "interval of the scan for lost workers (default: the heartbeat interval)",
+  },
+  modes: {
+    flag: "modes",
+    env: "MUSTER_MODES",
+    fallback: "all=act",
+    value: "MECHANISM=MODE,...",
+    help: `what acts by itself (all, ${MECHANISM_NAMES.join(", ")}), each with the mode off, observe or act`,
   },
   helloTimeout: {
     flag: "hello-timeout",

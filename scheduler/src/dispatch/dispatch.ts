@@ -1,6 +1,7 @@
 /** Puts the parts of the hot path together. */
 import type { Clock } from "../clock.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
+import { ACT, type Modes } from "../domain/mechanisms/mechanism.ts";
 import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
@@ -38,6 +39,7 @@ import { ClassIndex } from "./matching/class-index.ts";
 import { Matcher } from "./matching/matcher.ts";
 import { QueueViews } from "./matching/queue-views.ts";
 import { Waits } from "./matching/wait-times.ts";
+import { Mechanisms } from "./mechanisms/mechanisms.ts";
 import { Quarantines } from "./quarantine/quarantines.ts";
 import { QueueSettingsCache } from "./queue-settings.ts";
 import { ResourceRequester } from "./resources/resource-requester.ts";
@@ -80,6 +82,7 @@ export interface Dispatch {
   readonly fitWarnings: FitWarnings;
   readonly followers: TaskFollowers;
   readonly lapsed: LapsedAttempts;
+  readonly mechanisms: Mechanisms;
   readonly eventWriter: EventWriter;
   readonly keyPauser: KeyPauser;
   readonly launches: Launches;
@@ -125,6 +128,8 @@ export function createDispatch(options: {
   log: Logger;
   leases: LeaseSettings;
   watch: WatchSettings;
+  /** Without them every mechanism acts. */
+  modes?: Modes;
   /** The scheduler's defaults of the retry policy. */
   retry?: RetryDefaults;
   /** Without it no worker is quarantined. */
@@ -170,10 +175,12 @@ export function createDispatch(options: {
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
-  const circuits = new Circuits({ store, log, counters });
+  const eventWriter = new EventWriter({ store, clock, log, signals });
+  const mechanisms = new Mechanisms({ modes: options.modes ?? ACT, eventWriter, counters, log });
+  const circuits = new Circuits({ store, log, counters, mechanisms });
   const waits = new Waits(clock, counters);
   const queueSettings = new QueueSettingsCache(store);
-  const retryPolicies = new RetryPolicies(queueSettings, options.retry ?? {});
+  const retryPolicies = new RetryPolicies(queueSettings, options.retry ?? {}, mechanisms);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({
     ...{ store, admission, classes, registry, clock, log, schedulerId },
@@ -211,11 +218,10 @@ export function createDispatch(options: {
     traces,
   });
   const keyPauser = new KeyPauser({ store, rateLimits, schedulerId, counters, log });
-  const eventWriter = new EventWriter({ store, clock, log, signals });
   const quarantine = options.quarantine ?? NO_QUARANTINE;
   const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
   const quarantines = new Quarantines({
-    ...{ store, registry, classes, fleet, peers, dispatcher, counters, clock, log, schedulerId },
+    ...{ store, registry, classes, fleet, peers, dispatcher, counters, mechanisms, clock, log, schedulerId },
     settings: quarantine,
   });
   const rejectedWorkers = new RejectedWorkers({ store, eventWriter, clock, log, counters, schedulerId });
@@ -226,6 +232,7 @@ export function createDispatch(options: {
     clock,
     log,
     counters,
+    mechanisms,
     dispatcher,
     signals,
     peers,
@@ -310,7 +317,7 @@ export function createDispatch(options: {
   );
   const launches = new Launches({ store, terminator, eventWriter, log, counters, leases, retryPolicies });
   const reaper = new LeaseReaper({
-    ...{ store, leases, eventWriter, terminator, launches, expiryGuard, retryPolicies },
+    ...{ store, leases, eventWriter, mechanisms, terminator, launches, expiryGuard, retryPolicies },
   });
   const queueLimits = new QueueLimits(store, counters);
   const submitLog = new SubmitLog({ clock, log, counters });
@@ -389,6 +396,7 @@ export function createDispatch(options: {
     fleet,
     followers,
     lapsed,
+    mechanisms,
     eventWriter,
     keyPauser,
     launches,

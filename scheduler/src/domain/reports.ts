@@ -1,5 +1,6 @@
 /** Reports on the database, the schedulers and the fleet, as the diagnosis reads them. */
 import type { ConnectionShortage } from "./database/connection-limits.ts";
+import type { SomeModes } from "./mechanisms/mechanism.ts";
 import type { Progress } from "./tasks/task.ts";
 import type { CompletionFacts } from "./workers/completions.ts";
 import type { QuarantineRecord } from "./workers/quarantine.ts";
@@ -67,6 +68,8 @@ export interface SchedulerStatus {
   readonly descriptors?: { readonly used: number; readonly limit: number | undefined };
   /** Heartbeat, lease, grace and accept deadline, in words. */
   readonly timings: string;
+  /** What each mechanism may do; unset in a report of a release before it, whose mechanisms act. */
+  readonly modes?: SomeModes;
 }
 
 /** A scheduler as the database knows it. */

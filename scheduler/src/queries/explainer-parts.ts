@@ -6,6 +6,7 @@ import type { RetryPolicies } from "../dispatch/attempts/retry-policies.ts";
 import type { Dispatcher } from "../dispatch/claiming/dispatcher.ts";
 import type { Backlog } from "../dispatch/matching/backlog.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
+import type { Mechanisms } from "../dispatch/mechanisms/mechanisms.ts";
 import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { Registry } from "../dispatch/sessions/registry.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
@@ -44,7 +45,7 @@ export interface ExplainerParts {
     Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
     Pick<QueueStore, "getQueue" | "limitedQueues"> &
     Pick<RateLimitStore, "listRateLimits"> &
-    Pick<SchedulerStore, "otherSchedulers"> &
+    Pick<SchedulerStore, "listSchedulers" | "otherSchedulers"> &
     Pick<ScheduleStore, "getSchedule" | "openTasks"> &
     Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
     Pick<TaskStore, "getAttempts" | "getTask" | "keyOwner">;
@@ -53,6 +54,7 @@ export interface ExplainerParts {
   readonly retryPolicies: Pick<RetryPolicies, "resolve">;
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;
+  readonly mechanisms: Pick<Mechanisms, "modes" | "queueModes">;
   readonly registry: Registry;
   readonly fleet: FleetView;
   readonly backlog: Backlog;

@@ -1,4 +1,5 @@
 /** Explains why a task stands where it stands. */
+import type { Holder } from "../domain/explain/active-facts.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { ReasonCode } from "../domain/explain/codes.ts";
 import { type CostRaised, toCostRaises } from "../domain/explain/cost-raised.ts";
@@ -23,6 +24,7 @@ import { hasRegistered, workerState } from "../domain/workers/worker.ts";
 import type { SchedulerRow } from "../store/store.ts";
 import { BACKLOG_AGE_MS, type ExplainerParts, readDatabaseClock } from "./explainer-parts.ts";
 import { readTurn } from "./turn.ts";
+import { readWithheld } from "./withheld.ts";
 
 /** Workers that have gone and are read to find one that could have run a task. */
 const MAX_GONE = 200;
@@ -74,8 +76,11 @@ export class TaskExplainer {
     const now = clock();
     const holder =
       record && (record.goneTime ? { record, state: workerState(record, now) } : fleet.member(record, now));
+    const withheld = mayBeWithheld(task, holder)
+      ? await readWithheld(this.#parts, task.queue, record?.schedulerId, now)
+      : {};
     const behind = holder && "candidate" in holder ? await this.#behind(holder.candidate) : [];
-    return explainActive({ task, holder, events, behind, watch, acceptDeadlineMs, now });
+    return explainActive({ task, holder, events, behind, withheld, watch, acceptDeadlineMs, now });
   }
 
   /** Classes that wait for a slot of this worker: no worker is free for them, and only its slots keep this one away. */
@@ -133,6 +138,7 @@ export class TaskExplainer {
       circuit: await this.#askedCircuit(task),
     };
     const raises = await this.#costRaises(task);
+    const withheld = await readWithheld(this.#parts, task.queue, undefined, databaseNow());
     const turn = await readTurn(this.#parts, task, databaseNow());
     // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
@@ -151,6 +157,7 @@ export class TaskExplainer {
       fleet: [...fleet.own(now), ...elsewhere],
       known,
       raises,
+      withheld,
       match: entry?.log.read(monotonicNow),
       monotonicNow,
       gone: gone.filter(hasRegistered),
@@ -289,4 +296,11 @@ export class TaskExplainer {
       otherSchedulers: new Set(others.map(({ id }) => id)),
     };
   }
+}
+
+/** Its worker does not answer, has not accepted it, or does not list it. */
+function mayBeWithheld({ id, state }: TaskRecord, holder: Holder | undefined): boolean {
+  if (!holder) return false;
+  const unlisted = holder.record.heartbeat?.verdict?.unlisted.some(({ taskId }) => taskId === id);
+  return state === "assigned" || holder.state === "suspect" || unlisted === true;
 }

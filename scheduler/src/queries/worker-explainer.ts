@@ -5,6 +5,7 @@ import type { Explanation } from "../domain/explain/reason.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/workers/worker.ts";
 import { BACKLOG_AGE_MS, type ExplainerParts, readDatabaseClock } from "./explainer-parts.ts";
+import { readWithheld } from "./withheld.ts";
 
 /** What is recorded when a session ends. */
 const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
@@ -54,12 +55,13 @@ export class WorkerExplainer {
     });
     const readAt = clock();
     const member = fleet.member(record, readAt);
+    const withheld = await readWithheld(this.#parts, undefined, record.schedulerId, readAt);
     return {
       subject: record.workerId,
       state: member.state,
       reasons: [
         ...contests.map((contest) => explainContest(contest, readAt)),
-        ...explainLiving(member, waiting, readAt),
+        ...explainLiving(member, waiting, readAt, withheld),
       ],
     };
   }

@@ -1,6 +1,6 @@
 /** The role of the store that writes what workers report of attempts. */
 import type { AttemptKey } from "../domain/ids.ts";
-import type { CircuitRule } from "../domain/tasks/circuit.ts";
+import type { Circuit, CircuitRule } from "../domain/tasks/circuit.ts";
 import type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
 import type { CountedOutcome } from "../domain/tasks/circuit-outcome.ts";
 import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
@@ -71,6 +71,8 @@ export interface CommitRequest {
 export interface CircuitCount {
   readonly rule: CircuitRule;
   readonly outcome: CountedOutcome;
+  /** Whether it may open the circuit; undefined when it may. */
+  readonly mode?: "observe" | "off";
 }
 
 /** Progress with its age before the write, milliseconds. */
@@ -84,6 +86,8 @@ export interface CommitResult {
   readonly applied: boolean;
   /** What became of the task's circuit by it; undefined when nothing did. */
   readonly circuit?: CircuitChange;
+  /** The circuit that this result would have opened, had its mode been `act`. */
+  readonly wouldOpen?: Circuit;
 }
 
 /** A chunk of incremental output. */

@@ -63,6 +63,15 @@ export interface GoneSession {
   readonly tookFrom?: ProcessName | undefined;
 }
 
+/** A session whose lease and grace are over and that was left as it is. */
+export interface ObservedSession {
+  readonly sessionId: number;
+  readonly workerId: string;
+  /** Since its last heartbeat, milliseconds. */
+  readonly silentMs: number;
+  readonly held: readonly AttemptRow[];
+}
+
 /** Why a session ends. */
 export interface SessionEnd {
   readonly sessionId: number;
@@ -129,6 +138,8 @@ export interface SessionStore {
   endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;
   /** Ends sessions whose lease had ended more than the grace before `asOf`, and requeues what they held. */
   reapSessions(asOf: Date, graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
+  /** Records sessions of which the same holds, each once for each expired lease of whichever scheduler, and ends none. */
+  observeExpired(asOf: Date, graceMs: number, limit: number): Promise<ObservedSession[]>;
   /** Which scheduler holds each session's lease; sessions without a lease are missing. */
   leaseHolders(sessionIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
   /** Worker ids that operators have paused. */

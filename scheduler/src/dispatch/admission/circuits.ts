@@ -1,9 +1,13 @@
 /** Lets the probes of open circuits through in time, and records what becomes of circuits in log and metrics. */
-import { countsOf } from "../../domain/tasks/circuit.ts";
+import { plural } from "../../domain/explain/reason.ts";
+import type { AttemptKey } from "../../domain/ids.ts";
+import { type Circuit, countsOf } from "../../domain/tasks/circuit.ts";
 import type { CircuitTransition } from "../../domain/tasks/circuit-machine.ts";
 import type { CircuitChange, CircuitStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Mechanisms } from "../mechanisms/mechanisms.ts";
+import type { Session } from "../sessions/session.ts";
 
 /** Circuits that become half-open in one run; the others in the next. */
 const MAX_DUE = 100;
@@ -26,6 +30,7 @@ export class Circuits {
   readonly #store: Pick<CircuitStore, "circuitTotals" | "halfOpenDue">;
   readonly #log: Pick<Logger, "info" | "warn">;
   readonly #counters: Pick<Counters, "circuitTransitions">;
+  readonly #mechanisms: Pick<Mechanisms, "observed">;
   #open = 0;
   #halfOpen = 0;
 
@@ -33,10 +38,12 @@ export class Circuits {
     readonly store: Pick<CircuitStore, "circuitTotals" | "halfOpenDue">;
     readonly log: Pick<Logger, "info" | "warn">;
     readonly counters: Pick<Counters, "circuitTransitions">;
+    readonly mechanisms: Pick<Mechanisms, "observed">;
   }) {
     this.#store = parts.store;
     this.#log = parts.log;
     this.#counters = parts.counters;
+    this.#mechanisms = parts.mechanisms;
   }
 
   /** Circuits that were open and half-open at the last run. */
@@ -59,6 +66,24 @@ export class Circuits {
     this.#open = totals.open;
     this.#halfOpen = totals.halfOpen;
     return totals.dueInMs;
+  }
+
+  /** A result would have opened the circuit, had its mode been `act`. */
+  observed(
+    circuit: Circuit,
+    attempt: AttemptKey,
+    { id: sessionId, workerId }: Pick<Session, "id" | "workerId">,
+  ): void {
+    const { key, state } = circuit;
+    const { succeeded, failed } = countsOf(circuit, circuit.counts.at(-1)?.[0] ?? circuit.since);
+    const reason =
+      state === "half_open"
+        ? `a probe of the circuit ${JSON.stringify(key)} failed`
+        : `${failed} of the last ${plural(succeeded + failed, "result")} of the circuit ${JSON.stringify(key)} failed`;
+    this.#mechanisms.observed(
+      { mechanism: "circuits", would: "open", reason },
+      { attempt, sessionId, workerId, facts: { key } },
+    );
   }
 
   /** This scheduler changed a circuit. */

@@ -16,6 +16,7 @@ import type { Circuits } from "../admission/circuits.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
+import type { Mechanisms } from "../mechanisms/mechanisms.ts";
 import type { Quarantines } from "../quarantine/quarantines.ts";
 import type { ResultAck } from "../sessions/link.ts";
 import type { Session } from "../sessions/session.ts";
@@ -61,10 +62,11 @@ export interface ReportedResult {
 export class ResultCommitter {
   readonly #store: Pick<AttemptStore, "commitResults">;
   readonly #admission: Pick<Admission, "release">;
-  readonly #circuits: Pick<Circuits, "changed">;
+  readonly #circuits: Pick<Circuits, "changed" | "observed">;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
+  readonly #mechanisms: Pick<Mechanisms, "mode" | "observed">;
   readonly #dispatcher: Dispatcher;
   readonly #signals: TaskSignals;
   readonly #peers: Peers;
@@ -81,10 +83,11 @@ export class ResultCommitter {
   constructor(parts: {
     store: Pick<AttemptStore, "commitResults">;
     admission: Pick<Admission, "release">;
-    circuits: Pick<Circuits, "changed">;
+    circuits: Pick<Circuits, "changed" | "observed">;
     clock: Clock;
     log: Logger;
     counters: Counters;
+    mechanisms: Pick<Mechanisms, "mode" | "observed">;
     dispatcher: Dispatcher;
     signals: TaskSignals;
     peers: Peers;
@@ -100,6 +103,7 @@ export class ResultCommitter {
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
+    this.#mechanisms = parts.mechanisms;
     this.#dispatcher = parts.dispatcher;
     this.#signals = parts.signals;
     this.#peers = parts.peers;
@@ -181,8 +185,15 @@ export class ResultCommitter {
     this.#stopping.abort();
   }
 
-  /** Follows up on an attempt's end that is committed. */
-  afterCommit(attempt: AttemptKey & { readonly classId: number }, decision: OutcomeDecision): void {
+  /** Follows up on an attempt's end that is committed. The last two are of the session that held it. */
+  afterCommit(
+    attempt: AttemptKey & { readonly classId: number },
+    decision: OutcomeDecision,
+    sessionId: number,
+    workerId: string,
+  ): void {
+    if (decision.observed)
+      for (const each of decision.observed) this.#mechanisms.observed(each, { attempt, workerId, sessionId });
     this.#admission.release(attempt, decision.kind === "requeue" ? "requeued" : "finished");
     // The end of a session elsewhere frees keys that this scheduler did not count as its own.
     if (decision.kind === "requeue" || decision.state !== "succeeded")
@@ -228,10 +239,17 @@ export class ResultCommitter {
       keyed: attempt.concurrency !== undefined,
       classId: attempt.classId,
       concurrency: attempt.concurrency,
-      circuit: attempt.circuit && countIn(attempt.circuit, outcome, attempt.cancelReason),
+      circuit: attempt.circuit && this.#countIn(attempt.circuit, outcome, attempt.cancelReason),
       progress: attempt.lastProgress(now),
     };
     return { session, attempt, request, at: now };
+  }
+
+  #countIn(rule: CircuitRule, outcome: Outcome, cancelReason: string | undefined): CircuitCount | undefined {
+    const counted = countedOutcome(outcome, cancelReason);
+    if (counted === undefined) return undefined;
+    const mode = this.#mechanisms.mode("circuits");
+    return mode === "act" ? { rule, outcome: counted } : { rule, outcome: counted, mode };
   }
 
   async #commit(endings: readonly Ending[]): Promise<readonly CommitResult[]> {
@@ -269,10 +287,11 @@ export class ResultCommitter {
     const acks: ResultAck[] = [];
     let index = 0;
     for (const { session, attempt, request, at } of endings) {
-      const { applied, circuit } = results[index++] ?? NOT_APPLIED;
+      const { applied, circuit, wouldOpen } = results[index++] ?? NOT_APPLIED;
       const now = this.#clock.monotonic();
       session.release(attempt, now);
       if (circuit) this.#circuits.changed(circuit);
+      if (wouldOpen) this.#circuits.observed(wouldOpen, attempt, session);
       if (applied) {
         this.#applied(session, attempt, request.decision, now);
         this.#traces.ended(attempt, attempt.assigned, attempt.reported ? at : undefined);
@@ -301,7 +320,7 @@ export class ResultCommitter {
     if (startedAt !== undefined)
       this.#counters.classes.of(attempt.classId).runs.record((now - startedAt) / 1_000);
     if (decision.kind === "finish" && decision.state === "succeeded") session.completions.add(now);
-    this.afterCommit(attempt, decision);
+    this.afterCommit(attempt, decision, session.id, session.workerId);
   }
 
   #refuse(session: Session, keys: readonly AttemptKey[]): void {
@@ -353,15 +372,6 @@ function isLater(committing: PendingCommit): committing is Promise<CommitResult>
 
 function asText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function countIn(
-  rule: CircuitRule,
-  outcome: Outcome,
-  cancelReason: string | undefined,
-): CircuitCount | undefined {
-  const counted = countedOutcome(outcome, cancelReason);
-  return counted && { rule, outcome: counted };
 }
 
 function withMetrics(decision: OutcomeDecision, metrics: AttemptMetrics | undefined): OutcomeDecision {

@@ -4,6 +4,7 @@ import type { RetryPolicy } from "../../domain/tasks/retry.ts";
 import { type ResolvedRetry, type RetryDefaults, resolveRetry } from "../../domain/tasks/retry-defaults.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
 import type { QueueSettings } from "../../store/store.ts";
+import { ALL_ACT, type Mechanisms } from "../mechanisms/mechanisms.ts";
 import type { QueueSettingsCache } from "../queue-settings.ts";
 import type { Attempt } from "./attempt.ts";
 
@@ -23,13 +24,20 @@ export type DecidedAttempt = Pick<
 export class RetryPolicies {
   readonly #settings: Pick<QueueSettingsCache, "of">;
   readonly #scheduler: RetryDefaults;
+  readonly #mechanisms: Pick<Mechanisms, "outcomeModes">;
   readonly #fallback: RetryPolicy;
   /** Policies of tasks that name none, by the settings of their queue. */
   readonly #ofQueues = new WeakMap<QueueSettings, RetryPolicy>();
 
-  constructor(settings: Pick<QueueSettingsCache, "of">, scheduler: RetryDefaults) {
+  /** @param mechanisms Whether limits of attempts and the rule of poisoned tasks act; they do without it. */
+  constructor(
+    settings: Pick<QueueSettingsCache, "of">,
+    scheduler: RetryDefaults,
+    mechanisms: Pick<Mechanisms, "outcomeModes"> = ALL_ACT,
+  ) {
     this.#settings = settings;
     this.#scheduler = scheduler;
+    this.#mechanisms = mechanisms;
     this.#fallback = resolveRetry(undefined, undefined, scheduler).policy;
   }
 
@@ -55,6 +63,7 @@ export class RetryPolicies {
         counts: attempt.requeueCounts,
         retry: outcome.kind === "succeeded" ? undefined : this.of(attempt.options, attempt.queue),
         cancelReason: attempt.cancelReason,
+        modes: this.#mechanisms.outcomeModes(attempt.queue),
       },
       outcome,
       Math.random(),

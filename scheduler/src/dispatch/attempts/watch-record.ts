@@ -23,6 +23,8 @@ export interface AttemptWatch {
   unlisted: Repeats | undefined;
   /** Its handler has not returned although a hard timeout is over. */
   outlived: Repeats | undefined;
+  /** Mechanisms in mode `observe` that recorded what they would have done with it, each once. */
+  observed: { readonly unaccepted?: true; readonly forgotten?: true | undefined } | undefined;
 }
 
 /** A `stuck` event of a worker. */
@@ -44,5 +46,6 @@ export function newWatch(): AttemptWatch {
     unstarted: undefined,
     unlisted: undefined,
     outlived: undefined,
+    observed: undefined,
   };
 }

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { FleetMember } from "../../domain/explain/fleet.ts";
 import { removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
+import type { Mode } from "../../domain/mechanisms/mechanism.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import type { Attempt } from "../attempts/attempt.ts";
@@ -35,7 +36,7 @@ const CLASS: TaskClass = {
 };
 
 /** Two workers of this scheduler; what is written, sent to workers and logged, in order. */
-function setUp(classes: readonly TaskClass[] = [CLASS]) {
+function setUp(classes: readonly TaskClass[] = [CLASS], mode: { now: Mode } = { now: "act" }) {
   const clock = new ManualClock();
   const registry = new Registry();
   const { log, events } = recordedLog();
@@ -97,6 +98,11 @@ function setUp(classes: readonly TaskClass[] = [CLASS]) {
     peers: { count: 0 },
     dispatcher: { pump: () => void written.push("pump"), pumpSoon: () => undefined },
     counters: { quarantines: 0 },
+    mechanisms: {
+      mode: () => mode.now,
+      observed: ({ mechanism, would, reason }, { workerId }) =>
+        void events.push(`${mechanism} ${would} ${workerId}: ${reason}`),
+    },
     clock,
     log,
     settings: { minSamples: 10, windowMs: 60_000, probeMs: 1_000 },
@@ -138,6 +144,41 @@ describe("quarantines", () => {
     assert.deepEqual(written, ["begin 1 10/10 1000"]);
     assert.deepEqual(events, ["worker.quarantined"]);
     assert.equal(bad.quarantine?.record.errors.at(-1)?.code, "CUDA");
+  });
+
+  it("leave the worker in the modes observe and off, and record it once while it fails", async () => {
+    const { quarantines, bad, good, report, written, events, clock } = setUp([CLASS], { now: "observe" });
+    for (let run = 0; run < 3; run++) {
+      report(good, SUCCESS, 10);
+      report(bad, FAILURE, 10);
+      await quarantines.runOnce();
+      await clock.pass(1_000);
+    }
+    assert.deepEqual([written, bad.quarantine], [[], undefined]);
+    const record =
+      "quarantine quarantine w-1: 10 of 10 attempts failed (100 %) within 60 s, at its 1 peer 0 of 10 (0 %)";
+    assert.deepEqual(events, [record]);
+    await clock.pass(400_000);
+    await quarantines.runOnce();
+    report(good, SUCCESS, 10);
+    report(bad, FAILURE, 10);
+    await quarantines.runOnce();
+    assert.deepEqual(events, [record, record], "it had recovered between");
+    const off = setUp([CLASS], { now: "off" });
+    off.report(off.good, SUCCESS, 10);
+    off.report(off.bad, FAILURE, 10);
+    await off.quarantines.runOnce();
+    assert.deepEqual([off.written, off.events], [[], []]);
+  });
+
+  it("end what was quarantined in mode act when the mode is another", async () => {
+    const mode: { now: Mode } = { now: "act" };
+    const { quarantine, quarantines, bad, written, events } = setUp([CLASS], mode);
+    await quarantine();
+    mode.now = "observe";
+    await quarantines.runOnce();
+    assert.equal(bad.quarantine, undefined);
+    assert.deepEqual([written, events.at(-1)], [["end 1 switched_off"], "worker.quarantine_ended"]);
   });
 
   it("leave all of them when the tasks are at fault, also when every worker is compared again and again", async () => {

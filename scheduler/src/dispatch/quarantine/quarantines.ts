@@ -21,6 +21,7 @@ import type { Attempt } from "../attempts/attempt.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
+import type { Mechanisms } from "../mechanisms/mechanisms.ts";
 import type { FleetView } from "../sessions/fleet-view.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
@@ -54,6 +55,8 @@ export class Quarantines {
   /** Sessions with failures that were not compared with their peers yet. */
   readonly #failing = new Set<Session>();
   readonly #writes: PendingWrites;
+  /** Sessions of which it is recorded that they would be quarantined. */
+  readonly #observed = new WeakSet<Session>();
   #restUntil = Number.NEGATIVE_INFINITY;
 
   constructor(parts: QuarantinesParts) {
@@ -87,15 +90,31 @@ export class Quarantines {
    */
   async runOnce(): Promise<void> {
     await this.#writes.flush();
-    const { clock, registry, dispatcher } = this.#parts;
+    const { clock, mechanisms, registry, dispatcher } = this.#parts;
+    const mode = mechanisms.mode("quarantine");
+    if (mode !== "act") this.#endAll();
+    if (mode === "off") {
+      this.#failing.clear();
+      return;
+    }
     const now = clock.monotonic();
     const quarantined = [...registry.all()].filter((session) => session.quarantine !== undefined);
     if (quarantined.some(({ quarantinedUntil }) => quarantinedUntil <= now)) dispatcher.pump();
-    for (const session of this.#failing) if (!this.#isComparable(session, now)) this.#failing.delete(session);
+    for (const session of this.#failing)
+      if (!this.#isComparable(session, now)) {
+        this.#failing.delete(session);
+        this.#observed.delete(session);
+      }
     if (this.#failing.size + quarantined.length === 0 || now < this.#restUntil) return;
     await this.#decide(quarantined);
     this.#restUntil = clock.monotonic() + (clock.monotonic() - now) * REST_FACTOR;
     await this.#writes.flush();
+  }
+
+  /** Those that were begun in mode `act`, before a restart or at another scheduler. */
+  #endAll(): void {
+    for (const session of this.#parts.registry.all())
+      if (session.quarantine) this.#end(session, "switched_off");
   }
 
   async #decide(quarantined: readonly Session[]): Promise<void> {
@@ -159,14 +178,21 @@ export class Quarantines {
     members: readonly FleetMember[],
     now: number,
   ): void {
-    const { settings, counters, log, store, schedulerId } = this.#parts;
+    const { settings, counters, log, mechanisms, store, schedulerId } = this.#parts;
     const found = findBlackHole(
       session.outcomes.totals(now),
       outcomes.filter(({ sessionId }) => sessionId !== session.id),
       settings.minSamples,
     );
-    if (!found || !this.#isDispensable(session, members, READY)) return;
+    if (!found || !this.#isDispensable(session, members, READY)) {
+      this.#observed.delete(session);
+      return;
+    }
     const { windowMs, probeMs } = settings;
+    if (mechanisms.mode("quarantine") === "observe") {
+      this.#observe(session, quarantineInWords({ ...found, windowMs }));
+      return;
+    }
     const wall = this.#parts.clock.now();
     const begun = { ...found, windowMs, errors: [...session.outcomes.errors], failedProbes: 0 };
     session.setQuarantine({
@@ -190,6 +216,17 @@ export class Quarantines {
     });
     session.link?.quarantined(why);
     this.#writes.add(() => store.beginQuarantine(session.id, schedulerId, begun, probeMs));
+  }
+
+  /** Once, until it no longer fails more often than its peers. */
+  #observe(session: Session, reason: string): void {
+    if (this.#observed.has(session)) return;
+    this.#observed.add(session);
+    const { id: sessionId, workerId } = session;
+    this.#parts.mechanisms.observed(
+      { mechanism: "quarantine", would: "quarantine", reason },
+      { sessionId, workerId },
+    );
   }
 
   /** Counts of a worker; nothing while it is quarantined. */
@@ -280,6 +317,7 @@ export interface QuarantinesParts {
   readonly peers: Pick<Peers, "count">;
   readonly dispatcher: Pick<Dispatcher, "pump" | "pumpSoon">;
   readonly counters: Pick<Counters, "quarantines">;
+  readonly mechanisms: Pick<Mechanisms, "mode" | "observed">;
   readonly clock: Pick<Clock, "monotonic" | "now">;
   readonly log: Pick<Logger, "info" | "warn">;
   readonly settings: QuarantineSettings;

@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { GoneSession } from "../../store/store.ts";
+import type { Mode } from "../../domain/mechanisms/mechanism.ts";
+import type { AttemptRow, GoneSession } from "../../store/store.ts";
+import { ALL_ACT } from "../mechanisms/mechanisms.ts";
 import { LeaseReaper } from "./lease-reaper.ts";
 
 const AT = new Date(1_000);
 
 /** A reaper whose guard answers the times in turn and then repeats the last one, and whose store has that many expired sessions. */
-function setUp({ times, expired }: { times: readonly (Date | undefined)[]; expired: number }) {
+function setUp({
+  times,
+  expired,
+  mode = "act",
+}: {
+  times: readonly (Date | undefined)[];
+  expired: number;
+  mode?: Mode;
+}) {
   const calls: string[] = [];
   let left = expired;
   let asked = 0;
@@ -14,12 +24,27 @@ function setUp({ times, expired }: { times: readonly (Date | undefined)[]; expir
     expiryGuard: { expiryTime: () => times[Math.min(asked++, times.length - 1)] },
     leases: { graceMs: 5 },
     retryPolicies: { decide: () => assert.fail("no session holds an attempt") },
+    mechanisms: {
+      ...ALL_ACT,
+      mode: () => mode,
+      observed: ({ mechanism, would }, { attempt }) =>
+        void calls.push(`${mechanism} ${would} t-${attempt?.taskId}`),
+    },
     eventWriter: { flush: async () => calls.push("flush") > 0 },
     terminator: { recordTermination: (_, reason) => void calls.push(reason) },
     launches: {
       giveUp: async (expiryTime) => void calls.push(expiryTime() ? "give up" : "keep launches"),
     },
     store: {
+      observeExpired: async (_, __, limit) => {
+        const count = Math.min(left, limit);
+        left -= count;
+        calls.push(`observe ${count}`);
+        return Array.from({ length: count }, (_, n) => ({
+          ...{ sessionId: n, workerId: `w-${n}`, silentMs: 1 },
+          held: [{ taskId: n, epoch: 1 } as AttemptRow],
+        }));
+      },
       reapSessions: async (asOf, graceMs, limit) => {
         assert.deepEqual([asOf, graceMs], [AT, 5]);
         const count = Math.min(left, limit);
@@ -49,4 +74,14 @@ test("sessions are reaped in batches until a batch is not full", async () => {
   await reaper.runOnce();
   const lost = (count: number) => Array.from({ length: count }, () => "lost");
   assert.deepEqual(calls, ["flush", "reap 100", ...lost(100), "reap 1", "lost", "give up"]);
+});
+
+test("in mode observe the attempts of lost workers are recorded and nothing is reaped; in mode off nothing is read", async () => {
+  const observe = setUp({ times: [AT], expired: 2, mode: "observe" });
+  await observe.reaper.runOnce();
+  const recorded = ["recovery requeue t-0", "recovery requeue t-1"];
+  assert.deepEqual(observe.calls, ["flush", "observe 2", ...recorded, "give up"]);
+  const off = setUp({ times: [AT], expired: 2, mode: "off" });
+  await off.reaper.runOnce();
+  assert.deepEqual(off.calls, ["give up"]);
 });

@@ -1,9 +1,11 @@
 /** Terminates sessions whose lease has expired. */
-import type { Store } from "../../store/store.ts";
+import { span } from "../../domain/explain/reason.ts";
+import type { ObservedSession, Store } from "../../store/store.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { Launches } from "../launches/launches.ts";
 import type { LeaseSettings } from "../limits.ts";
+import type { Mechanisms } from "../mechanisms/mechanisms.ts";
 import type { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
 import { decideTermination } from "./termination-reasons.ts";
@@ -29,28 +31,52 @@ export class LeaseReaper {
   }
 
   async #reapSessions(): Promise<void> {
-    const { store, leases, eventWriter, terminator, expiryGuard, retryPolicies } = this.#parts;
-    if (!expiryGuard.expiryTime()) return;
+    const { eventWriter, mechanisms, expiryGuard } = this.#parts;
+    const mode = mechanisms.mode("recovery");
+    if (mode === "off" || !expiryGuard.expiryTime()) return;
     // The events of a lost session's attempts come before their requeue.
     await eventWriter.flush();
     // The flush may have taken long enough that no lease may expire any more.
     const asOf = expiryGuard.expiryTime();
     if (!asOf) return;
+    if (mode === "observe") await this.#observe(asOf);
+    else await this.#terminate(asOf);
+  }
+
+  async #terminate(asOf: Date): Promise<void> {
+    const { store, leases, retryPolicies, terminator } = this.#parts;
+    const decide = decideTermination(retryPolicies, "lost");
     for (;;) {
-      const reaped = await store.reapSessions(
-        asOf,
-        leases.graceMs,
-        REAP_BATCH,
-        decideTermination(retryPolicies, "lost"),
-      );
+      const reaped = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decide);
       for (const session of reaped) terminator.recordTermination(session, "lost");
       if (reaped.length < REAP_BATCH) return;
     }
   }
+
+  /** The store returns each expired lease once, to one of the schedulers. */
+  async #observe(asOf: Date): Promise<void> {
+    const { store, leases } = this.#parts;
+    for (;;) {
+      const seen = await store.observeExpired(asOf, leases.graceMs, REAP_BATCH);
+      for (const session of seen) this.#recordObserved(session);
+      if (seen.length < REAP_BATCH) return;
+    }
+  }
+
+  #recordObserved({ sessionId, workerId, silentMs, held }: ObservedSession): void {
+    const { mechanisms } = this.#parts;
+    const reason = `${workerId} has not answered for ${span(silentMs)}, and its lease and grace are over`;
+    for (const attempt of held)
+      mechanisms.observed(
+        { mechanism: "recovery", would: "requeue", reason },
+        { attempt, workerId, sessionId },
+      );
+  }
 }
 
 export interface LeaseReaperParts {
-  readonly store: Pick<Store, "reapSessions">;
+  readonly store: Pick<Store, "observeExpired" | "reapSessions">;
+  readonly mechanisms: Pick<Mechanisms, "mode" | "observed">;
   readonly leases: Pick<LeaseSettings, "graceMs">;
   readonly eventWriter: Pick<EventWriter, "flush">;
   readonly terminator: Pick<SessionTerminator, "recordTermination">;

@@ -197,7 +197,7 @@ export class SessionTerminator {
       });
     }
     for (const { row, decision } of gone.endedAttempts) {
-      committer.afterCommit(row, decision);
+      committer.afterCommit(row, decision, gone.sessionId, gone.workerId);
       const held = registry.byId(gone.sessionId)?.attempts.get(row.taskId);
       traces.ended(row, held?.epoch === row.epoch ? held.assigned : undefined, undefined);
       signals.changed(row.taskId);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { shortageOf } from "../database/connection-limits.ts";
+import type { SomeModes } from "../mechanisms/mechanism.ts";
 import type { DatabaseReport, SchedulerReport } from "../reports.ts";
 import type { Check } from "./check.ts";
 import { DATABASE_CHECKS, databaseAway, databaseChecks } from "./database.ts";
@@ -145,6 +146,30 @@ describe("the checks of schedulers", () => {
     );
     const failing = withLoops({ name: "poll", intervalMs: 1_000, ageMs: 100, error: "no such column" });
     assert.match(look(failing), /^warning loops\.running: .*poll of b failed: no such column/);
+  });
+
+  it("list the modes that are not act, and warn of schedulers with different ones", () => {
+    const found = (mine: SomeModes, others: SomeModes, queueModes = new Map<string, SomeModes>()) => {
+      const report = (id: string, modes: SomeModes) => scheduler(id, { status: { ...status, modes } });
+      const self = report("a", mine);
+      const all = [self, report("b", others)];
+      return schedulerChecks({ self, all, queueModes, now: NOW }).find(
+        ({ name }) => name === "configuration.modes",
+      );
+    };
+    assert.equal(found({}, { recovery: "act" })?.status, "ok");
+    const same = found({ recovery: "observe" }, { recovery: "observe" });
+    assert.deepEqual(
+      [same?.status, same?.summary],
+      ["note", "mechanisms do not act at scheduler a: recovery observe; scheduler b: recovery observe"],
+    );
+    const differ = found({ recovery: "observe" }, {});
+    assert.deepEqual([differ?.status, differ?.evidence.length], ["warning", 2]);
+    const queue = found({}, {}, new Map([["nightly", { poison: "off" }]]));
+    assert.deepEqual(
+      [queue?.status, queue?.summary],
+      ["note", "mechanisms do not act at queue nightly: poison off"],
+    );
   });
 
   it("find clocks, versions and timings that differ", () => {

@@ -1,5 +1,6 @@
 /** Checks of the schedulers and their loops. */
 import { agree, plural, span } from "../explain/reason.ts";
+import { MECHANISMS, modesInWords, notActing, type SomeModes } from "../mechanisms/mechanism.ts";
 import type { LoopStatus, SchedulerReport } from "../reports.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
@@ -19,12 +20,14 @@ export interface SchedulerFacts {
   readonly self: SchedulerReport;
   /** Every scheduler that the database knows. */
   readonly all: readonly SchedulerReport[];
+  /** Modes that queues have of their own, by queue. */
+  readonly queueModes?: ReadonlyMap<string, SomeModes>;
   /** The database's clock. */
   readonly now: Date;
 }
 
 /** Whether the schedulers live, their loops run and their versions, clocks and timings agree. */
-export function schedulerChecks({ self, all, now }: SchedulerFacts): Check[] {
+export function schedulerChecks({ self, all, queueModes = new Map(), now }: SchedulerFacts): Check[] {
   const others = all.filter(({ id }) => id !== self.id);
   const living = [self, ...others.filter(({ leaseUntil }) => leaseUntil >= now)];
   const dead = others.filter(
@@ -37,6 +40,7 @@ export function schedulerChecks({ self, all, now }: SchedulerFacts): Check[] {
     descriptors(living),
     versions(living),
     timings(living),
+    modes(living, self, now, queueModes),
   ];
 }
 
@@ -197,3 +201,45 @@ function timings(living: readonly SchedulerReport[]): Check {
     [...all].map(([id, text]) => fact("timings", `${id}: ${text}`)),
   );
 }
+
+/** Mechanisms that do not act, of schedulers and of queues. */
+function modes(
+  living: readonly SchedulerReport[],
+  self: SchedulerReport,
+  now: Date,
+  queueModes: ReadonlyMap<string, SomeModes>,
+): Check {
+  const name = "configuration.modes";
+  const ofSchedulers = living.map((each) => ({
+    key: "scheduler",
+    of: each.id,
+    modes: each.status?.modes ?? {},
+    ageMs: each.id === self.id ? 0 : now.getTime() - each.announceTime.getTime(),
+  }));
+  const ofQueues = [...queueModes].map(([queue, own]) => ({ key: "queue", of: queue, modes: own, ageMs: 0 }));
+  const withheld = [...ofSchedulers, ...ofQueues].filter((each) => modesInWords(each.modes) !== "");
+  if (withheld.length === 0) return ok(name, "every mechanism is in mode act");
+  const differ = new Set(ofSchedulers.map((each) => modesInWords(each.modes))).size > 1;
+  const named = withheld
+    .slice(0, MAX_NAMED)
+    .map((each) => `${each.key} ${each.of}: ${modesInWords(each.modes)}`)
+    .join("; ");
+  const mechanisms = new Set(
+    withheld.flatMap((each) => notActing(each.modes).map(([mechanism]) => mechanism)),
+  );
+  return found(
+    differ ? "warning" : "note",
+    name,
+    `${differ ? "the schedulers have different modes; " : ""}mechanisms do not act at ${named}${withheld.length > MAX_NAMED ? "; ..." : ""}`,
+    differ
+      ? "start the schedulers with the same modes (--modes or MUSTER_MODES): what happens to a worker depends on the scheduler that it is connected to"
+      : "muster_mechanism_observed_total counts what mechanisms in mode observe would have done; set them to act when the numbers are as expected",
+    [
+      ...withheld.map((each) => fact(each.key, `${each.of}: ${modesInWords(each.modes)}`, each.ageMs)),
+      ...[...mechanisms].map((each) => fact(each, `while it does not act, ${MECHANISMS[each].otherwise}`)),
+    ],
+  );
+}
+
+/** Schedulers and queues that the summary names. */
+const MAX_NAMED = 5;

@@ -4,6 +4,7 @@ import type { TimelineEvent } from "../tasks/timeline.ts";
 import type { WatchSettings } from "../tasks/watchdog.ts";
 import type { SeenAttempt, WorkerRecord, WorkerState } from "../workers/worker.ts";
 import type { WaitingClass } from "./idle.ts";
+import type { WithheldModes } from "./not-acting.ts";
 
 /** The holder of an attempt, when it is known. */
 export interface Holder {
@@ -26,6 +27,8 @@ export interface ActiveFacts {
   readonly behind?: readonly WaitingClass[];
   /** An assignment that is not answered within this is requeued. */
   readonly acceptDeadlineMs: number;
+  /** Mechanisms whose modes keep them from acting on the task. */
+  readonly withheld?: WithheldModes;
   /** The database's clock. */
   readonly now: Date;
 }

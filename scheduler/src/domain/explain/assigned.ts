@@ -3,21 +3,25 @@ import { formatAttemptId } from "../ids.ts";
 import type { TaskRecord } from "../tasks/task.ts";
 import type { RunningRecord, WorkerRecord } from "../workers/worker.ts";
 import type { ActiveFacts, Holder } from "./active-facts.ts";
+import { becauseOf, mechanismNotActing } from "./not-acting.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
 /** `AWAITING_ACCEPT`: assigned and not answered; has the time left until it is requeued. */
-export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFacts, worker: string): Reason {
+export function awaitingAccept(facts: ActiveFacts, worker: string): Reason[] {
+  const { task, holder, acceptDeadlineMs, now } = facts;
+  const unaccepted = facts.withheld?.unaccepted;
   const waitedMs = ageOf(task.assignTime, now);
   const leftMs = acceptDeadlineMs - waitedMs;
   const beatTime = holder?.record.heartbeatTime;
-  const fate =
-    leftMs > 0
+  const fate = unaccepted
+    ? `it stays there ${becauseOf("unaccepted", unaccepted)}`
+    : leftMs > 0
       ? `it is requeued in ${span(leftMs)} unless it is accepted by then`
       : `the accept deadline of ${span(acceptDeadlineMs)} is over, and it is about to be requeued`;
-  const unaccepted = task.requeueCounts?.unaccepted ?? 0;
+  const times = task.requeueCounts?.unaccepted ?? 0;
   const before =
-    unaccepted === 0 ? "" : `; earlier assignments were not accepted in time (${plural(unaccepted, "time")})`;
-  return {
+    times === 0 ? "" : `; earlier assignments were not accepted in time (${plural(times, "time")})`;
+  const reason: Reason = {
     code: "AWAITING_ACCEPT",
     summary: `it was assigned to ${worker} ${span(waitedMs)} ago, which has not accepted it yet; ${fate}${before}`,
     since: task.assignTime,
@@ -26,14 +30,29 @@ export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFa
       fact("attempt", formatAttemptId({ taskId: task.id, epoch: task.epoch }), "database"),
       fact("assigned_ms_ago", Math.round(waitedMs), "database"),
       fact("accept_deadline_ms", Math.round(acceptDeadlineMs), "database"),
-      ...(unaccepted > 0 ? [fact("unaccepted_before", unaccepted, "database")] : []),
-      fact("taken_back_in_ms", Math.max(0, Math.round(leftMs)), "database"),
+      ...(times > 0 ? [fact("unaccepted_before", times, "database")] : []),
+      ...(unaccepted ? [] : [fact("taken_back_in_ms", Math.max(0, Math.round(leftMs)), "database")]),
       ...(beatTime
         ? [{ ...fact("last_beat", beatTime.toISOString(), "heartbeat"), ageMs: ageOf(beatTime, now) }]
         : []),
     ],
-    remedy: `nothing to do: a requeued task goes to another worker and uses up no attempt; run \`muster why ${worker}\` to see why this one does not answer`,
+    remedy: unaccepted
+      ? `run \`muster why ${worker}\` to see why it does not answer`
+      : `nothing to do: a requeued task goes to another worker and uses up no attempt; run \`muster why ${worker}\` to see why this one does not answer`,
   };
+  if (!unaccepted || leftMs > 0) return [reason];
+  const withheld = mechanismNotActing(
+    "unaccepted",
+    unaccepted,
+    {
+      happened: `${worker} has not accepted it within the accept deadline of ${span(acceptDeadlineMs)}`,
+      not: "it is not requeued",
+      meanwhile: `restart ${worker}, which requeues it`,
+    },
+    task.assignTime,
+    [fact("worker", worker, "database"), fact("assigned_ms_ago", Math.round(waitedMs), "database")],
+  );
+  return [withheld, reason];
 }
 
 /** `CANCELLING`: a cancellation was requested, and the handler has not returned. */

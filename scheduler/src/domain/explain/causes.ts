@@ -1,8 +1,10 @@
 /** Reasons of waiting tasks: busy slots, starting workers, labels. */
+
 import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../matching/match.ts";
 import { processEvidence, processOf } from "./assigned.ts";
 import { type FleetMember, names } from "./fleet.ts";
+import type { WithheldModes } from "./not-acting.ts";
 import { isFullOfBytes, payloadAhead, payloadEvidence } from "./payload-ahead.ts";
 import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -82,12 +84,14 @@ export interface CauseContext {
   readonly now: Date;
   /** No worker passed more filters; else these are further workers that would do. */
   readonly first: boolean;
+  /** Mechanisms whose modes keep them from acting. */
+  readonly withheld?: WithheldModes | undefined;
 }
 
 /** `WORKERS_STARTING` or `WORKER_SUSPECT`: the eligible workers are starting, or do not answer. */
 export function starting(
   members: readonly FleetMember[],
-  { evidence, since, now, first }: CauseContext,
+  { evidence, since, now, first, withheld }: CauseContext,
 ): Reason {
   const suspect = members.filter(({ state }) => state === "suspect");
   const age = (at: Date | undefined) => (at ? span(now.getTime() - at.getTime()) : "an unknown time");
@@ -99,7 +103,7 @@ export function starting(
       summary: `${first ? `the ${suspect.length === 1 ? "worker" : "workers"}` : plural(suspect.length, "more worker")} that could run it ${agree(suspect.length, ["does", "do"])} not answer: ${names(suspect)}; last heartbeat ${age(suspect[0]?.record.heartbeatTime)} ago`,
       since,
       evidence,
-      remedy: `wait: ${one ? "it reconnects, or its" : "they reconnect, or their"} attempts are requeued ${left === undefined ? "when the grace is over" : `in ${span(left)}`}; start another worker if it lasts; run \`muster why ${suspect[0]?.candidate.workerId}\` for the cause`,
+      remedy: `wait${withheld?.recovery ? ` until ${one ? "it reconnects" : "they reconnect"}` : `: ${one ? "it reconnects, or its" : "they reconnect, or their"} attempts are requeued ${left === undefined ? "when the grace is over" : `in ${span(left)}`}`}; start another worker if it lasts; run \`muster why ${suspect[0]?.candidate.workerId}\` for the cause`,
     };
   }
   const phases = members.map(({ record, state }) => {

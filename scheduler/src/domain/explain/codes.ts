@@ -138,6 +138,11 @@ export const WAITING_CODES = {
       "worker processes died while the task ran and which task caused it is uncertain, so it runs next in a process without other tasks; or a worker that could run it is reserved for such a task. Shows which, and what it still holds",
     remedy: "wait, or start another worker",
   },
+  MECHANISM_NOT_ACTING: {
+    means:
+      "its attempts have used up the retries of its policy, and the mode of `attempt_limits` keeps the scheduler from ending it; shows the mode and where it is set ([observe.md](observe.md))",
+    remedy: "set the mode to `act`, or `muster cancel ID`",
+  },
   DATABASE_UNAVAILABLE: {
     means:
       "PostgreSQL cannot be reached, is read-only, or a lock of another session blocks Muster; shows for how long, the last error or the holder of the lock, and what runs meanwhile",
@@ -183,6 +188,11 @@ export const ASSIGNED_CODES = {
   WORKER_SUSPECT: {
     means: "the worker that holds it has stopped answering",
     remedy: "the worker reconnects, or the task is requeued",
+  },
+  MECHANISM_NOT_ACTING: {
+    means:
+      "it would be requeued, because its worker is lost, did not accept it in time, or no longer lists it, and the mode of that mechanism keeps the scheduler from it; shows the mode and where it is set ([observe.md](observe.md))",
+    remedy: "set the mode to `act`, or restart the worker under its id",
   },
   CANCELLING: {
     means: "a cancellation was requested and the handler has not returned; it keeps its slot until it does",
@@ -269,6 +279,10 @@ export const WORKER_CODES = {
   },
   DRAINING: { means: "takes no new work, and ends when what it holds has ended" },
   SUSPECT: { means: "its stream dropped or its heartbeats stopped; the grace runs" },
+  MECHANISM_NOT_ACTING: {
+    means:
+      "its grace is over, and the mode of `recovery` keeps every scheduler from ending its session; shows the mode and where it is set ([observe.md](observe.md))",
+  },
   LOST: { means: "grace and lease expired; what it held was requeued" },
   FATAL: { means: "it reported the exception shown and ended" },
   ID_CONTESTED: {

@@ -4,6 +4,7 @@ import type { TimelineEvent } from "../tasks/timeline.ts";
 import { type Stuck, stuckOf } from "../tasks/watchdog.ts";
 import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
+import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 
 const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
@@ -129,24 +130,44 @@ export function missingAtWorker(
   attemptId: string,
   unlisted: BeatVerdict["unlisted"][number],
   beatAgeMs: number,
-  now: Date,
-): Reason {
+  { withheld, now }: Pick<ActiveFacts, "now" | "withheld">,
+): Reason[] {
+  const forgotten = withheld?.forgotten;
   const forMs = unlisted.forMs + beatAgeMs;
   const takenBackInMs = Math.max(0, unlisted.takenBackInMs - beatAgeMs);
-  return {
+  const since = new Date(now.getTime() - forMs);
+  const reason: Reason = {
     code: "MISSING_AT_WORKER",
     summary: `${worker} is alive and accepted it, but its heartbeats have not listed it for ${span(forMs)}`,
-    since: new Date(now.getTime() - forMs),
+    since,
     evidence: [
       { ...fact("attempt", attemptId, "heartbeat"), ageMs: beatAgeMs },
       { ...fact("unlisted_ms", Math.round(forMs), "heartbeat"), ageMs: beatAgeMs },
     ],
-    remedy: `look for a fault in ${worker}: it must list the attempt in its heartbeats, or the task is requeued in ${span(takenBackInMs)} (requeued:forgotten)`,
+    remedy: `look for a fault in ${worker}: it must list the attempt in its heartbeats${forgotten ? "" : `, or the task is requeued in ${span(takenBackInMs)} (requeued:forgotten)`}`,
   };
+  if (!forgotten || takenBackInMs > 0) return [reason];
+  const notActing = mechanismNotActing(
+    "forgotten",
+    forgotten,
+    {
+      happened: `${worker} accepted it and has not listed it in its heartbeats for ${span(forMs)}`,
+      not: "it is not requeued",
+      meanwhile: `restart ${worker}, which requeues it`,
+    },
+    since,
+    [{ ...fact("attempt", attemptId, "heartbeat"), ageMs: beatAgeMs }],
+  );
+  return [notActing, reason];
 }
 
 /** Stuck and missing attempts of a worker, by the verdict that is stored with its heartbeat. */
-export function stalledAttempts(verdict: BeatVerdict, beatAgeMs: number, now: Date): Reason[] {
+export function stalledAttempts(
+  verdict: BeatVerdict,
+  beatAgeMs: number,
+  now: Date,
+  forgotten: Withheld | undefined,
+): Reason[] {
   const reasons: Reason[] = [];
   const [worst] = verdict.stuck.toSorted((a, b) => b.elapsedMs - a.elapsedMs);
   if (worst) {
@@ -177,7 +198,7 @@ export function stalledAttempts(verdict: BeatVerdict, beatAgeMs: number, now: Da
       evidence: verdict.unlisted
         .slice(0, MAX_NAMED)
         .map((attempt) => ({ ...fact("attempt", formatAttemptId(attempt), "heartbeat"), ageMs: beatAgeMs })),
-      remedy: `look for a fault in this worker: it must list ${agree(verdict.unlisted.length, ["the attempt", "the attempts"])} in its heartbeats, or ${agree(verdict.unlisted.length, ["it is", "they are"])} requeued after a lease`,
+      remedy: `look for a fault in this worker: it must list ${agree(verdict.unlisted.length, ["the attempt", "the attempts"])} in its heartbeats${forgotten ? `; ${agree(verdict.unlisted.length, ["it is", "they are"])} not requeued, ${becauseOf("forgotten", forgotten)}` : `, or ${agree(verdict.unlisted.length, ["it is", "they are"])} requeued after a lease`}`,
     });
   }
   return reasons;

@@ -5,12 +5,13 @@ import { POISONED_AFTER } from "../tasks/blame.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import { holdsKey, type KeyHolder } from "../tasks/unique-key.ts";
 import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
-import type { ActiveFacts } from "./active-facts.ts";
+import type { ActiveFacts, Holder } from "./active-facts.ts";
 import { LOSS_OUTCOMES } from "./alone.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
 import { endedByDependency } from "./dependency-failed.ts";
 import type { WaitingClass } from "./idle.ts";
 import { endedByLimit } from "./limited.ts";
+import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
@@ -27,6 +28,9 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   if (holder?.state === "suspect") {
     const silent = age(holder.record.heartbeatTime);
     const left = holder.graceLeftMs === undefined ? "" : span(holder.graceLeftMs);
+    const end = left ? `in ${left}` : "when its grace ends";
+    const { recovery } = facts.withheld ?? {};
+    if (recovery && holder.graceLeftMs === 0) reasons.push(notRecovered(worker, silent, holder, recovery));
     reasons.push({
       code: "WORKER_SUSPECT",
       summary: `${worker}, which holds it, does not answer; its last heartbeat came ${span(silent)} ago${left ? `, and its grace ends in ${left}` : ""}`,
@@ -35,7 +39,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
         { key: "worker", value: worker, source: "heartbeat", ageMs: silent },
         ...(left ? [{ key: "grace_left", value: left, source: "database" }] : []),
       ],
-      remedy: `wait: it reconnects, or ${left ? `in ${left}` : "when its grace ends"} the task is ${task.cancelTime ? "cancelled" : "requeued"}; run \`muster why ${worker}\` for the cause`,
+      remedy: `wait: it reconnects, ${recovery ? `and its task stays with it ${becauseOf("recovery", recovery)}` : `or ${end} the task is ${task.cancelTime ? "cancelled" : "requeued"}`}; run \`muster why ${worker}\` for the cause`,
     });
   }
   const heldUp = holder?.held?.find((attempt) => attempt.attemptId === attemptId)?.heldUp;
@@ -52,12 +56,27 @@ export function explainActive(facts: ActiveFacts): Reason[] {
     ({ taskId, epoch }) => taskId === task.id && epoch === task.epoch,
   );
   if (unlisted && !running) {
-    reasons.push(missingAtWorker(worker, attemptId, unlisted, age(holder?.record.heartbeatTime), now));
+    reasons.push(...missingAtWorker(worker, attemptId, unlisted, age(holder?.record.heartbeatTime), facts));
   }
   if (reasons.length > 0) return reasons;
-  if (task.state === "assigned") return [awaitingAccept(facts, worker)];
+  if (task.state === "assigned") return awaitingAccept(facts, worker);
   const unstarted = awaitingStart(facts, worker);
   return [unstarted ?? runningReason(facts, worker, age)];
+}
+
+/** Its worker is lost, and no scheduler ends the session. */
+function notRecovered(worker: string, silentMs: number, { record }: Holder, recovery: Withheld): Reason {
+  return mechanismNotActing(
+    "recovery",
+    recovery,
+    {
+      happened: `${worker}, which holds it, has not answered for ${span(silentMs)}, and its lease and grace are over`,
+      not: "the task is not requeued",
+      meanwhile: `start a process with the worker id ${worker}: when it registers, the task is requeued`,
+    },
+    record.leaseUntil,
+    [{ key: "worker", value: worker, source: "heartbeat", ageMs: silentMs }],
+  );
 }
 
 /**

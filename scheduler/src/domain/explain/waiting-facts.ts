@@ -14,6 +14,7 @@ import type { CostRaised } from "./cost-raised.ts";
 import type { DispatchFacts } from "./delayed.ts";
 import type { FleetMember } from "./fleet.ts";
 import type { HeldSince } from "./key-held.ts";
+import type { WithheldModes } from "./not-acting.ts";
 import type { AskedRate } from "./rate-limited.ts";
 import type { Evidence } from "./reason.ts";
 import type { TurnFacts } from "./turn.ts";
@@ -50,6 +51,8 @@ export interface WaitingFacts {
   readonly known?: readonly KnownSize[];
   /** How its retry policy raised its cost, oldest first; absent when it did not. */
   readonly raises?: readonly CostRaised[];
+  /** Mechanisms whose modes keep them from acting; absent when all act. */
+  readonly withheld?: WithheldModes;
   /** Last record of this scheduler's matcher; undefined when the class is not in its memory. */
   readonly match: MatchRecord | undefined;
   /** Monotonic time of this scheduler, as the candidates count it. */

@@ -3,6 +3,7 @@ import { closestNames } from "@muster/common/closest-names";
 import { costInWords } from "../matching/capacity.ts";
 import { isKeptFrom } from "../matching/kept-room.ts";
 import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
+import { DEFAULT_RETRY_POLICY } from "../tasks/retry.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
 import { LOSS_OUTCOMES, lossEvidence, lossesInWords, runsAlone } from "./alone.ts";
@@ -15,6 +16,7 @@ import { type FleetMember, names } from "./fleet.ts";
 import { keysHeld } from "./key-held.ts";
 import { keysPaused } from "./key-paused.ts";
 import { misfit, neverFitsReason, noWorkerFits } from "./never-fits.ts";
+import { limitNotActing } from "./not-acting.ts";
 import { workersPaused } from "./paused.ts";
 import { workersQuarantined } from "./quarantined.ts";
 import { ratesExhausted } from "./rate-limited.ts";
@@ -73,6 +75,9 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
   const match = explainMatch(facts).filter(({ code }) => !never || code !== "NO_WORKER_FITS");
   // That a worker could take it is no reason to wait while something else holds the task back.
   const after = late && !reasons.includes(late) ? [late] : [];
+  const policy = facts.retry?.policy ?? DEFAULT_RETRY_POLICY;
+  const beyond = limitNotActing(task, policy, facts.withheld?.attempt_limits);
+  if (beyond) after.push(beyond);
   return [...reasons, ...(heldUp ? match.filter(({ code }) => BLOCKS.has(code)) : match), ...after];
 }
 
@@ -193,7 +198,7 @@ function reasonOf(
         remedy: `${startWorker(taskClass, address)} to replace ${agree(members.length, ["it", "them"])}`,
       };
     case "starting":
-      return starting(members, { evidence, since, now, first });
+      return starting(members, { evidence, since, now, first, withheld: facts.withheld });
     case "resources":
       return notLoaded(taskClass, members, { evidence, since, now, first });
     case "capacity":

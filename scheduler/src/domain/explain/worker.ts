@@ -6,6 +6,7 @@ import type { FleetMember } from "./fleet.ts";
 import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { fatalEvidence } from "./launch.ts";
+import { becauseOf, mechanismNotActing, type Withheld, type WithheldModes } from "./not-acting.ts";
 import { paused } from "./paused.ts";
 import { quarantined } from "./quarantined.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
@@ -16,7 +17,12 @@ import { stalledAttempts } from "./stalled.ts";
 export type { WaitingClass } from "./idle.ts";
 
 /** Why a living worker is in its state. @param now The database's clock. */
-export function explainLiving(member: FleetMember, waiting: readonly WaitingClass[], now: Date): Reason[] {
+export function explainLiving(
+  member: FleetMember,
+  waiting: readonly WaitingClass[],
+  now: Date,
+  withheld: WithheldModes = {},
+): Reason[] {
   const { record, state, candidate } = member;
   const beat = record.heartbeat;
   const beatAge = record.heartbeatTime ? now.getTime() - record.heartbeatTime.getTime() : 0;
@@ -29,7 +35,9 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   const late = lateHeartbeat(member, beatAge);
   if (state === "suspect") {
     const left = member.graceLeftMs === undefined ? "" : span(member.graceLeftMs);
+    const { recovery } = withheld;
     return [
+      ...(recovery && member.graceLeftMs === 0 ? [notEnded(member, beatAge, recovery)] : []),
       {
         code: "SUSPECT",
         summary: `${record.disconnected ? "its stream dropped" : "its heartbeats stopped"}; the last heartbeat came ${span(beatAge)} ago${left ? `; its grace ends in ${left}` : ""}`,
@@ -44,7 +52,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
           },
           ...supervisorEvidence(record, now),
         ],
-        remedy: `check on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} runs and reaches the scheduler; it reconnects by itself, or its attempts are requeued ${left ? `in ${left}` : "when its grace is over"}`,
+        remedy: `check on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} runs and reaches the scheduler; it reconnects by itself, ${recovery ? `and keeps its attempts ${becauseOf("recovery", recovery)}` : `or its attempts are requeued ${left ? `in ${left}` : "when its grace is over"}`}`,
       },
     ];
   }
@@ -70,7 +78,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
     });
   }
   reasons.push(...revokedRunning(member, now));
-  if (beat?.verdict) reasons.push(...stalledAttempts(beat.verdict, beatAge, now));
+  if (beat?.verdict) reasons.push(...stalledAttempts(beat.verdict, beatAge, now, withheld.forgotten));
   const { quarantine } = record;
   if (quarantine) reasons.push(quarantined(quarantine, member, now));
   if (state === "draining") {
@@ -124,6 +132,21 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   }
   reasons.push(...loading(member, now));
   return reasons;
+}
+
+/** It is lost, and no scheduler ends its session. */
+function notEnded({ record }: FleetMember, silentMs: number, recovery: Withheld): Reason {
+  return mechanismNotActing(
+    "recovery",
+    recovery,
+    {
+      happened: `it has not answered for ${span(silentMs)}, and its lease and grace are over`,
+      not: "its session is not ended and its attempts are not requeued",
+      meanwhile: `start a process with the worker id ${record.workerId}: when it registers, they are requeued`,
+    },
+    record.leaseUntil,
+    [],
+  );
 }
 
 /** A worker whose heartbeats are late is not suspect before its lease ends, but its facts are old. */

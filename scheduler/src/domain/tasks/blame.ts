@@ -2,7 +2,7 @@
 import { type AttemptKey, formatAttemptId } from "../ids.ts";
 
 /** Deaths and silences of processes after which a task runs alone in its process. */
-const ALONE_AFTER = 2;
+export const ALONE_AFTER = 2;
 
 /** Deaths of processes that end a task. */
 export const POISONED_AFTER = 3;

@@ -63,6 +63,39 @@ describe("a circuit", () => {
     assert.equal(counted(newCircuit("k", START), "ssssssssff", START, third).state, "closed");
   });
 
+  it("stays closed in mode observe, and says once that it would have opened until that opening would be over", () => {
+    const withMode = (mode: "observe" | "off", outcomes: string, circuit: Circuit, now: number) =>
+      countResults(
+        circuit,
+        results(outcomes, now).map((each) => ({ ...each, mode })),
+        now,
+        0,
+      );
+    const first = withMode("observe", "ffff", newCircuit("k", START), START);
+    assert.deepEqual([first.circuit.state, first.transition, first.wouldOpen], ["closed", undefined, true]);
+    assert.equal(circuitLimit(first.circuit), undefined);
+    const during = withMode("observe", "f", first.circuit, START + RULE.openForMs - 1);
+    assert.deepEqual([during.wouldOpen, countsOf(during.circuit, START + 1_000).failed], [undefined, 5]);
+    const after = withMode("observe", "f", during.circuit, START + RULE.openForMs);
+    assert.equal(after.wouldOpen, true, "a probe would have opened it again");
+    assert.equal(after.circuit.wouldBeOpen?.until, START + 3 * RULE.openForMs, "for twice as long");
+    assert.deepEqual(withMode("off", "ffff", newCircuit("k", START), START).wouldOpen, undefined);
+    const acts = countResults(after.circuit, results("f", START + 4_000), START + 4_000, 0);
+    assert.equal(acts.transition, "open", "in mode act the counts so far open it");
+  });
+
+  it("stays half-open in mode observe when a probe fails, and is closed by later ones", () => {
+    const now = START + 1_100;
+    const probes = (outcomes: string) =>
+      results(outcomes, now).map((each) => ({ ...each, mode: "observe" as const }));
+    const failed = countResults(due(), probes("sf"), now, 0);
+    assert.deepEqual(
+      [failed.circuit.state, failed.wouldOpen, failed.circuit.probesSucceeded],
+      ["half_open", true, 0],
+    );
+    assert.equal(countResults(failed.circuit, probes("ss"), now, 0).transition, "close");
+  });
+
   it("keeps the counts that opened it, the last errors, and when it probes", () => {
     const circuit = counted(newCircuit("k", START), "sfff", START);
     assert.deepEqual(countsOf(circuit, START + 60_000), { succeeded: 1, failed: 3 });

@@ -37,10 +37,20 @@ export type CircuitResult = {
   readonly rule: CircuitRule;
   /** When its attempt was assigned: only attempts from after the opening are probes. */
   readonly assignedAt: number;
+  /** Whether it may open the circuit; undefined when it may. */
+  readonly mode?: "observe" | "off";
 } & (
   | { readonly outcome: "succeeded" }
   | { readonly outcome: "failed"; readonly failure: Omit<CircuitFailure, "at"> }
 );
+
+/** A circuit after results were counted. */
+export interface Counted {
+  readonly circuit: Circuit;
+  readonly transition: CircuitTransition | undefined;
+  /** It would have opened, had the mode of the last result been `act`. */
+  readonly wouldOpen?: true;
+}
 
 /** Parts of the window that results are counted in: one leaves it at most this share of the window too late. */
 const PARTS = 10;
@@ -82,7 +92,7 @@ export function countResults(
   results: readonly CircuitResult[],
   now: number,
   random: number,
-): { circuit: Circuit; transition: CircuitTransition | undefined } {
+): Counted {
   switch (circuit.state) {
     case "closed":
       return countClosed(circuit, results, now, random);
@@ -144,7 +154,12 @@ function changed(
   return { circuit: { ...circuit, ...facts, state, since: now }, transition };
 }
 
-function countClosed(circuit: Circuit, results: readonly CircuitResult[], now: number, random: number) {
+function countClosed(
+  circuit: Circuit,
+  results: readonly CircuitResult[],
+  now: number,
+  random: number,
+): Counted {
   const rule = results.at(-1)?.rule ?? circuit.rule;
   if (!rule) return { circuit, transition: undefined };
   const counted: Circuit = {
@@ -157,14 +172,44 @@ function countClosed(circuit: Circuit, results: readonly CircuitResult[], now: n
   const samples = succeeded + failed;
   if (samples < rule.minSamples || failed / samples < rule.failureRate)
     return { circuit: counted, transition: undefined };
+  const mode = results.at(-1)?.mode;
+  if (mode) return withheld(counted, rule, mode, now, random);
   return changed(counted, "open", now, { ...opened(rule, 1, now, random), notClosedSince: now });
 }
 
+/** Leaves the circuit closed. It would open again after the time for which it would be open now. */
+function withheld(
+  circuit: Circuit,
+  rule: CircuitRule,
+  mode: "observe" | "off",
+  now: number,
+  random: number,
+): Counted {
+  const { until = 0, count = 0 } = circuit.wouldBeOpen ?? {};
+  if (mode === "off" || now < until) return { circuit, transition: undefined };
+  // Closed for a whole window after it: its next opening would be a first one.
+  const openCount = now < until + rule.windowMs ? count + 1 : 1;
+  const wouldBeOpen = { until: now + openForMs(rule, openCount, random), count: openCount };
+  return { circuit: { ...circuit, wouldBeOpen }, transition: undefined, wouldOpen: true };
+}
+
 /** One failed probe opens the circuit again; as many successes as there are probes close it. */
-function countProbes(circuit: Circuit, results: readonly CircuitResult[], now: number, random: number) {
+function countProbes(
+  circuit: Circuit,
+  results: readonly CircuitResult[],
+  now: number,
+  random: number,
+): Counted {
   const probes = results.filter(({ assignedAt }) => assignedAt > (circuit.openedAt ?? 0));
   const rule = circuit.rule ?? { key: circuit.key, ...DEFAULT_CIRCUIT_RULE };
-  if (probes.some(({ outcome }) => outcome === "failed"))
+  const failed = probes.findLast(({ outcome }) => outcome === "failed");
+  if (failed?.mode)
+    return {
+      circuit: { ...circuit, failures: withFailures(circuit.failures, probes, now), probesSucceeded: 0 },
+      transition: undefined,
+      ...(failed.mode === "observe" ? { wouldOpen: true } : {}),
+    };
+  if (failed)
     return changed(circuit, "reopen", now, {
       ...opened(rule, circuit.openCount + 1, now, random),
       failures: withFailures(circuit.failures, probes, now),

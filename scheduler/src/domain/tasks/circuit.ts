@@ -74,6 +74,8 @@ export interface Circuit {
   readonly probesSucceeded: number;
   /** Why and by whom it was opened; undefined when failures opened it. */
   readonly openReason: string | undefined;
+  /** While its openings are only observed: until when the last one would have lasted, and how many in a row there were. */
+  readonly wouldBeOpen?: { readonly until: number; readonly count: number };
 }
 
 /** Failures that a circuit keeps. */

@@ -295,3 +295,66 @@ describe("deaths of processes", () => {
     assert.equal(death.kind, "requeue", "two deaths are not three");
   });
 });
+
+describe("mechanisms that do not act", () => {
+  const failure = { failureClass: "worker_lost", code: "WORKER_LOST", message: "w died" } as const;
+  const modes = (mode: "observe" | "off") => ({ attempt_limits: mode, poison: mode });
+  const observedOf = (decision: OutcomeDecision) =>
+    (decision.observed ?? []).map(({ mechanism, would }) => `${mechanism} ${would}`);
+
+  it("try a task again beyond the limit of its attempts, and record it with the first one only", () => {
+    const retry = { maxRetries: 2, backoff: { kind: "fixed", delaysMs: [] }, maxOutOfMemory: 1 } as const;
+    const after = (attemptCount: number, mode: "observe" | "off") => {
+      const facts = { ...FACTS, retry, attemptCount, modes: modes(mode) };
+      const decision = decideOutcome(facts, failed("retryable"), 0);
+      assert.equal(decision.kind, "requeue");
+      return [decision.kind === "requeue" && decision.delayMs, ...observedOf(decision)];
+    };
+    assert.deepEqual(after(2, "observe"), [0]);
+    assert.deepEqual(after(3, "observe"), [1_000, "attempt_limits end_task"]);
+    assert.deepEqual(after(4, "observe"), [1_000]);
+    assert.deepEqual(after(3, "off"), [1_000]);
+    const outOfMemory = { ...FACTS, retry, outOfMemoryCount: 1, modes: modes("observe") };
+    const died = decideOutcome(outOfMemory, failed("out_of_memory"), 0);
+    assert.deepEqual([died.kind, ...observedOf(died)], ["requeue", "attempt_limits end_task"]);
+  });
+
+  it("end a task whose policy allows no retry", () => {
+    const retry = { maxRetries: 0, backoff: { kind: "fixed", delaysMs: [] }, maxOutOfMemory: 0 } as const;
+    for (const failureClass of ["retryable", "out_of_memory", "non_retryable"] as const) {
+      const decision = decideOutcome({ ...FACTS, retry, modes: modes("observe") }, failed(failureClass), 0);
+      assert.deepEqual([decision.kind, observedOf(decision)], ["finish", []], failureClass);
+    }
+  });
+
+  it("let a task whose processes died run beside others, and record each step once", () => {
+    const after = (deaths: number, blame: "named" | "lone" | "suspect", mode: "observe" | "off") => {
+      const outcome = { kind: "lost", reason: "stale", failure, blame } as const;
+      const decision = decideOutcome({ ...FACTS, counts: { deaths }, modes: modes(mode) }, outcome, 0);
+      assert.ok(decision.kind === "requeue" && decision.alone === undefined && decision.counts === "deaths");
+      return [decision.delayMs, ...observedOf(decision)];
+    };
+    assert.deepEqual(after(0, "lone", "observe"), [0]);
+    assert.deepEqual(after(1, "lone", "observe"), [10_000, "poison run_alone"]);
+    assert.deepEqual(after(1, "suspect", "observe"), [10_000, "poison run_alone"]);
+    assert.deepEqual(after(2, "lone", "observe"), [60_000, "poison end_task"]);
+    assert.deepEqual(after(3, "lone", "observe"), [60_000]);
+    assert.deepEqual(after(0, "named", "observe"), [1_000, "poison run_alone"]);
+    assert.deepEqual(after(1, "named", "observe"), [10_000]);
+    assert.deepEqual(after(2, "lone", "off"), [60_000]);
+  });
+
+  it("end a task by the limit of its attempts that poison would have ended, with both on record", () => {
+    const outcome = { kind: "lost", reason: "stale", failure, blame: "lone" } as const;
+    const facts = { ...FACTS, attemptCount: 4, counts: { deaths: 2 } };
+    const limits = decideOutcome(
+      { ...facts, modes: { attempt_limits: "act", poison: "observe" } },
+      outcome,
+      0,
+    );
+    assert.equal(limits.kind === "finish" && limits.detail, "RETRIES_EXHAUSTED");
+    assert.deepEqual(observedOf(limits), ["poison end_task"]);
+    const both = decideOutcome({ ...facts, modes: modes("observe") }, outcome, 0);
+    assert.deepEqual(observedOf(both), ["poison end_task", "attempt_limits end_task"]);
+  });
+});

@@ -1,6 +1,7 @@
 /** Decides what the end of an attempt means for its task. */
+import type { Observation, OutcomeModes } from "../mechanisms/mechanism.ts";
 import type { FatalRecord } from "../workers/worker.ts";
-import { afterLoss, type Blame, POISONED_AFTER } from "./blame.ts";
+import { ALONE_AFTER, afterLoss, type Blame, POISONED_AFTER } from "./blame.ts";
 import type { Failure, FailureClass, Warning } from "./failure.ts";
 import { backoffMs, DEFAULT_RETRY_POLICY, type OutOfMemoryChange, type RetryPolicy } from "./retry.ts";
 import type { AttemptMetrics, EndState, RequeueCounts } from "./task.ts";
@@ -43,6 +44,8 @@ export interface AttemptFacts {
   readonly retry: RetryPolicy | undefined;
   /** Set when the task's cancellation was requested. */
   readonly cancelReason: string | undefined;
+  /** Whether limits of attempts and the rule of poisoned tasks act; undefined when they do. */
+  readonly modes?: OutcomeModes;
 }
 
 /** What becomes of the task. */
@@ -56,6 +59,7 @@ export type OutcomeDecision =
       readonly failure?: Failure;
       readonly warnings?: readonly Warning[];
       readonly metrics?: AttemptMetrics;
+      readonly observed?: readonly Observation[];
     }
   | {
       readonly kind: "requeue";
@@ -72,6 +76,8 @@ export type OutcomeDecision =
       /** How the task's requirements change for its next attempts. */
       readonly change?: OutOfMemoryChange;
       readonly failure?: Failure;
+      /** What mechanisms in mode `observe` would have done instead. */
+      readonly observed?: readonly Observation[];
     };
 
 /**
@@ -151,16 +157,47 @@ function decideDeath(
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const free = { kind: "requeue", reason, costsAttempt: false, outOfMemory: false } as const;
   if (blame === "innocent") return { ...free, delayMs: 0 };
+  const deaths = (facts.counts?.deaths ?? 0) + 1;
   const losses = lossesBefore(facts) + 1;
   const { delayMs: leastMs, alone } = afterLoss(losses, blame, workerLosses);
   const delayMs = Math.max(leastMs, lostDelayMs(facts, losses));
-  const counted = { counts: silent ? "silences" : "deaths", ...(alone ? { alone } : {}) } as const;
-  if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
-  if (!silent && (facts.counts?.deaths ?? 0) + 1 >= POISONED_AFTER && !triesElsewhere(facts, failure))
-    return { kind: "finish", state: "failed", detail: "POISONED", failure };
-  const decision = decideFailure(facts, failure, reason, 0);
+  const mode = facts.modes?.poison ?? "act";
+  const apart = alone && mode === "act" ? { alone } : {};
+  const counted = { counts: silent ? "silences" : "deaths", ...apart } as const;
+  const observed = mode === "observe" && alone && isFirstAlone(losses, blame) ? [RUN_ALONE] : [];
+  if (blame === "suspect") return withObserved({ ...free, ...counted, delayMs, failure }, observed);
+  const poisoned = !silent && deaths >= POISONED_AFTER && !triesElsewhere(facts, failure);
+  if (poisoned && mode === "act") return { kind: "finish", state: "failed", detail: "POISONED", failure };
+  if (poisoned && mode === "observe" && deaths === POISONED_AFTER) observed.push(POISONED);
+  const decision = withObserved(decideFailure(facts, failure, reason, 0), observed);
   if (decision.kind !== "requeue") return decision;
   return { ...decision, ...counted, delayMs: Math.max(decision.delayMs, delayMs) };
+}
+
+/**
+ * True for the loss with which a task would first run alone, as far as the counts show it: a worker that names the cause of
+ * its death does so with the first one.
+ */
+function isFirstAlone(losses: number, blame: Blame): boolean {
+  return blame === "named" ? losses === 1 : losses === ALONE_AFTER;
+}
+
+const RUN_ALONE: Observation = {
+  mechanism: "poison",
+  would: "run_alone",
+  reason: "worker processes were lost while it ran, so it would run alone in its process",
+};
+
+const POISONED: Observation = {
+  mechanism: "poison",
+  would: "end_task",
+  reason: `${POISONED_AFTER} worker processes died while it ran, so it would end with POISONED`,
+};
+
+function withObserved(decision: OutcomeDecision, observed: readonly Observation[]): OutcomeDecision {
+  return observed.length === 0
+    ? decision
+    : { ...decision, observed: [...observed, ...(decision.observed ?? [])] };
 }
 
 function decideFailure(
@@ -175,24 +212,52 @@ function decideFailure(
     case "non_retryable":
       return { kind: "finish", state: "failed", detail: failure.code, failure };
     case "out_of_memory":
-      if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure, policy.maxOutOfMemory);
-      return { ...requeue(failure, reason, 0), ...withChange(policy) };
+      return limited(facts, failure, policy.maxOutOfMemory, facts.outOfMemoryCount, {
+        ...requeue(failure, reason, 0),
+        ...withChange(policy),
+      });
     case "worker_lost":
       // Alone it says nothing about the task; `afterLoss` delays what was lost before.
-      if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
-      return requeue(failure, reason, lostDelayMs(facts, lossesBefore(facts) + 1));
+      return limited(
+        facts,
+        failure,
+        policy.maxRetries,
+        facts.attemptCount - 1,
+        requeue(failure, reason, lostDelayMs(facts, lossesBefore(facts) + 1)),
+      );
     case "timed_out":
     case "retryable": {
       if (failure.failureClass === "timed_out" && policy.retryTimeouts === false)
         return { kind: "finish", state: "failed", detail: failure.code, failure };
-      if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
       const wait = backoffMs(policy.backoff, facts.attemptCount, random);
-      return requeue(failure, reason, Math.max(wait, failure.retryAfterMs ?? 0));
+      const again = requeue(failure, reason, Math.max(wait, failure.retryAfterMs ?? 0));
+      return limited(facts, failure, policy.maxRetries, facts.attemptCount - 1, again);
     }
     default:
       return unreachable(failure.failureClass);
   }
 }
+
+/** Ends a task that has used up what its policy allows, or tries it again where the limit does not act. */
+function limited(
+  { modes }: AttemptFacts,
+  failure: Failure,
+  allowed: number,
+  used: number,
+  again: Extract<OutcomeDecision, { kind: "requeue" }>,
+): OutcomeDecision {
+  if (used < allowed) return again;
+  const mode = modes?.attempt_limits ?? "act";
+  // A policy that allows no retry asks for one attempt; that is no limit which was reached.
+  if (mode === "act" || allowed === 0) return exhausted(failure, allowed);
+  const beyond = { ...again, delayMs: Math.max(again.delayMs, BEYOND_LIMIT_MS) };
+  if (mode === "off" || used > allowed) return beyond;
+  const reason = `it has used up the ${allowed} ${allowed === 1 ? "retry" : "retries"} of its policy, so it would end with RETRIES_EXHAUSTED`;
+  return { ...beyond, observed: [{ mechanism: "attempt_limits", would: "end_task", reason }] };
+}
+
+/** Least wait of a task beyond its limit: without one it would never end and never rest, milliseconds. */
+const BEYOND_LIMIT_MS = 1_000;
 
 function requeue(
   failure: Failure,

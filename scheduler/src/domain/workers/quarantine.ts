@@ -71,7 +71,7 @@ export interface QuarantineRecord extends BlackHole {
 }
 
 /** Why a quarantine ended. */
-export type QuarantineEnd = "probe_succeeded" | "released" | "last_worker";
+export type QuarantineEnd = "probe_succeeded" | "released" | "last_worker" | "switched_off";
 
 /** True when a worker failed often enough to be compared with its peers. */
 export function isSuspect(own: TypeOutcomes, minSamples: number): boolean {

@@ -112,6 +112,22 @@ export function testCircuits(opened: () => StoreUnderTest): void {
     assert.equal((await opened().task(more[0] ?? 0))?.epoch, 0);
   });
 
+  it("returns a circuit that would have opened, once, and leaves it closed", async () => {
+    const rule = ruleOf("observed");
+    const requests = ends(rule, await claim(await waiting(rule, 3)), "fff").map((request) => ({
+      ...request,
+      circuit: { rule, outcome: "failed", mode: "observe" } as const,
+    }));
+    const [first, second] = await opened().attempts.commitResults(requests.slice(0, 2));
+    assert.deepEqual(
+      [first?.wouldOpen, second?.wouldOpen?.key, second?.circuit],
+      [undefined, "observed", undefined],
+    );
+    assert.deepEqual(await opened().attempts.commitResults(requests.slice(2)), [{ applied: true }]);
+    assert.equal((await circuitOf("observed"))?.circuit.state, "closed");
+    assert.equal((await claim(await waiting(rule, 1))).length, 1);
+  });
+
   it("counts a failure that is tried again, too", async () => {
     const rule = ruleOf("retries");
     const requests = ends(rule, await claim(await waiting(rule, 2)), "ff").map((request, index) => ({

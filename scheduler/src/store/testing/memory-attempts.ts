@@ -3,14 +3,7 @@ import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { changeRequirements } from "../../domain/tasks/out-of-memory.ts";
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { OutOfMemoryChange } from "../../domain/tasks/retry.ts";
-import type {
-  AttemptStore,
-  AttemptTouch,
-  CircuitChange,
-  CommitRequest,
-  CommitResult,
-  OutputChunk,
-} from "../store.ts";
+import type { AttemptStore, AttemptTouch, CommitRequest, CommitResult, OutputChunk } from "../store.ts";
 import { countInMemory } from "./memory-circuits.ts";
 import { resolveClass } from "./memory-classes.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
@@ -59,35 +52,31 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
       }
     }
     const circuits = this.#count(requests, assignedAt);
-    return requests.map((request) => {
-      const circuit = circuits.get(request);
-      return {
-        applied:
-          !stale.has(formatAttemptId(request.key)) || (this.#inDoubt.has(request) && this.#isStored(request)),
-        ...(circuit ? { circuit } : {}),
-      };
-    });
+    return requests.map((request) => ({
+      applied:
+        !stale.has(formatAttemptId(request.key)) || (this.#inDoubt.has(request) && this.#isStored(request)),
+      ...circuits.get(request),
+    }));
   }
 
-  /** Counts the ended ones in their circuits; the transitions, each with the last request that was counted. */
+  /** Counts the ended ones in their circuits; what they caused, each with the last request that was counted. */
   #count(
     requests: readonly CommitRequest[],
     assignedAt: ReadonlyMap<CommitRequest, number>,
-  ): ReadonlyMap<CommitRequest, CircuitChange> {
+  ): ReadonlyMap<CommitRequest, Pick<CommitResult, "circuit" | "wouldOpen">> {
     const counted = requests.flatMap((request) => {
       const at = assignedAt.get(request);
       const { circuit, decision, key } = request;
       if (!circuit || at === undefined) return [];
       const { code = "", message = "" } = decision.failure ?? {};
       const result = {
-        rule: circuit.rule,
+        ...circuit,
         assignedAt: at,
-        outcome: circuit.outcome,
         failure: { ...key, code, message },
       };
       return [{ request, result }];
     });
-    const changes = new Map<CommitRequest, CircuitChange>();
+    const changes = new Map<CommitRequest, Pick<CommitResult, "circuit" | "wouldOpen">>();
     for (const [key, ofKey] of Map.groupBy(counted, ({ result }) => result.rule.key)) {
       const change = countInMemory(
         this.#tables,
@@ -95,7 +84,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
         ofKey.map(({ result }) => result),
       );
       const last = ofKey.at(-1);
-      if (change && last) changes.set(last.request, change);
+      if (last) changes.set(last.request, change);
     }
     return changes;
   }

@@ -9,7 +9,7 @@ import {
   openByOperator,
   reset,
 } from "../../domain/tasks/circuit-machine.ts";
-import type { CircuitRow, CircuitStore, CircuitTotals } from "../store.ts";
+import type { CircuitRow, CircuitStore, CircuitTotals, CommitResult } from "../store.ts";
 import type { MemoryTables } from "./memory-tables.ts";
 
 /** A fake of the circuits' role, in memory. */
@@ -72,17 +72,18 @@ export class MemoryCircuits implements CircuitStore {
   }
 }
 
-/** Counts results of one circuit; returns the transition that they caused. */
+/** Counts results of one circuit; returns what they caused, or would have caused. */
 export function countInMemory(
   tables: MemoryTables,
   key: string,
   results: readonly CircuitResult[],
-): CircuitChange | undefined {
+): Pick<CommitResult, "circuit" | "wouldOpen"> {
   const now = tables.clock.now();
   const before = tables.circuits.get(key) ?? newCircuit(key, now);
-  const { circuit, transition } = countResults(before, results, now, 0);
+  const { circuit, transition, wouldOpen } = countResults(before, results, now, 0);
   tables.circuits.set(key, circuit);
-  return transition && keep(tables, { circuit, transition });
+  if (wouldOpen) return { wouldOpen: circuit };
+  return transition ? { circuit: keep(tables, { circuit, transition }) } : {};
 }
 
 function keep(tables: MemoryTables, change: CircuitChange): CircuitChange {

@@ -36,6 +36,7 @@ export const LOG_EVENTS = {
   "log.output_failed": "error",
   "log.output_recovered": "warn",
   "loop.failed": "error",
+  "mechanism.observed": "warn",
   monitor: "info",
   "monitor.queues": "debug",
   "monitor.workers": "debug",

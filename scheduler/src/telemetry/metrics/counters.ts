@@ -1,4 +1,5 @@
 /** The counters of the scheduler. */
+import type { MechanismName } from "../../domain/mechanisms/mechanism.ts";
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
 import { Distribution, LONG_BUCKETS, SHORT_BUCKETS } from "./distribution.ts";
@@ -57,6 +58,16 @@ export class Counters {
   heartbeatFailures = 0;
   /** Workers that were quarantined. */
   quarantines = 0;
+  /** What mechanisms in mode `observe` would have done, by mechanism. */
+  readonly observed: Record<MechanismName, number> = {
+    recovery: 0,
+    unaccepted: 0,
+    forgotten: 0,
+    attempt_limits: 0,
+    poison: 0,
+    circuits: 0,
+    quarantine: 0,
+  };
   /** Messages of a kind of a newer version. */
   unknownMessages = 0;
   submitted = 0;

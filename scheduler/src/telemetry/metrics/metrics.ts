@@ -176,6 +176,14 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     },
   );
   counter(
+    "muster_mechanism_observed_total",
+    "Actions that mechanisms in mode observe would have taken, by mechanism.",
+    (result) => {
+      for (const [mechanism, count] of Object.entries(counters.observed))
+        result.observe(count, { mechanism });
+    },
+  );
+  counter(
     "muster_schedule_ticks_total",
     "Ticks of schedules that this scheduler decided, by what became of them; failed counts tries.",
     (result) => {

@@ -1433,7 +1433,7 @@ export type QuarantineNotice = Message<"muster.v1.QuarantineNotice"> & {
   active: boolean;
 
   /**
-   * Both rates when it begins; `probe_succeeded`, `released` or `last_worker` when it has ended.
+   * Both rates when it begins; `probe_succeeded`, `released`, `last_worker` or `switched_off` when it has ended.
    *
    * @generated from field: string reason = 2;
    */

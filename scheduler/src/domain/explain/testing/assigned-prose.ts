@@ -128,6 +128,50 @@ export const ASSIGNED_PROSE: readonly ProseCase[] = [
       ),
   },
   {
+    code: "MECHANISM_NOT_ACTING",
+    when: "its worker is lost",
+    write: () =>
+      active(
+        {},
+        {
+          holder: member({ state: "suspect", record: RECORD, more: { graceLeftMs: 0 } }),
+          withheld: { recovery: { mode: "observe", schedulers: ["s-1", "s-2"], ageMs: 900 } },
+        },
+      ),
+  },
+  {
+    code: "MECHANISM_NOT_ACTING",
+    when: "it is not accepted",
+    write: () =>
+      active(
+        { state: "assigned" },
+        { withheld: { unaccepted: { mode: "off", queue: "default", schedulers: [], ageMs: 0 } } },
+      ),
+  },
+  {
+    code: "MECHANISM_NOT_ACTING",
+    when: "its worker does not list it",
+    write: () =>
+      active(
+        {},
+        {
+          ...beating({
+            verdict: { stuck: [], unlisted: [{ taskId: 7, epoch: 2, forMs: 40_000, takenBackInMs: 0 }] },
+          }),
+          withheld: { forgotten: { mode: "observe", schedulers: ["s-1"], ageMs: 0 } },
+        },
+      ),
+  },
+  {
+    code: "AWAITING_ACCEPT",
+    when: "it is not requeued",
+    write: () =>
+      active(
+        { state: "assigned", assignTime: ago(2_000) },
+        { withheld: { unaccepted: { mode: "observe", schedulers: ["s-1"], ageMs: 0 } } },
+      ),
+  },
+  {
     code: "LOOP_BLOCKED",
     when: "for 18 s",
     write: () => active({}, beating({ loopAgeMs: 18_000, ...listed() })),

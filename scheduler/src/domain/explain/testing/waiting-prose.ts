@@ -419,6 +419,23 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     write: () => starts({ failed: [launch({ end: ended("launch_failed") })], served: served("night") }),
   },
   {
+    code: "MECHANISM_NOT_ACTING",
+    when: "beyond the limit of its attempts",
+    write: () =>
+      waiting([full()], {
+        task: { ...TASK, attemptCount: 5, failure: BROKE },
+        withheld: { attempt_limits: { mode: "observe", schedulers: ["s-1", "s-2"], ageMs: 400 } },
+      }),
+  },
+  {
+    code: "WORKER_SUSPECT",
+    when: "the only worker, and lost workers are not recovered",
+    write: () =>
+      waiting([member({ state: "suspect", candidate: { ready: false } })], {
+        withheld: { recovery: { mode: "off", schedulers: ["s-1"], ageMs: 0 } },
+      }),
+  },
+  {
     code: "WORKER_SUSPECT",
     when: "the only worker",
     write: () => waiting([member({ state: "suspect", candidate: { ready: false } })]),

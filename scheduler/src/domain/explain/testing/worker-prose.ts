@@ -278,6 +278,19 @@ export const WORKER_PROSE: readonly ProseCase[] = [
     write: () => living({ state: "suspect", record: { disconnected: true } }),
   },
   {
+    code: "MECHANISM_NOT_ACTING",
+    when: "its grace is over",
+    write: () =>
+      explainLiving(
+        member({ state: "suspect", record: { hello: HELLO }, more: { graceLeftMs: 0 } }),
+        [],
+        NOW,
+        {
+          recovery: { mode: "observe", schedulers: ["s-1"], ageMs: 0 },
+        },
+      ),
+  },
+  {
     code: "LOST",
     when: "lease and grace expired",
     write: () => [explainGone(gone("lost"), { silentMs: 65_000, held: "t-3.1" })],

@@ -78,9 +78,10 @@ export async function endAndCount(
       : NO_TIMES);
   const written: Circuit[] = [];
   const changes = new Map<number, CircuitChange>();
+  const observed = new Map<number, Circuit>();
   for (const [key, ofKey] of byKey) {
     const before = circuits.get(key) ?? newCircuit(key, now);
-    const { circuit, transition } = countResults(
+    const { circuit, transition, wouldOpen } = countResults(
       before,
       ofKey.map(({ request }) => toResult(request, assignedAt.get(formatAttemptId(request.key)) ?? 0)),
       now,
@@ -90,10 +91,13 @@ export async function endAndCount(
     written.push(circuit);
     const last = ofKey.at(-1);
     if (transition && last) changes.set(last.index, { circuit, transition });
+    if (wouldOpen && last) observed.set(last.index, circuit);
   }
   if (written.length > 0) await writeCircuits(run, written, [...changes.values()]);
   return results.map((result, index) => {
     const circuit = changes.get(index);
+    const wouldOpen = observed.get(index);
+    if (wouldOpen) return { ...result, wouldOpen };
     return circuit ? { ...result, circuit } : result;
   });
 }
@@ -116,8 +120,9 @@ async function assignedTimes(
 }
 
 function toResult({ key, decision, circuit }: CountedRequest, assignedAt: number): CircuitResult {
-  const { rule, outcome } = circuit;
-  if (outcome === "succeeded") return { rule, assignedAt, outcome };
+  const { rule, outcome, mode } = circuit;
+  const common = { rule, assignedAt, ...(mode ? { mode } : {}) };
+  if (outcome === "succeeded") return { ...common, outcome };
   const { code = "", message = "" } = decision.failure ?? {};
-  return { rule, assignedAt, outcome, failure: { ...key, code, message } };
+  return { ...common, outcome, failure: { ...key, code, message } };
 }

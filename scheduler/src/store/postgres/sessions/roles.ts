@@ -9,7 +9,7 @@ import { disconnect, renewLeases, supersededOf } from "./leases.ts";
 import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
 import { openSessions, recordStartup } from "./registration.ts";
 import { forgetRejectedWorkers, listRejectedWorkers, recordRejectedWorkers } from "./rejected-workers.ts";
-import { endSessions, reapSessions } from "./termination.ts";
+import { endSessions, observeExpired, reapSessions } from "./termination.ts";
 
 export function sessionStore(db: Database): SessionStore {
   return {
@@ -20,6 +20,7 @@ export function sessionStore(db: Database): SessionStore {
     disconnect: (id, schedulerId) => disconnect(db, id, schedulerId),
     endSessions: (ends, decide) => endSessions(db, ends, decide),
     reapSessions: (asOf, graceMs, limit, decide) => reapSessions(db, asOf, graceMs, limit, decide),
+    observeExpired: (asOf, graceMs, limit) => observeExpired(db, asOf, graceMs, limit),
     leaseHolders: (ids) => leaseHolders(db, ids),
     pausedWorkers: () => pausedWorkers(db),
     pauseWorker: (workerId, reason) => pauseWorker(db, workerId, reason),

@@ -2,7 +2,7 @@
 import { formatAttemptId } from "../../../domain/ids.ts";
 import { LOSSES_WITHIN_MS } from "../../../domain/tasks/blame.ts";
 import type { ProcessName } from "../../../domain/workers/contest.ts";
-import type { AttemptRow, DecideLost, GoneSession, SessionEnd } from "../../store.ts";
+import type { AttemptRow, DecideLost, GoneSession, ObservedSession, SessionEnd } from "../../store.ts";
 import { jsonParam } from "../arrays.ts";
 import { LOCK_KEYS } from "../concurrency/held-keys.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
@@ -10,7 +10,7 @@ import { type AttemptColumns, toAttemptRow } from "../tasks/attempt-columns.ts";
 import { aloneClasses } from "../tasks/classes.ts";
 import { commitResultsWith } from "../tasks/commit.ts";
 import { processOf } from "./contests.ts";
-import { HELD_LOCKED } from "./held.ts";
+import { HELD, HELD_LOCKED } from "./held.ts";
 
 const TAKE_EXPIRED: Statement = {
   name: "session-take-expired",
@@ -20,6 +20,20 @@ const TAKE_EXPIRED: Statement = {
       where lease_until < $1::timestamptz - $2::float8 * interval '1 ms'
       order by lease_until limit $3 for update skip locked)
   returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected`,
+};
+
+// A lease that was renewed since has another end, and counts as another loss.
+const OBSERVE_EXPIRED: Statement = {
+  name: "session-observe-expired",
+  text: `with seen as (
+    update session_lease l set observed_lease = l.lease_until
+     where l.session_id in (
+       select session_id from session_lease
+        where lease_until < $1::timestamptz - $2::float8 * interval '1 ms'
+          and observed_lease is distinct from lease_until
+        order by lease_until limit $3 for update skip locked)
+    returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms)
+  select seen.session_id, s.worker_id, seen.silent_ms from seen join worker_session s on s.id = seen.session_id`,
 };
 
 const TAKE: Statement = {
@@ -102,6 +116,31 @@ export function reapSessions(
   return db.batchTransaction(async (tx) => {
     const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [asOf, graceMs, limit]);
     return endTaken(tx, taken, (sessionId) => ({ sessionId, reason: "lost", fatal: undefined }), decide);
+  });
+}
+
+/** Records that leases have expired, each once, and returns what the sessions hold; ends nothing. */
+export function observeExpired(
+  db: Database,
+  asOf: Date,
+  graceMs: number,
+  limit: number,
+): Promise<ObservedSession[]> {
+  return db.transaction(async (tx) => {
+    const seen = await tx.run<{ session_id: number; worker_id: string; silent_ms: number }>(OBSERVE_EXPIRED, [
+      asOf,
+      graceMs,
+      limit,
+    ]);
+    if (seen.length === 0) return [];
+    const held = (await tx.run<AttemptColumns>(HELD, [seen.map((row) => row.session_id)])).map(toAttemptRow);
+    const bySession = Map.groupBy(held, ({ sessionId }) => sessionId);
+    return seen.map((row) => ({
+      sessionId: row.session_id,
+      workerId: row.worker_id,
+      silentMs: row.silent_ms,
+      held: bySession.get(row.session_id) ?? [],
+    }));
   });
 }
 
