@@ -694,3 +694,26 @@ test("failures of an empty window are hinted at, and one that was cut is called 
   assert.match(io.out(), /attempts: 0 failed, 0 succeeded\n/);
   assert.match(io.err(), /the window was cut.*\n.*nothing failed in this window/s);
 });
+
+test("batches are listed with their state, how far they are and their completion task", async () => {
+  const counts = { totalCount: 3n, succeededCount: 1n, failedCount: 1n, runningCount: 1n };
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      listBatches: ({ open, title }) => ({
+        batches: [
+          { id: "b-3", title: `${title} ${open}`, completionTaskId: "t-3", createTime: ago(90), counts },
+          { id: "b-2", createTime: ago(90), closeTime: ago(80) },
+          { id: "b-1", createTime: ago(90), closeTime: ago(80), cancelTime: ago(80), counts: {} },
+        ],
+      }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  const filters = ["--open", "--title", "book"];
+  assert.equal(await run(["batches", ...filters, "--scheduler", scheduler.address], io), 0, io.err());
+  const [title = "", ...rows] = io.out().trimEnd().split("\n");
+  assert.match(title, /^ID +STATE +ENDED +FAILED +COMPLETION +CREATED +TITLE$/);
+  assert.match(rows[0] ?? "", /^b-3 +open +2\/3 +1 +t-3 +1 min ago +book true$/);
+  assert.match(rows[1] ?? "", /^b-2 +closed +1 min ago$/);
+  assert.match(rows[2] ?? "", /^b-1 +cancelled +0\/0 +0 +1 min ago$/);
+});

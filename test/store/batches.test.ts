@@ -178,4 +178,34 @@ describe("store: batches", () => {
     const left = await fixture.db.query("select from task_dependency where task_id = $1", [batch]);
     assert.equal(left.length, 0);
   });
+
+  it("lists batches page by page, newest first, with counts of those that have at most 10,000 members", async () => {
+    const { db, store } = fixture;
+    await db.query("delete from batch");
+    const small = await store.createBatch("Book 7 é", inserted());
+    const [member = 0] = await join(small, 3);
+    await run(member, failed("non_retryable"));
+    const large = await store.createBatch("book 8", undefined);
+    await db.query(
+      `insert into task_dependency (task_id, predecessor_id, success, end_state, end_time)
+       select $1, 1000000000 + n, false, 3, now() from generate_series(1, 10001) n`,
+      [large],
+    );
+    await store.closeBatch(large);
+    const empty = await store.createBatch("", undefined);
+    const list = async (filter: Partial<Parameters<typeof store.listBatches>[0]> = {}) =>
+      store.listBatches({ open: false, title: undefined, beforeId: undefined, limit: 10, ...filter });
+    const ids = async (filter: Parameters<typeof list>[0]) => (await list(filter)).map(({ id }) => id);
+    const [first, second, third] = await list();
+    assert.deepEqual([first?.id, second?.id, third?.id], [empty, large, small]);
+    const none = { queued: 0, assigned: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 };
+    assert.deepEqual([first?.counts, second?.counts], [none, undefined]);
+    assert.deepEqual(third?.counts, { ...none, queued: 2, failed: 1 });
+    assert.deepEqual(third, await store.getBatch(small));
+    assert.deepEqual(await ids({ open: true }), [empty, small]);
+    assert.deepEqual(await ids({ title: "BOOK" }), [large, small]);
+    assert.deepEqual([await ids({ title: "7 É" }), await ids({ title: "%" })], [[small], []]);
+    assert.deepEqual([await ids({ limit: 1 }), await ids({ beforeId: large })], [[empty], [small]]);
+    await db.query("delete from task_dependency where predecessor_id > 1000000000");
+  });
 });

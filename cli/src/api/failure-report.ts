@@ -125,6 +125,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   GetDependencies: "`muster task ID`",
   CreateBatch: "`muster batch create`",
   GetBatch: "`muster batch ID`",
+  ListBatches: "`muster batches`",
   CloseBatch: "`muster batch close ID`",
   CancelBatch: "`muster batch cancel ID`",
   ResumeQueue: "`muster queue resume NAME`",

@@ -43,6 +43,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/batch.ts")).defineBatch,
     },
     {
+      usage: "batches",
+      summary: "list batches of tasks, newest first",
+      load: async () => (await import("./tasks/batches.ts")).defineBatches,
+    },
+    {
       usage: "cancel <id>",
       summary: "cancel a queued task, or ask the worker to stop a running one",
       load: async () => (await import("./tasks/cancel.ts")).defineCancel,

@@ -1,5 +1,5 @@
 /** The role of the store that keeps batches. Tasks become members with their insert. */
-import type { BatchRecord } from "../domain/tasks/batch.ts";
+import type { BatchRecord, ListedBatch } from "../domain/tasks/batch.ts";
 import type { LinkedTask } from "../domain/tasks/dependencies.ts";
 import type { TaskInsert } from "./claims.ts";
 
@@ -17,6 +17,14 @@ export interface BatchStore {
   /** Creates a batch, with a completion task that waits; returns its id. */
   createBatch(title: string, completion: TaskInsert | undefined): Promise<number>;
   getBatch(id: number): Promise<BatchRecord | undefined>;
+  /** Newest first: at most `limit` of them before an id. Of at most 10,000 members each the states are counted. */
+  listBatches(filter: {
+    readonly open: boolean;
+    /** Part of the title; undefined for all. */
+    readonly title: string | undefined;
+    readonly beforeId: number | undefined;
+    readonly limit: number;
+  }): Promise<ListedBatch[]>;
   /** Takes no more members; false when there is no such batch. */
   closeBatch(id: number): Promise<boolean>;
   /** Closes a batch, and asks for the cancellation of its members; false when there is no such batch. */

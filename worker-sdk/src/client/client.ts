@@ -2,7 +2,7 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import { whileFull } from "@muster/common/while-full";
-import type { GetFailureStatisticsResponse, SubmittedTask, Task, TaskSpec } from "@muster/protocol";
+import type { Batch, GetFailureStatisticsResponse, SubmittedTask, Task, TaskSpec } from "@muster/protocol";
 import {
   FleetService,
   ScheduleService,
@@ -35,6 +35,9 @@ import { encodeTaskSpec } from "./task-spec.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { createFailoverTransport } from "./transport.ts";
 import { noAnswer } from "./unreachable.ts";
+
+/** Entries of a page of a listing of batches. */
+const BATCHES_PAGE = 100;
 
 /** Default timeout of a call with one answer: a healthy scheduler needs milliseconds. */
 const DEFAULT_TIMEOUT_S = 30;
@@ -231,6 +234,31 @@ export class Client {
     const { timeoutMs, signal } = this.#limits(options);
     const { batch } = await this.tasks.getBatch({ batchId }, { timeoutMs, ...(signal ? { signal } : {}) });
     return this.#batchOf(batchId, batch?.completionTaskId ?? "");
+  }
+
+  /**
+   * Reads batches, newest first, with the states of their members; of more than 10,000 members the states are not counted.
+   *
+   * @param filter.open Only batches that still take tasks. @param filter.title Part of the title.
+   *
+   * @example
+   * ```ts
+   * for await (const { id, title, counts } of client.batches({ open: true })) console.log(id, title, counts?.failedCount);
+   * ```
+   */
+  async *batches({
+    open = false,
+    title = "",
+    ...options
+  }: CallOptions & { readonly open?: boolean; readonly title?: string } = {}): AsyncGenerator<Batch> {
+    const { timeoutMs, signal } = this.#limits(options);
+    let pageToken = "";
+    do {
+      const request = { open, title, pageSize: BATCHES_PAGE, pageToken };
+      const page = await this.tasks.listBatches(request, { timeoutMs, ...(signal ? { signal } : {}) });
+      yield* page.batches;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
   }
 
   #batchOf(id: string, completionTaskId: string): BatchHandle {

@@ -15,6 +15,12 @@ export interface BatchRecord {
   readonly counts: Readonly<Record<TaskState, number>>;
 }
 
+/** A batch in a list. */
+export interface ListedBatch extends Omit<BatchRecord, "counts"> {
+  /** Undefined when it has too many members to count them all. */
+  readonly counts: BatchRecord["counts"] | undefined;
+}
+
 /** Submitted tasks are to be members of a batch that takes none. */
 export class BatchRefusedError extends Error {
   override readonly name = "BatchRefusedError";

@@ -16,16 +16,19 @@ import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 const MAX_TITLE = 256;
 const MAX_REASON = 1_024;
 
+/** Batches of a page: their members are counted. */
+const MAX_LISTED = 100;
+
 /** Parts that they use. */
 export interface BatchHandlerParts {
-  readonly store: Pick<BatchStore, "batchTasks" | "getBatch">;
+  readonly store: Pick<BatchStore, "batchTasks" | "getBatch" | "listBatches">;
   readonly batches: Pick<Batches, "cancel" | "close" | "create">;
   readonly sizes: SizeLimits;
 }
 
 type BatchHandlers = Pick<
   Handlers<typeof TaskService>,
-  "cancelBatch" | "closeBatch" | "createBatch" | "getBatch" | "listBatchTasks"
+  "cancelBatch" | "closeBatch" | "createBatch" | "getBatch" | "listBatches" | "listBatchTasks"
 >;
 
 export function batchHandlers({ store, batches, sizes }: BatchHandlerParts): BatchHandlers {
@@ -55,6 +58,22 @@ export function batchHandlers({ store, batches, sizes }: BatchHandlerParts): Bat
 
     async getBatch({ batchId }) {
       return { batch: fromBatch(await read(batchId)) };
+    },
+
+    async listBatches({ open, title, pageToken: token, ...request }) {
+      const limit = Math.min(pageSize(request.pageSize, 50), MAX_LISTED);
+      const found = await store.listBatches({
+        open,
+        title: storable(title, MAX_TITLE) || undefined,
+        beforeId: parsePageToken(token),
+        limit: limit + 1,
+      });
+      const batches = found.slice(0, limit);
+      const last = batches.at(-1);
+      return {
+        batches: batches.map(fromBatch),
+        nextPageToken: last && found.length > limit ? pageToken(last.id) : "",
+      };
     },
 
     async cancelBatch({ batchId, reason }) {

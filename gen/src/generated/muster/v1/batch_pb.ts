@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/batch.proto.
  */
 export const file_muster_v1_batch: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvYmF0Y2gucHJvdG8SCW11c3Rlci52MSKPAgoFQmF0Y2gSCgoCaWQYASABKAkSDQoFdGl0bGUYAiABKAkSGgoSY29tcGxldGlvbl90YXNrX2lkGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjbG9zZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjYW5jZWxfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRImCgZjb3VudHMYCCABKAsyFi5tdXN0ZXIudjEuQmF0Y2hDb3VudHMirwEKC0JhdGNoQ291bnRzEhMKC3RvdGFsX2NvdW50GAEgASgDEhQKDHF1ZXVlZF9jb3VudBgCIAEoAxIWCg5hc3NpZ25lZF9jb3VudBgDIAEoAxIVCg1ydW5uaW5nX2NvdW50GAQgASgDEhcKD3N1Y2NlZWRlZF9jb3VudBgFIAEoAxIUCgxmYWlsZWRfY291bnQYBiABKAMSFwoPY2FuY2VsbGVkX2NvdW50GAcgASgDIkwKEkNyZWF0ZUJhdGNoUmVxdWVzdBINCgV0aXRsZRgBIAEoCRInCgpjb21wbGV0aW9uGAIgASgLMhMubXVzdGVyLnYxLlRhc2tTcGVjIjYKE0NyZWF0ZUJhdGNoUmVzcG9uc2USHwoFYmF0Y2gYASABKAsyEC5tdXN0ZXIudjEuQmF0Y2giJQoRQ2xvc2VCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoSQ2xvc2VCYXRjaFJlc3BvbnNlEh8KBWJhdGNoGAEgASgLMhAubXVzdGVyLnYxLkJhdGNoIiMKD0dldEJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCSIzChBHZXRCYXRjaFJlc3BvbnNlEh8KBWJhdGNoGAEgASgLMhAubXVzdGVyLnYxLkJhdGNoIjYKEkNhbmNlbEJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiNgoTQ2FuY2VsQmF0Y2hSZXNwb25zZRIfCgViYXRjaBgBIAEoCzIQLm11c3Rlci52MS5CYXRjaCJQChVMaXN0QmF0Y2hUYXNrc1JlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVwoWTGlzdEJhdGNoVGFza3NSZXNwb25zZRIkCgV0YXNrcxgBIAMoCzIVLm11c3Rlci52MS5MaW5rZWRUYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCWIGcHJvdG8z", [file_google_protobuf_timestamp, file_muster_v1_dependency, file_muster_v1_task]);
+  fileDesc("ChVtdXN0ZXIvdjEvYmF0Y2gucHJvdG8SCW11c3Rlci52MSKPAgoFQmF0Y2gSCgoCaWQYASABKAkSDQoFdGl0bGUYAiABKAkSGgoSY29tcGxldGlvbl90YXNrX2lkGAMgASgJEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjbG9zZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjYW5jZWxfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNY2FuY2VsX3JlYXNvbhgHIAEoCRImCgZjb3VudHMYCCABKAsyFi5tdXN0ZXIudjEuQmF0Y2hDb3VudHMirwEKC0JhdGNoQ291bnRzEhMKC3RvdGFsX2NvdW50GAEgASgDEhQKDHF1ZXVlZF9jb3VudBgCIAEoAxIWCg5hc3NpZ25lZF9jb3VudBgDIAEoAxIVCg1ydW5uaW5nX2NvdW50GAQgASgDEhcKD3N1Y2NlZWRlZF9jb3VudBgFIAEoAxIUCgxmYWlsZWRfY291bnQYBiABKAMSFwoPY2FuY2VsbGVkX2NvdW50GAcgASgDIkwKEkNyZWF0ZUJhdGNoUmVxdWVzdBINCgV0aXRsZRgBIAEoCRInCgpjb21wbGV0aW9uGAIgASgLMhMubXVzdGVyLnYxLlRhc2tTcGVjIjYKE0NyZWF0ZUJhdGNoUmVzcG9uc2USHwoFYmF0Y2gYASABKAsyEC5tdXN0ZXIudjEuQmF0Y2giJQoRQ2xvc2VCYXRjaFJlcXVlc3QSEAoIYmF0Y2hfaWQYASABKAkiNQoSQ2xvc2VCYXRjaFJlc3BvbnNlEh8KBWJhdGNoGAEgASgLMhAubXVzdGVyLnYxLkJhdGNoIiMKD0dldEJhdGNoUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCSIzChBHZXRCYXRjaFJlc3BvbnNlEh8KBWJhdGNoGAEgASgLMhAubXVzdGVyLnYxLkJhdGNoIlgKEkxpc3RCYXRjaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIMCgRvcGVuGAMgASgIEg0KBXRpdGxlGAQgASgJIlEKE0xpc3RCYXRjaGVzUmVzcG9uc2USIQoHYmF0Y2hlcxgBIAMoCzIQLm11c3Rlci52MS5CYXRjaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNgoSQ2FuY2VsQmF0Y2hSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI2ChNDYW5jZWxCYXRjaFJlc3BvbnNlEh8KBWJhdGNoGAEgASgLMhAubXVzdGVyLnYxLkJhdGNoIlAKFUxpc3RCYXRjaFRhc2tzUmVxdWVzdBIQCghiYXRjaF9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJXChZMaXN0QmF0Y2hUYXNrc1Jlc3BvbnNlEiQKBXRhc2tzGAEgAygLMhUubXVzdGVyLnYxLkxpbmtlZFRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJYgZwcm90bzM", [file_google_protobuf_timestamp, file_muster_v1_dependency, file_muster_v1_task]);
 
 /**
  * A set of tasks with counts, one cancel, and a completion task that starts when all of them have ended.
@@ -74,7 +74,7 @@ export type Batch = Message<"muster.v1.Batch"> & {
   cancelReason: string;
 
   /**
-   * Its members by state.
+   * Its members by state. Unset in a list when it has more than 10,000 members: GetBatch counts them.
    *
    * @generated from field: muster.v1.BatchCounts counts = 8;
    */
@@ -286,6 +286,76 @@ export const GetBatchResponseSchema: GenMessage<GetBatchResponse> = /*@__PURE__*
   messageDesc(file_muster_v1_batch, 7);
 
 /**
+ * Request of ListBatches.
+ *
+ * @generated from message muster.v1.ListBatchesRequest
+ */
+export type ListBatchesRequest = Message<"muster.v1.ListBatchesRequest"> & {
+  /**
+   * At most this many; 0 means 50; at most 1000. A page has at most 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only batches that still take tasks.
+   *
+   * @generated from field: bool open = 3;
+   */
+  open: boolean;
+
+  /**
+   * Only batches whose title contains this text, in upper or lower case; at most 256 characters. Empty means all.
+   *
+   * @generated from field: string title = 4;
+   */
+  title: string;
+};
+
+/**
+ * Describes the message muster.v1.ListBatchesRequest.
+ * Use `create(ListBatchesRequestSchema)` to create a new message.
+ */
+export const ListBatchesRequestSchema: GenMessage<ListBatchesRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_batch, 8);
+
+/**
+ * Response of ListBatches.
+ *
+ * @generated from message muster.v1.ListBatchesResponse
+ */
+export type ListBatchesResponse = Message<"muster.v1.ListBatchesResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated muster.v1.Batch batches = 1;
+   */
+  batches: Batch[];
+
+  /**
+   * Token of the next page; empty when this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.ListBatchesResponse.
+ * Use `create(ListBatchesResponseSchema)` to create a new message.
+ */
+export const ListBatchesResponseSchema: GenMessage<ListBatchesResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_batch, 9);
+
+/**
  * Request of CancelBatch.
  *
  * @generated from message muster.v1.CancelBatchRequest
@@ -311,7 +381,7 @@ export type CancelBatchRequest = Message<"muster.v1.CancelBatchRequest"> & {
  * Use `create(CancelBatchRequestSchema)` to create a new message.
  */
 export const CancelBatchRequestSchema: GenMessage<CancelBatchRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_batch, 8);
+  messageDesc(file_muster_v1_batch, 10);
 
 /**
  * Response of CancelBatch.
@@ -332,7 +402,7 @@ export type CancelBatchResponse = Message<"muster.v1.CancelBatchResponse"> & {
  * Use `create(CancelBatchResponseSchema)` to create a new message.
  */
 export const CancelBatchResponseSchema: GenMessage<CancelBatchResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_batch, 9);
+  messageDesc(file_muster_v1_batch, 11);
 
 /**
  * Request of ListBatchTasks.
@@ -367,7 +437,7 @@ export type ListBatchTasksRequest = Message<"muster.v1.ListBatchTasksRequest"> &
  * Use `create(ListBatchTasksRequestSchema)` to create a new message.
  */
 export const ListBatchTasksRequestSchema: GenMessage<ListBatchTasksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_batch, 10);
+  messageDesc(file_muster_v1_batch, 12);
 
 /**
  * Response of ListBatchTasks.
@@ -395,5 +465,5 @@ export type ListBatchTasksResponse = Message<"muster.v1.ListBatchTasksResponse">
  * Use `create(ListBatchTasksResponseSchema)` to create a new message.
  */
 export const ListBatchTasksResponseSchema: GenMessage<ListBatchTasksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_batch, 11);
+  messageDesc(file_muster_v1_batch, 13);
 

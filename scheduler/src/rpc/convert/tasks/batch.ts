@@ -1,13 +1,13 @@
 /** Batches in protobuf. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { BatchSchema } from "@muster/protocol";
+import type { BatchCountsSchema, BatchSchema } from "@muster/protocol";
 import { formatTaskId } from "../../../domain/ids.ts";
-import { type BatchRecord, formatBatchId } from "../../../domain/tasks/batch.ts";
+import { type BatchRecord, formatBatchId, type ListedBatch } from "../../../domain/tasks/batch.ts";
+import { optional } from "../values/optional.ts";
 
-export function fromBatch(batch: BatchRecord): MessageInitShape<typeof BatchSchema> {
+export function fromBatch(batch: ListedBatch): MessageInitShape<typeof BatchSchema> {
   const { closeTime, cancelTime, counts } = batch;
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   return {
     id: formatBatchId(batch.id),
     title: batch.title,
@@ -16,14 +16,18 @@ export function fromBatch(batch: BatchRecord): MessageInitShape<typeof BatchSche
     ...(closeTime ? { closeTime: timestampFromDate(closeTime) } : {}),
     ...(cancelTime ? { cancelTime: timestampFromDate(cancelTime) } : {}),
     cancelReason: batch.cancelReason ?? "",
-    counts: {
-      totalCount: BigInt(total),
-      queuedCount: BigInt(counts.queued),
-      assignedCount: BigInt(counts.assigned),
-      runningCount: BigInt(counts.running),
-      succeededCount: BigInt(counts.succeeded),
-      failedCount: BigInt(counts.failed),
-      cancelledCount: BigInt(counts.cancelled),
-    },
+    ...optional("counts", counts && fromCounts(counts)),
+  };
+}
+
+function fromCounts(counts: BatchRecord["counts"]): MessageInitShape<typeof BatchCountsSchema> {
+  return {
+    totalCount: BigInt(Object.values(counts).reduce((sum, count) => sum + count, 0)),
+    queuedCount: BigInt(counts.queued),
+    assignedCount: BigInt(counts.assigned),
+    runningCount: BigInt(counts.running),
+    succeededCount: BigInt(counts.succeeded),
+    failedCount: BigInt(counts.failed),
+    cancelledCount: BigInt(counts.cancelled),
   };
 }

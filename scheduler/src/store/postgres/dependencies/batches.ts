@@ -1,9 +1,9 @@
 /** Creates, closes, reads and cancels batches. */
-import type { BatchRecord } from "../../../domain/tasks/batch.ts";
+import type { BatchRecord, ListedBatch } from "../../../domain/tasks/batch.ts";
 import { BatchRefusedError } from "../../../domain/tasks/batch.ts";
 import type { LinkedTask } from "../../../domain/tasks/dependencies.ts";
 import type { TaskState } from "../../../domain/tasks/task.ts";
-import type { BatchCancelStep } from "../../batches.ts";
+import type { BatchCancelStep, BatchStore } from "../../batches.ts";
 import { int2Array, int8Array } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { STATE, stateOf } from "../task-states.ts";
@@ -73,16 +73,34 @@ const GET: Statement = {
 };
 
 // A member that has ended and is not counted yet has no row among the open tasks.
+const countsOf = (members: string): string => `
+    select coalesce(d.end_state, t.state, f.state, ${STATE.cancelled}) as state, count(*) as count
+      from ${members} d
+      left join task t on d.end_state is null and t.id = d.predecessor_id
+      left join lateral (
+        select state from task_finished
+         where d.end_state is null and t.id is null and id = d.predecessor_id limit 1) f on true
+     group by 1`;
+
 const COUNTS: Statement = {
   name: "batch-counts",
-  text: `select coalesce(d.end_state, t.state, f.state, ${STATE.cancelled}) as state, count(*) as count
-    from task_dependency d
-    left join task t on d.end_state is null and t.id = d.predecessor_id
-    left join lateral (
-      select state from task_finished
-       where d.end_state is null and t.id is null and id = d.predecessor_id limit 1) f on true
-   where d.task_id = $1 and d.predecessor_id > 0
-   group by 1`,
+  text: countsOf("(select * from task_dependency where task_id = $1 and predecessor_id > 0)"),
+};
+
+/** Members of each batch of a list that are counted: a page of 100 batches reads a million at most. */
+const MAX_COUNTED = 10_000;
+
+const LIST: Statement = {
+  name: "batch-list",
+  text: `with b as materialized (
+    select * from batch
+     where ($1::bigint is null or id < $1) and (not $2 or close_time is null)
+       and ($3::text is null or position(lower($3) in lower(title)) > 0)
+     order by id desc limit $4)
+  select b.*, (
+      select json_object_agg(state, count) from (${countsOf(`(
+        select * from task_dependency where task_id = b.id and predecessor_id > 0 limit ${MAX_COUNTED + 1})`)}) c) as counts
+    from b order by b.id desc`,
 };
 
 const NEXT_CANCEL: Statement = {
@@ -156,11 +174,42 @@ interface BatchRow {
 export async function getBatch(db: Database, id: number): Promise<BatchRecord | undefined> {
   const [row] = await db.cold<BatchRow>(GET, [id]);
   if (!row) return undefined;
-  const counts: Record<TaskState, number> = {
-    ...{ queued: 0, assigned: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 },
-  };
-  for (const { state, count } of await db.cold<{ state: number; count: number }>(COUNTS, [id]))
-    counts[stateOf(state)] = count;
+  return { ...toBatch(row), counts: toCounts(await db.cold<StateCount>(COUNTS, [id])) };
+}
+
+/** Batches, newest first, with the counts of those that have few members. */
+export async function listBatches(
+  db: Database,
+  { beforeId, open, title, limit }: Parameters<BatchStore["listBatches"]>[0],
+): Promise<ListedBatch[]> {
+  const rows = await db.cold<BatchRow & { counts: Record<string, number> | null }>(LIST, [
+    beforeId ?? null,
+    open,
+    title ?? null,
+    limit,
+  ]);
+  return rows.map((row) => {
+    const counted = Object.entries(row.counts ?? {}).map(([state, count]) => ({
+      state: Number(state),
+      count,
+    }));
+    const members = counted.reduce((sum, { count }) => sum + count, 0);
+    return { ...toBatch(row), counts: members > MAX_COUNTED ? undefined : toCounts(counted) };
+  });
+}
+
+interface StateCount {
+  state: number;
+  count: number;
+}
+
+function toCounts(counted: readonly StateCount[]): Record<TaskState, number> {
+  const counts = { queued: 0, assigned: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 };
+  for (const { state, count } of counted) counts[stateOf(state)] = count;
+  return counts;
+}
+
+function toBatch(row: BatchRow): Omit<BatchRecord, "counts"> {
   return {
     id: row.id,
     title: row.title,
@@ -169,7 +218,6 @@ export async function getBatch(db: Database, id: number): Promise<BatchRecord | 
     closeTime: row.close_time ?? undefined,
     cancelTime: row.cancel_time ?? undefined,
     cancelReason: row.cancel_reason ?? undefined,
-    counts,
   };
 }
 

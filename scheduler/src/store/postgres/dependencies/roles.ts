@@ -9,6 +9,7 @@ import {
   batchTasks,
   closeBatch,
   getBatch,
+  listBatches,
   nextBatchCancel,
   requestBatchCancel,
 } from "./batches.ts";
@@ -27,6 +28,7 @@ export function batchStore(db: Database): BatchStore {
   return {
     createBatch: (title, completion) => createBatch(db, title, completion),
     getBatch: (id) => getBatch(db, id),
+    listBatches: (filter) => listBatches(db, filter),
     closeBatch: (id) => closeBatch(db, id),
     requestBatchCancel: (id, reason) => requestBatchCancel(db, id, reason),
     nextBatchCancel: (limit) => nextBatchCancel(db, limit),
