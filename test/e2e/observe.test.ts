@@ -30,24 +30,33 @@ describe("docs/observe.md", () => {
 
   it("has the mechanisms of the registry", () => {
     const rows = MECHANISM_NAMES.map((name) => {
-      const { does, otherwise, counts } = MECHANISMS[name];
-      return `| \`${name}\` | ${does} | ${otherwise} | ${counts} |`;
+      const { does, otherwise, counts, perQueue } = MECHANISMS[name];
+      return `| \`${name}\` | ${does} | ${otherwise} | ${counts} | ${perQueue ? "yes" : "no"} |`;
     });
-    const table = TEXT.split("\n").filter((line) =>
-      /^\| `[a-z_]+` \| .* (attempt|circuit|task|worker) \|$/.test(line),
-    );
+    const table = TEXT.split("\n").filter((line) => /^\| `[a-z_]+` \| .* (yes|no) \|$/.test(line));
     assert.deepEqual(table, rows);
   });
 
-  it("lists the modes of the example with muster doctor", async () => {
+  const run = async (kind: string): Promise<string> => {
     const { code, stdout, stderr } = await runTool(
       "bash",
-      ["-euo", "pipefail", "-c", BLOCKS.get("sh run") ?? "false"],
+      ["-euo", "pipefail", "-c", BLOCKS.get(kind) ?? "false"],
       { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
     );
     assert.equal(code, 0, `${stdout}${stderr}`);
-    assert.match(stdout, /configuration\.modes/);
-    assert.match(stdout, /recovery observe, unaccepted observe/);
+    return stdout;
+  };
+
+  it("lists the modes of the example with muster doctor", async () => {
+    const stdout = await run("sh doctor");
+    assert.match(stdout, /configuration\.modes.*recovery observe, unaccepted observe/);
     assert.ok(!/circuits (observe|off)/.test(stdout), stdout);
+  });
+
+  it("sets the modes of a queue and takes them back", async () => {
+    const lines = (await run("sh run")).split("\n");
+    assert.equal(lines[0], "nightly has mode=attempt_limits=observe,poison=off");
+    assert.ok(lines.some((line) => /^nightly\t.*mode=attempt_limits=observe,poison=off/.test(line)));
+    assert.equal(lines.at(-2), "nightly has no settings of its own");
   });
 });

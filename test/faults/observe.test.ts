@@ -1,7 +1,8 @@
 /** Each mechanism that has a mode, with the same scenario in mode `act` and in mode `observe`. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { CheckStatus, FailureClass } from "@muster/protocol";
+import { CheckStatus, FailureClass, MechanismMode } from "@muster/protocol";
+import { Client } from "@muster/worker/client";
 import {
   MECHANISM_NAMES,
   MECHANISMS,
@@ -407,6 +408,25 @@ describe("T59: two schedulers with different modes", () => {
     const { diagnosis } = await fleet.client.fleet.diagnose({});
     const check = diagnosis?.checks.find(({ name }) => name === "configuration.modes");
     assert.equal(check?.status, CheckStatus.WARNING);
+    // A queue's own mode goes before that of the scheduler.
+    using atOne = new Client({ scheduler: acting.grpc });
+    await atOne.fleet.configureQueue({
+      queue: "own-mode",
+      settings: { unacceptedMode: MechanismMode.OBSERVE },
+      reason: "a new handler",
+    });
+    const own = await connect(fleet, "own-mode", "own-mode", { at: acting, autoAccept: false });
+    const ofQueue = await fleet.client.submit("echo", 1, { queue: "own-mode" });
+    const sent = await own.assignment(ofQueue.id);
+    await fleet.eventually(ofQueue.id, "mechanism.observed");
+    await fleet.taskReason(ofQueue.id, "MECHANISM_NOT_ACTING", 1_000, {
+      evidence: { mechanism: /^unaccepted$/, set_at: /^queue own-mode$/ },
+      commands: ["muster queue set own-mode --mode unaccepted=act"],
+    });
+    own.accept(sent.attemptId);
+    answer(own, sent.attemptId, SUCCEEDED);
+    await ofQueue.result();
+    own.cut();
     for (const { worker, handle, attemptId } of [atActing, atObserving]) {
       worker.accept(attemptId);
       answer(worker, attemptId, SUCCEEDED);

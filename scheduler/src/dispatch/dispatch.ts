@@ -176,10 +176,13 @@ export function createDispatch(options: {
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
   const eventWriter = new EventWriter({ store, clock, log, signals });
-  const mechanisms = new Mechanisms({ modes: options.modes ?? ACT, eventWriter, counters, log });
+  const queueSettings = new QueueSettingsCache(store);
+  const mechanisms = new Mechanisms({
+    ...{ queueSettings, eventWriter, counters, log },
+    modes: options.modes ?? ACT,
+  });
   const circuits = new Circuits({ store, log, counters, mechanisms });
   const waits = new Waits(clock, counters);
-  const queueSettings = new QueueSettingsCache(store);
   const retryPolicies = new RetryPolicies(queueSettings, options.retry ?? {}, mechanisms);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({

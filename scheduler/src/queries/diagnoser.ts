@@ -67,7 +67,7 @@ export interface DiagnoserParts {
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "inspect"> &
     Pick<QuarantineStore, "quarantinedWorkers"> &
-    Pick<QueueStore, "limitedQueues"> &
+    Pick<QueueStore, "limitedQueues" | "queueSettings"> &
     Pick<RateLimitStore, "keyPauses"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
     Pick<ScheduleStore, "troubledSchedules"> &
@@ -164,7 +164,7 @@ export class Diagnoser {
       leaseUntil: known?.leaseUntil ?? now,
       status: status(),
     };
-    return schedulerChecks({ self, all, now });
+    return schedulerChecks({ self, all, queueModes: await store.queueSettings(), now });
   }
 
   async #work(): Promise<Check[]> {

@@ -1,6 +1,12 @@
 /** Finds the mechanisms whose modes keep them from acting on a task or worker. */
 import type { Withheld, WithheldModes } from "../domain/explain/not-acting.ts";
-import { ACT, MECHANISM_NAMES, type MechanismName, type Mode } from "../domain/mechanisms/mechanism.ts";
+import {
+  ACT,
+  isQueueMechanism,
+  MECHANISM_NAMES,
+  type MechanismName,
+  type Mode,
+} from "../domain/mechanisms/mechanism.ts";
 import type { SchedulerReport } from "../domain/reports.ts";
 import type { ExplainerParts } from "./explainer-parts.ts";
 
@@ -28,7 +34,7 @@ export async function readWithheld(
   const schedulers = announced(await store.listSchedulers(), schedulerId, mechanisms.modes, now);
   const withheld: Partial<Record<MechanismName, Withheld>> = {};
   for (const name of MECHANISM_NAMES) {
-    const own = queue === undefined ? undefined : mechanisms.queueModes(queue)?.[name];
+    const own = isQueueMechanism(name) ? mechanisms.queueModes(queue)?.[name] : undefined;
     const deciding =
       name === "recovery" || holderId === undefined
         ? schedulers

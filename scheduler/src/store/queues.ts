@@ -1,4 +1,5 @@
 /** The role of the store that reads queues with their depths, and writes their pauses, limits, weights and settings. */
+import type { QueueModes } from "../domain/mechanisms/mechanism.ts";
 import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 
 /** How many tasks may wait in a queue. */
@@ -16,7 +17,7 @@ export interface LimitedQueue extends QueueLimit {
 }
 
 /** Settings of a queue that ConfigureQueue sets; one that is missing has its default. Kept as one JSON value. */
-export interface QueueSettings extends RetryDefaults {}
+export interface QueueSettings extends RetryDefaults, QueueModes {}
 
 /** A change of a queue's settings. */
 export interface QueueChange {

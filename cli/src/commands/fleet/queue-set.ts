@@ -9,6 +9,7 @@ import {
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { type Backoff, parseBackoff, parseDelays } from "../../arguments/backoff.ts";
+import { type ModeChange, parseModes } from "../../arguments/modes.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
@@ -25,6 +26,7 @@ interface Options {
   readonly maxRetries?: number | typeof DEFAULT;
   readonly backoff?: Backoff | typeof DEFAULT;
   readonly lostBackoff?: FixedBackoff | typeof DEFAULT;
+  readonly mode?: ModeChange;
   readonly reason?: string;
   readonly json?: true;
 }
@@ -51,6 +53,11 @@ export function defineQueueSet(command: Command, io: Io): void {
       "waits after attempts that were lost with their worker, of tasks that name none: 1m,5m,30m, or default",
       orDefault(argument(parseDelays)),
     )
+    .option(
+      "--mode <mechanism=mode,...>",
+      "what unaccepted, forgotten, attempt_limits or poison may do: off, observe, act or default",
+      argument(parseModes),
+    )
     .option("--reason <text>", "reason to record; your user name is added")
     .option("--json", "print the Queue as JSON")
     .addHelpText(
@@ -63,6 +70,7 @@ own retry policy goes before the queue, and the queue before the scheduler
 Examples:
   $ muster queue set nightly --max-retries 10 --reason "the mail server is slow"
   $ muster queue set nightly --backoff 10s,factor=2,max=10m
+  $ muster queue set nightly --mode attempt_limits=observe,poison=observe
   $ muster queue set nightly --max-retries default --backoff default`,
     )
     .action((name: string, options: Options, self: Command) => setQueue(name, options, self, io));
@@ -84,16 +92,19 @@ function change({
   maxRetries,
   backoff,
   lostBackoff,
+  mode,
 }: Options): MessageInitShape<typeof ConfigureQueueRequestSchema> {
   const clear = [
     ...(maxRetries === DEFAULT ? [QueueSetting.MAX_RETRY_COUNT] : []),
     ...(backoff === DEFAULT ? [QueueSetting.BACKOFF] : []),
     ...(lostBackoff === DEFAULT ? [QueueSetting.LOST_BACKOFF] : []),
+    ...(mode?.clear ?? []),
   ];
   const settings = {
     ...(maxRetries === undefined || maxRetries === DEFAULT ? {} : { maxRetryCount: maxRetries }),
     ...(backoff === undefined || backoff === DEFAULT ? {} : { backoff }),
     ...(lostBackoff === undefined || lostBackoff === DEFAULT ? {} : { lostBackoff }),
+    ...mode?.set,
   };
   if (clear.length === 0 && Object.keys(settings).length === 0)
     throw new CliError("no setting is named; give one, for example --max-retries 10", {

@@ -7,11 +7,13 @@ import {
   type Modes,
   type Observation,
   type OutcomeModes,
-  type SomeModes,
+  type QueueMechanism,
+  type QueueModes,
 } from "../../domain/mechanisms/mechanism.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
+import type { QueueSettingsCache } from "../queue-settings.ts";
 
 /** What a would-be action concerns; the parts that are known. */
 export interface Concerned {
@@ -24,6 +26,7 @@ export interface Concerned {
 
 export interface MechanismsParts {
   readonly modes: Modes;
+  readonly queueSettings: Pick<QueueSettingsCache, "of">;
   readonly eventWriter: Pick<EventWriter, "appendEvent">;
   readonly counters: Pick<Counters, "observed">;
   readonly log: Pick<Logger, "warn">;
@@ -31,8 +34,6 @@ export interface MechanismsParts {
 
 export class Mechanisms {
   readonly #parts: MechanismsParts;
-  /** Modes of queues that have some of their own. */
-  #queues: ReadonlyMap<string, SomeModes> = new Map();
 
   constructor(parts: MechanismsParts) {
     this.#parts = parts;
@@ -49,26 +50,24 @@ export class Mechanisms {
   }
 
   /** The mode for tasks of a queue: its own, else that of this scheduler. @param queue Undefined when it is not known. */
-  modeFor(name: MechanismName, queue: string | undefined): Mode {
-    const own = queue === undefined ? undefined : this.#queues.get(queue)?.[name];
-    return own ?? this.#parts.modes[name];
+  modeFor(name: QueueMechanism, queue: string | undefined): Mode {
+    return this.queueModes(queue)?.[name] ?? this.#parts.modes[name];
   }
 
-  /** The modes that a queue has of its own; undefined when it has none. */
-  queueModes(queue: string): SomeModes | undefined {
-    return this.#queues.get(queue);
+  /** The modes that a queue has of its own; undefined when it has no settings. */
+  queueModes(queue: string | undefined): QueueModes | undefined {
+    return queue === undefined ? undefined : this.#parts.queueSettings.of(queue);
   }
 
   /** The modes on which the end of an attempt depends. Allocates nothing for a queue without modes of its own. */
   outcomeModes(queue: string | undefined): OutcomeModes {
     const { modes } = this.#parts;
-    const own = queue === undefined ? undefined : this.#queues.get(queue);
-    return own ? { ...modes, ...own } : modes;
-  }
-
-  /** What operators have set for queues, as the database has it. */
-  setQueueModes(queues: ReadonlyMap<string, SomeModes>): void {
-    this.#queues = queues;
+    const own = this.queueModes(queue);
+    if (own?.attempt_limits === undefined && own?.poison === undefined) return modes;
+    return {
+      attempt_limits: own.attempt_limits ?? modes.attempt_limits,
+      poison: own.poison ?? modes.poison,
+    };
   }
 
   /** Records what a mechanism would have done. Its caller calls it once for each action. */

@@ -30,7 +30,8 @@ export function explainActive(facts: ActiveFacts): Reason[] {
     const left = holder.graceLeftMs === undefined ? "" : span(holder.graceLeftMs);
     const end = left ? `in ${left}` : "when its grace ends";
     const { recovery } = facts.withheld ?? {};
-    if (recovery && holder.graceLeftMs === 0) reasons.push(notRecovered(worker, silent, holder, recovery));
+    if (recovery && holder.graceLeftMs === 0)
+      reasons.push(notRecovered(task, worker, silent, holder, recovery));
     reasons.push({
       code: "WORKER_SUSPECT",
       summary: `${worker}, which holds it, does not answer; its last heartbeat came ${span(silent)} ago${left ? `, and its grace ends in ${left}` : ""}`,
@@ -65,7 +66,16 @@ export function explainActive(facts: ActiveFacts): Reason[] {
 }
 
 /** Its worker is lost, and no scheduler ends the session. */
-function notRecovered(worker: string, silentMs: number, { record }: Holder, recovery: Withheld): Reason {
+function notRecovered(
+  { assignTime }: TaskRecord,
+  worker: string,
+  silentMs: number,
+  { record }: Holder,
+  recovery: Withheld,
+): Reason {
+  const { leaseUntil } = record;
+  // What began before is a reason for this task since it was assigned.
+  const since = leaseUntil && assignTime && leaseUntil < assignTime ? assignTime : leaseUntil;
   return mechanismNotActing(
     "recovery",
     recovery,
@@ -74,7 +84,7 @@ function notRecovered(worker: string, silentMs: number, { record }: Holder, reco
       not: "the task is not requeued",
       meanwhile: `start a process with the worker id ${worker}: when it registers, the task is requeued`,
     },
-    record.leaseUntil,
+    since,
     [{ key: "worker", value: worker, source: "heartbeat", ageMs: silentMs }],
   );
 }

@@ -12,6 +12,8 @@ export interface Mechanism {
   readonly otherwise: string;
   /** What the metric counts, and what a log line names. */
   readonly counts: "attempt" | "circuit" | "task" | "worker";
+  /** A queue may have a mode of its own. */
+  readonly perQueue: boolean;
 }
 
 /**
@@ -23,38 +25,45 @@ export const MECHANISMS = {
     does: "ends the session of a worker whose lease and grace are over, and requeues its attempts",
     otherwise: "the worker stays suspect and keeps its attempts until it returns or its process is replaced",
     counts: "attempt",
+    perQueue: false,
   },
   unaccepted: {
     does: "requeues an assignment that its worker has not accepted within the accept deadline",
     otherwise: "the assignment stays at its worker, which may still accept it",
     counts: "attempt",
+    perQueue: true,
   },
   forgotten: {
     does: "requeues an attempt that its worker accepted and has not listed in its heartbeats for a lease",
     otherwise: "the attempt stays at its worker until that reports a result or ends",
     counts: "attempt",
+    perQueue: true,
   },
   attempt_limits: {
     does: "ends a task whose attempts have used up the retries of its policy",
     otherwise:
       "the task is retried after the last wait of its policy; a policy without retries still ends it",
     counts: "task",
+    perQueue: true,
   },
   poison: {
     does: "lets a task whose worker processes died run alone in its process, and ends it after three deaths",
     otherwise: "the task runs beside others, and its deaths count against its attempts only",
     counts: "task",
+    perQueue: true,
   },
   circuits: {
     does: "opens the circuit of tasks that fail too often",
     otherwise:
       "the circuit keeps its state, and results are counted; an open circuit is still probed and closed",
     counts: "circuit",
+    perQueue: false,
   },
   quarantine: {
     does: "assigns single probes to a worker that fails far more often than its peers",
     otherwise: "the worker is assigned tasks as any other, and a quarantine that it has is ended",
     counts: "worker",
+    perQueue: false,
   },
 } as const satisfies Record<string, Mechanism>;
 
@@ -62,10 +71,27 @@ export type MechanismName = keyof typeof MECHANISMS;
 
 export const MECHANISM_NAMES = Object.keys(MECHANISMS) as readonly MechanismName[];
 
+/**
+ * Mechanisms for which a queue may have a mode. A session has attempts of several queues and is ended as a whole, a circuit has
+ * tasks of several queues, and a worker serves several.
+ */
+export type QueueMechanism = {
+  [Name in MechanismName]: (typeof MECHANISMS)[Name]["perQueue"] extends true ? Name : never;
+}[MechanismName];
+
+export function isQueueMechanism(name: MechanismName): name is QueueMechanism {
+  return MECHANISMS[name].perQueue;
+}
+
+export const QUEUE_MECHANISMS = MECHANISM_NAMES.filter(isQueueMechanism);
+
+/** Modes that a queue has of its own. */
+export type QueueModes = Readonly<Partial<Record<QueueMechanism, Mode>>>;
+
 /** A mode for each mechanism. */
 export type Modes = Readonly<Record<MechanismName, Mode>>;
 
-/** Some mechanisms with the modes that were set for them, as a queue has them. */
+/** Some mechanisms with their modes. */
 export type SomeModes = Readonly<Partial<Record<MechanismName, Mode>>>;
 
 /** The name that stands for every mechanism in a setting. */

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLdBgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCghzZXR0aW5ncxgUIAEoCzIYLm11c3Rlci52MS5RdWV1ZVNldHRpbmdzEhcKD3NldHRpbmdzX3JlYXNvbhgVIAEoCRIxCg1zZXR0aW5nc190aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChhvbGRlc3RfZmlyc3RfYXR0ZW1wdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgYIAEoAxI3ChRyZWNlbnRfY29tcGxldGVkX2FnZRgZIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLbAQoNUXVldWVTZXR0aW5ncxIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABItCgxsb3N0X2JhY2tvZmYYBCABKAsyFy5tdXN0ZXIudjEuRml4ZWRCYWNrb2ZmQgkKB2JhY2tvZmZCEgoQX21heF9yZXRyeV9jb3VudCKHAQoOUXVldWVUeXBlRGVwdGgSEQoJdGFza190eXBlGAEgASgJEhMKC3JlYWR5X2NvdW50GAIgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgDIAEoAxIUCgxhY3RpdmVfY291bnQYBCABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgFIAEoAyqLAQoMUXVldWVTZXR0aW5nEh0KGVFVRVVFX1NFVFRJTkdfVU5TUEVDSUZJRUQQABIhCh1RVUVVRV9TRVRUSU5HX01BWF9SRVRSWV9DT1VOVBABEhkKFVFVRVVFX1NFVFRJTkdfQkFDS09GRhACEh4KGlFVRVVFX1NFVFRJTkdfTE9TVF9CQUNLT0ZGEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit, file_muster_v1_task]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLdBgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCghzZXR0aW5ncxgUIAEoCzIYLm11c3Rlci52MS5RdWV1ZVNldHRpbmdzEhcKD3NldHRpbmdzX3JlYXNvbhgVIAEoCRIxCg1zZXR0aW5nc190aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChhvbGRlc3RfZmlyc3RfYXR0ZW1wdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgYIAEoAxI3ChRyZWNlbnRfY29tcGxldGVkX2FnZRgZIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKJBAoNUXVldWVTZXR0aW5ncxIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABItCgxsb3N0X2JhY2tvZmYYBCABKAsyFy5tdXN0ZXIudjEuRml4ZWRCYWNrb2ZmEjYKD3VuYWNjZXB0ZWRfbW9kZRgGIAEoDjIYLm11c3Rlci52MS5NZWNoYW5pc21Nb2RlSAKIAQESNQoOZm9yZ290dGVuX21vZGUYByABKA4yGC5tdXN0ZXIudjEuTWVjaGFuaXNtTW9kZUgDiAEBEjoKE2F0dGVtcHRfbGltaXRzX21vZGUYCCABKA4yGC5tdXN0ZXIudjEuTWVjaGFuaXNtTW9kZUgEiAEBEjIKC3BvaXNvbl9tb2RlGAkgASgOMhgubXVzdGVyLnYxLk1lY2hhbmlzbU1vZGVIBYgBAUIJCgdiYWNrb2ZmQhIKEF9tYXhfcmV0cnlfY291bnRCEgoQX3VuYWNjZXB0ZWRfbW9kZUIRCg9fZm9yZ290dGVuX21vZGVCFgoUX2F0dGVtcHRfbGltaXRzX21vZGVCDgoMX3BvaXNvbl9tb2RlIocBCg5RdWV1ZVR5cGVEZXB0aBIRCgl0YXNrX3R5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoAxIeChZyZWNlbnRfY29tcGxldGVkX2NvdW50GAUgASgDKnsKDU1lY2hhbmlzbU1vZGUSHgoaTUVDSEFOSVNNX01PREVfVU5TUEVDSUZJRUQQABIWChJNRUNIQU5JU01fTU9ERV9PRkYQARIaChZNRUNIQU5JU01fTU9ERV9PQlNFUlZFEAISFgoSTUVDSEFOSVNNX01PREVfQUNUEAMqlgIKDFF1ZXVlU2V0dGluZxIdChlRVUVVRV9TRVRUSU5HX1VOU1BFQ0lGSUVEEAASIQodUVVFVUVfU0VUVElOR19NQVhfUkVUUllfQ09VTlQQARIZChVRVUVVRV9TRVRUSU5HX0JBQ0tPRkYQAhIeChpRVUVVRV9TRVRUSU5HX0xPU1RfQkFDS09GRhADEiEKHVFVRVVFX1NFVFRJTkdfVU5BQ0NFUFRFRF9NT0RFEAUSIAocUVVFVUVfU0VUVElOR19GT1JHT1RURU5fTU9ERRAGEiUKIVFVRVVFX1NFVFRJTkdfQVRURU1QVF9MSU1JVFNfTU9ERRAHEh0KGVFVRVVFX1NFVFRJTkdfUE9JU09OX01PREUQCGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit, file_muster_v1_task]);
 
 /**
  * A queue and what is in it now.
@@ -255,6 +255,35 @@ export type QueueSettings = Message<"muster.v1.QueueSettings"> & {
    * @generated from field: muster.v1.FixedBackoff lost_backoff = 4;
    */
   lostBackoff?: FixedBackoff | undefined;
+
+  /**
+   * Whether an assignment of the queue that its worker does not accept in time is requeued. Default: the mode of the scheduler
+   * that holds the worker's stream, as of the other modes.
+   *
+   * @generated from field: optional muster.v1.MechanismMode unaccepted_mode = 6;
+   */
+  unacceptedMode?: MechanismMode | undefined;
+
+  /**
+   * Whether an attempt that its worker no longer lists is requeued.
+   *
+   * @generated from field: optional muster.v1.MechanismMode forgotten_mode = 7;
+   */
+  forgottenMode?: MechanismMode | undefined;
+
+  /**
+   * Whether a task ends when its attempts have used up the retries of its policy.
+   *
+   * @generated from field: optional muster.v1.MechanismMode attempt_limits_mode = 8;
+   */
+  attemptLimitsMode?: MechanismMode | undefined;
+
+  /**
+   * Whether a task whose worker processes died runs alone, and ends after three deaths.
+   *
+   * @generated from field: optional muster.v1.MechanismMode poison_mode = 9;
+   */
+  poisonMode?: MechanismMode | undefined;
 };
 
 /**
@@ -314,6 +343,54 @@ export const QueueTypeDepthSchema: GenMessage<QueueTypeDepth> = /*@__PURE__*/
   messageDesc(file_muster_v1_queue, 2);
 
 /**
+ * What a mechanism that acts by itself may do.
+ *
+ * @generated from enum muster.v1.MechanismMode
+ */
+export const MechanismMode = {
+  /**
+   * Not set. Refused on input, never sent.
+   *
+   * @generated from enum value: MECHANISM_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: MECHANISM_MODE_OFF = 1;
+   */
+  OFF: 1,
+
+  /**
+   * Log and count what it would have done.
+   *
+   * @generated from enum value: MECHANISM_MODE_OBSERVE = 2;
+   */
+  OBSERVE: 2,
+
+  /**
+   * Act.
+   *
+   * @generated from enum value: MECHANISM_MODE_ACT = 3;
+   */
+  ACT: 3,
+} as const;
+
+/**
+ * What a mechanism that acts by itself may do.
+ *
+ * @generated from enum muster.v1.MechanismMode
+ */
+export type MechanismMode = (typeof MechanismMode)[keyof typeof MechanismMode] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.MechanismMode.
+ */
+export const MechanismModeSchema: GenEnum<MechanismMode> = /*@__PURE__*/
+  enumDesc(file_muster_v1_queue, 0);
+
+/**
  * A setting of a queue, to take it back.
  *
  * @generated from enum muster.v1.QueueSetting
@@ -346,6 +423,34 @@ export const QueueSetting = {
    * @generated from enum value: QUEUE_SETTING_LOST_BACKOFF = 3;
    */
   LOST_BACKOFF: 3,
+
+  /**
+   * `unaccepted_mode`.
+   *
+   * @generated from enum value: QUEUE_SETTING_UNACCEPTED_MODE = 5;
+   */
+  UNACCEPTED_MODE: 5,
+
+  /**
+   * `forgotten_mode`.
+   *
+   * @generated from enum value: QUEUE_SETTING_FORGOTTEN_MODE = 6;
+   */
+  FORGOTTEN_MODE: 6,
+
+  /**
+   * `attempt_limits_mode`.
+   *
+   * @generated from enum value: QUEUE_SETTING_ATTEMPT_LIMITS_MODE = 7;
+   */
+  ATTEMPT_LIMITS_MODE: 7,
+
+  /**
+   * `poison_mode`.
+   *
+   * @generated from enum value: QUEUE_SETTING_POISON_MODE = 8;
+   */
+  POISON_MODE: 8,
 } as const;
 
 /**
@@ -359,5 +464,5 @@ export type QueueSetting = (typeof QueueSetting)[keyof typeof QueueSetting] | Un
  * Describes the enum muster.v1.QueueSetting.
  */
 export const QueueSettingSchema: GenEnum<QueueSetting> = /*@__PURE__*/
-  enumDesc(file_muster_v1_queue, 0);
+  enumDesc(file_muster_v1_queue, 1);
 

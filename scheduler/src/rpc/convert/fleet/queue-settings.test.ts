@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { ConfigureQueueRequestSchema, QueueSetting } from "@muster/protocol";
+import { ConfigureQueueRequestSchema, MechanismMode, QueueSetting } from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
 import { fromQueueSettings, toQueueChange } from "./queue-settings.ts";
 
@@ -44,6 +44,24 @@ describe("a change of a queue's settings", () => {
     });
   });
 
+  it("sets and clears the modes of mechanisms one by one", () => {
+    const { OFF, OBSERVE, ACT, UNSPECIFIED } = MechanismMode;
+    const settings = { unacceptedMode: OFF, attemptLimitsMode: OBSERVE, poisonMode: ACT };
+    assert.deepEqual(change({ settings, clear: [QueueSetting.FORGOTTEN_MODE] }), {
+      set: { unaccepted: "off", attempt_limits: "observe", poison: "act" },
+      clear: ["forgotten"],
+      attributes: {
+        ...{ unaccepted_mode: "off", attempt_limits_mode: "observe", poison_mode: "act" },
+        cleared: "forgotten_mode",
+      },
+    });
+    assert.deepEqual(fromQueueSettings(change({ settings }).set), settings);
+    assert.deepEqual(faultsOf({ settings: { poisonMode: UNSPECIFIED, forgottenMode: 9 as MechanismMode } }), [
+      "settings.forgotten_mode: 9 is no mode; allowed are 1 (off), 2 (observe), 3 (act)",
+      "settings.poison_mode: 0 is no mode; allowed are 1 (off), 2 (observe), 3 (act)",
+    ]);
+  });
+
   it("survives the way into a message and back", () => {
     for (const settings of [
       { maxRetryCount: 5, backoff: fixed(1, 2), lostBackoff: fixed(0, 3).value },
@@ -71,8 +89,8 @@ describe("a change of a queue's settings", () => {
         "settings.max_retry_count: 1001 is not between 0 and 1000",
         "settings.fixed.delays: has 0 entries; 1 to 100 are allowed",
         "settings.lost_backoff.delays[0]: -1 s is not between 0 and 31622400 s",
-        "clear[0]: 0 is no setting; allowed are 1, 2, 3",
-        "clear[1]: 99 is no setting; allowed are 1, 2, 3",
+        "clear[0]: 0 is no setting; allowed are 1, 2, 3, 5, 6, 7, 8",
+        "clear[1]: 99 is no setting; allowed are 1, 2, 3, 5, 6, 7, 8",
         "clear: names max_retries, for which settings has a value; give one of them",
       ],
     );

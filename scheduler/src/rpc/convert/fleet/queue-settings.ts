@@ -1,9 +1,21 @@
 // Settings of a queue in protobuf, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type ConfigureQueueRequest, QueueSetting, type QueueSettingsSchema } from "@muster/protocol";
+import {
+  type ConfigureQueueRequest,
+  MechanismMode,
+  QueueSetting,
+  type QueueSettingsSchema,
+} from "@muster/protocol";
 import type { Violation } from "../../../domain/errors.ts";
 import { backoffInWords, waitsInWords } from "../../../domain/explain/retry-policy.ts";
+import {
+  MODES,
+  type Mode,
+  QUEUE_MECHANISMS,
+  type QueueMechanism,
+  type QueueModes,
+} from "../../../domain/mechanisms/mechanism.ts";
 import { invalidRequest } from "../../../domain/refusals.ts";
 import type { QueueChange, QueueSettings } from "../../../store/store.ts";
 import { checkRetries, fromBackoff, fromDelays, type Report, toBackoff, toDelays } from "../tasks/options.ts";
@@ -16,6 +28,10 @@ const BY_NUMBER: ReadonlyMap<QueueSetting, SettingName> = new Map([
   [QueueSetting.MAX_RETRY_COUNT, "maxRetries"],
   [QueueSetting.BACKOFF, "backoff"],
   [QueueSetting.LOST_BACKOFF, "lostDelaysMs"],
+  [QueueSetting.UNACCEPTED_MODE, "unaccepted"],
+  [QueueSetting.FORGOTTEN_MODE, "forgotten"],
+  [QueueSetting.ATTEMPT_LIMITS_MODE, "attempt_limits"],
+  [QueueSetting.POISON_MODE, "poison"],
 ]);
 
 /** A setting as an event names it. */
@@ -23,6 +39,24 @@ const IN_EVENTS: Readonly<Record<SettingName, string>> = {
   maxRetries: "max_retries",
   backoff: "backoff",
   lostDelaysMs: "lost_backoff",
+  unaccepted: "unaccepted_mode",
+  forgotten: "forgotten_mode",
+  attempt_limits: "attempt_limits_mode",
+  poison: "poison_mode",
+};
+
+/** The field of each mode in the message. */
+const MODE_FIELDS = {
+  unaccepted: "unacceptedMode",
+  forgotten: "forgottenMode",
+  attempt_limits: "attemptLimitsMode",
+  poison: "poisonMode",
+} as const satisfies Record<QueueMechanism, keyof MessageInitShape<typeof QueueSettingsSchema>>;
+
+const MODE_NUMBERS: Readonly<Record<Mode, MechanismMode>> = {
+  off: MechanismMode.OFF,
+  observe: MechanismMode.OBSERVE,
+  act: MechanismMode.ACT,
 };
 
 /** Settings in protobuf. */
@@ -31,6 +65,12 @@ export function fromQueueSettings(settings: QueueSettings): MessageInitShape<typ
     ...optional("maxRetryCount", settings.maxRetries),
     ...optional("backoff", settings.backoff && fromBackoff(settings.backoff)),
     ...optional("lostBackoff", settings.lostDelaysMs && fromDelays(settings.lostDelaysMs)),
+    ...Object.fromEntries(
+      QUEUE_MECHANISMS.flatMap((name) => {
+        const mode = settings[name];
+        return mode === undefined ? [] : [[MODE_FIELDS[name], MODE_NUMBERS[mode]]];
+      }),
+    ),
   };
 }
 
@@ -46,7 +86,7 @@ export function toQueueChange({ settings, clear }: ConfigureQueueRequest): Omit<
     if (name in set)
       report("clear", `names ${IN_EVENTS[name]}, for which settings has a value; give one of them`);
   }
-  if (Object.keys(set).length === 0 && clear.length === 0)
+  if (violations.length === 0 && Object.keys(set).length === 0 && clear.length === 0)
     report("settings", "changes nothing; give a setting, or name one in clear");
   const [first, ...others] = violations;
   if (first) throw invalidRequest(first, ...others);
@@ -61,7 +101,24 @@ function toSettings(message: ConfigureQueueRequest["settings"], report: Report):
     ...optional("maxRetries", maxRetryCount),
     ...optional("backoff", toBackoff(message.backoff, "settings", report)),
     ...optional("lostDelaysMs", lostBackoff && toDelays(lostBackoff, "settings.lost_backoff", report)),
+    ...toModes(message, report),
   };
+}
+
+function toModes(message: NonNullable<ConfigureQueueRequest["settings"]>, report: Report): QueueModes {
+  const modes: Partial<Record<QueueMechanism, Mode>> = {};
+  for (const name of QUEUE_MECHANISMS) {
+    const given = message[MODE_FIELDS[name]];
+    if (given === undefined) continue;
+    const mode = MODES.find((each) => MODE_NUMBERS[each] === given);
+    if (mode) modes[name] = mode;
+    else
+      report(
+        `settings.${IN_EVENTS[name]}`,
+        `${given} is no mode; allowed are ${MODES.map((each) => `${MODE_NUMBERS[each]} (${each})`).join(", ")}`,
+      );
+  }
+  return modes;
 }
 
 function toName(setting: QueueSetting, field: string, report: Report): SettingName | undefined {
@@ -77,6 +134,9 @@ function inEvent(set: QueueSettings, cleared: readonly SettingName[]): Record<st
     ...optional("max_retries", set.maxRetries?.toString()),
     ...optional("backoff", set.backoff && backoffInWords(set.backoff)),
     ...optional("lost_backoff", set.lostDelaysMs && waitsInWords(set.lostDelaysMs)),
+    ...Object.fromEntries(
+      QUEUE_MECHANISMS.flatMap((name) => (set[name] === undefined ? [] : [[IN_EVENTS[name], set[name]]])),
+    ),
     ...(names.length === 0 ? {} : { cleared: names.join(", ") }),
   };
 }
