@@ -220,6 +220,7 @@ export async function startScheduler(options: {
         ...{ store, explainer, diagnoser, overview, workers, classes, pausedQueues, dispatcher, control },
         ...{ concurrencyKeys: dispatch.concurrencyKeys, rateLimits: dispatch.rateLimits },
         batches: dispatch.batches,
+        changer: dispatch.changer,
         circuits: dispatch.circuits,
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,
@@ -303,7 +304,11 @@ export async function startScheduler(options: {
       else if (hint.kind === "schedules") background.schedulesSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
     },
-    () => background.lookSoon(),
+    () => {
+      // Hints that came meanwhile are lost.
+      dispatch.dispatcher.reorder([...dispatch.classes.ids()]);
+      background.lookSoon();
+    },
   );
   log.info("scheduler.started", {
     scheduler_id: id,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { WakeUp } from "../../scheduler/src/background/wake-up.ts";
 import type { AdmissionPath } from "../../scheduler/src/dispatch/admission/release-path.ts";
 import { RetryPolicies } from "../../scheduler/src/dispatch/attempts/retry-policies.ts";
+import type { ChangeRequest } from "../../scheduler/src/dispatch/changes/task-changer.ts";
 import { decideTermination } from "../../scheduler/src/dispatch/sessions/termination-reasons.ts";
 import { DatabaseUnavailableError } from "../../scheduler/src/domain/errors.ts";
 import type { Store } from "../../scheduler/src/store/store.ts";
@@ -368,6 +369,37 @@ export const PATHS: readonly Path[] = [
     },
   },
   {
+    name: "a claim of a task that is in a queue of other workers meanwhile",
+    paths: ["requeued"],
+    walk: async ({ a, b }) => {
+      const id = await a.submit();
+      a.nextClaim = async (claim) => {
+        await change(b, id, { kind: "move", queue: "elsewhere", createQueue: true });
+        return claim();
+      };
+      const { session } = await a.connect("w");
+      await a.until(({ released }) => released.length === 1);
+      assert.deepEqual([session.attempts.size, a.heldTasks.length], [0, 0]);
+      return id;
+    },
+  },
+  {
+    name: "another priority of a task that is held back, then its cancellation with others",
+    paths: ["changed_in_queue", "cancelled_in_queue"],
+    limit: 0,
+    walk: async ({ a }) => {
+      await a.connect("w");
+      const id = await a.submit();
+      assert.ok(a.dispatch.admission.isHeld(id));
+      await change(a, id, { kind: "set_priority", priority: 3 });
+      await a.idle();
+      assert.ok(a.dispatch.admission.isHeld(id), "it is held back again, in its new place");
+      await change(a, id, { kind: "cancel" });
+      assert.ok(!a.dispatch.admission.isHeld(id));
+      return id;
+    },
+  },
+  {
     name: "a cancellation of a task that is held back",
     paths: ["cancelled_in_queue"],
     limit: 0,
@@ -408,6 +440,23 @@ export const PATHS: readonly Path[] = [
     },
   },
 ];
+
+/** Changes one task as an operation on many does. */
+async function change(
+  { dispatch }: TestDispatch,
+  taskId: number,
+  what: ChangeRequest["change"],
+): Promise<void> {
+  const filter = {
+    ...{ taskIds: [taskId], states: [], queues: [], types: [], details: [], failureCodes: [], tags: [] },
+    ...{ workerId: undefined, batchId: undefined, uniqueKey: undefined },
+    ...{ minAgeMs: undefined, maxAgeMs: undefined, minEndedAgeMs: undefined, maxEndedAgeMs: undefined },
+  };
+  const never = new AbortController().signal;
+  const request = { change: what, filter, reason: "a test", dryRun: false, from: undefined };
+  for await (const { done, left } of dispatch.changer.run(request, never, never))
+    assert.deepEqual([done, left], [1, undefined]);
+}
 
 async function classId(store: Store): Promise<number> {
   const [ids] = [[...(await store.openClassIds())]];

@@ -26,6 +26,7 @@ const NAMES = [
   "muster_batches_total",
   "muster_task_edits_total",
   "muster_task_holds_total",
+  "muster_task_changes_total",
   "muster_dependent_tasks_total",
   "muster_circuits",
   "muster_schedule_ticks_total",

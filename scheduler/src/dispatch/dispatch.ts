@@ -25,6 +25,8 @@ import { ResultCommitter } from "./attempts/result-committer.ts";
 import { RetryPolicies } from "./attempts/retry-policies.ts";
 import { TaskControl } from "./attempts/task-control.ts";
 import { WorkerReportHandler } from "./attempts/worker-report-handler.ts";
+import { ChangeEffects } from "./changes/change-effects.ts";
+import { TaskChanger } from "./changes/task-changer.ts";
 import { AssignmentSender } from "./claiming/assignment-sender.ts";
 import { Dispatcher } from "./claiming/dispatcher.ts";
 import { IndeterminateStatements } from "./claiming/indeterminate-statements.ts";
@@ -73,6 +75,7 @@ export interface Dispatch {
   readonly classes: ClassIndex;
   readonly concurrencyKeys: ConcurrencyKeys;
   readonly batches: Batches;
+  readonly changer: TaskChanger;
   readonly control: TaskControl;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -193,8 +196,8 @@ export function createDispatch(options: {
   });
   const sender = new AssignmentSender({
     ...{ classes, admission, lapsed, registry, clock, log, waits, traces, retryPolicies },
-    giveBack: (session, attempt) => {
-      void committer.endAttempt(session, attempt, { kind: "released", reason: "payload_ahead" });
+    giveBack: (session, attempt, reason) => {
+      void committer.endAttempt(session, attempt, { kind: "released", reason });
     },
   });
   const indeterminate = new IndeterminateStatements({
@@ -383,10 +386,18 @@ export function createDispatch(options: {
   });
   const workerPauses = new WorkerPauses({ store, registry, dispatcher, clock, log, schedulerId });
   const batches = new Batches({ store, schedulerId, classes, control, counters });
+  const effects = new ChangeEffects({
+    ...{ admission, classes, dispatcher, peers, signals, counters, traces, clock },
+  });
+  const changer = new TaskChanger({
+    ...{ store, schedulerId, effects, counters, log },
+    limits: queueLimits,
+  });
   return {
     admission,
     backlog,
     batches,
+    changer,
     circuits,
     classes,
     concurrencyKeys,

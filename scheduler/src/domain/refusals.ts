@@ -12,6 +12,10 @@ import type { RefusedBecause } from "./tasks/unique-key.ts";
 const AFTER_STOP = {
   call: { advice: "try again", retryDelayMs: 1_000 },
   watch: { advice: "watch again", retryDelayMs: 1_000 },
+  change: {
+    advice: "what was done stays: call again with the last continue_token to go on",
+    retryDelayMs: 1_000,
+  },
   submitStream: {
     advice: "requests without an answer were not applied: submit them again",
     retryDelayMs: 1_000,
@@ -70,6 +74,15 @@ export function queueFull(
     "QUEUE_FULL",
     `queue ${quoted(name, MAX_QUOTED)} is full: ${waiting > max ? `more than ${max}` : waiting} tasks wait in it, and ${limit}; submit again later`,
     { retryDelayMs: QUEUE_FULL_RETRY_MS },
+  );
+}
+
+/** `QUEUE_NOT_FOUND`: tasks are to be moved to a queue that does not exist. */
+export function queueNotFound(name: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "QUEUE_NOT_FOUND",
+    `there is no queue ${quoted(name, MAX_QUOTED)}; check the name with ListQueues, or set create_queue`,
   );
 }
 

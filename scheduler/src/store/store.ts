@@ -18,6 +18,7 @@ import type { SchedulerStore } from "./schedulers.ts";
 import type { ScheduleStore } from "./schedules.ts";
 import type { SessionStore } from "./sessions.ts";
 import type { StatisticsStore } from "./statistics.ts";
+import type { ChangeStore } from "./task-changes.ts";
 import type { TaskStore } from "./tasks.ts";
 
 export type * from "./attempts.ts";
@@ -39,6 +40,7 @@ export type * from "./schedulers.ts";
 export type * from "./schedules.ts";
 export type * from "./sessions.ts";
 export type * from "./statistics.ts";
+export type * from "./task-changes.ts";
 export type * from "./tasks.ts";
 
 /**
@@ -56,6 +58,7 @@ export interface Store
     RateLimitStore,
     FairnessStore,
     TaskStore,
+    ChangeStore,
     SessionStore,
     QuarantineStore,
     LaunchStore,

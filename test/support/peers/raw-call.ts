@@ -61,7 +61,17 @@ export class RawCaller {
   }
 
   /** Opens a server stream, reads up to `count` messages and cancels; never rejects. */
-  stream(method: DescMethod, request: Uint8Array, count: number, deadlineMs = 1_000): Promise<status> {
+  async stream(method: DescMethod, request: Uint8Array, count: number, deadlineMs = 1_000): Promise<status> {
+    return (await this.streamEnd(method, request, count, deadlineMs)).code;
+  }
+
+  /** The same with the details of the status. */
+  streamEnd(
+    method: DescMethod,
+    request: Uint8Array,
+    count: number,
+    deadlineMs = 1_000,
+  ): Promise<{ code: status; details: string }> {
     return new Promise((resolve) => {
       const call = this.#client.makeServerStreamRequest(
         grpcMethodDefinition(method).path,
@@ -77,7 +87,7 @@ export class RawCaller {
         if (seen >= count) call.cancel();
       });
       call.on("error", () => undefined);
-      call.on("status", ({ code }) => resolve(code));
+      call.on("status", ({ code, details }) => resolve({ code, details }));
     });
   }
 

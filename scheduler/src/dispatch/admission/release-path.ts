@@ -14,13 +14,14 @@ export const ADMISSION_PATHS = {
   cancelled_in_queue: "the task was cancelled while it waited",
   overdue_in_queue: "the task did not start by its deadline",
   held_in_queue: "an operator held the task while it waited",
+  changed_in_queue: "the task was moved to another queue or got another priority while it waited",
 } as const;
 
 /** A path of any kind. */
 export type AdmissionPath = keyof typeof ADMISSION_PATHS;
 
 /** Paths of tasks that waited: nothing was acquired for them, and what is recorded of their wait is dropped. */
-export type WaitEnd = "cancelled_in_queue" | "held_in_queue" | "overdue_in_queue";
+export type WaitEnd = "cancelled_in_queue" | "held_in_queue" | "overdue_in_queue" | "changed_in_queue";
 
 /** Paths on which what was acquired for a task is released. */
 export type ReleasePath = Exclude<AdmissionPath, WaitEnd>;

@@ -22,13 +22,19 @@ export class AssignmentSender {
     this.#parts = parts;
   }
 
-  /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
-  sendAssignments(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
+  /**
+   * Sends attempts whose places were kept by `reserveForNew` or by a plan.
+   *
+   * @param claimed.isMisplaced The task was moved to another queue, which the session may not serve: it is given back.
+   */
+  sendAssignments(
+    claimed: readonly { attempt: ClaimedAttempt; session: Session; isMisplaced?: boolean }[],
+  ): void {
     const { classes, admission, lapsed, waits, registry, clock, traces, log, retryPolicies } = this.#parts;
     const bySession = new Map<Session, OutgoingAssignment[]>();
-    // Their payloads are larger than the plan estimated.
-    const givenBack: { session: Session; attempt: Attempt }[] = [];
-    for (const { attempt, session: planned } of claimed) {
+    // Their payloads are larger than the plan estimated, or they were moved.
+    const givenBack: { session: Session; attempt: Attempt; reason: GivenBack }[] = [];
+    for (const { attempt, session: planned, isMisplaced } of claimed) {
       const entry = classes.get(attempt.classId);
       if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
       lapsed.assignedAgain(attempt.taskId);
@@ -42,8 +48,8 @@ export class AssignmentSender {
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
       const held = new Attempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
       session.hold(held, session === planned);
-      if (!session.takeAhead(held, attempt.payload.byteLength)) {
-        givenBack.push({ session, attempt: held });
+      if (!session.takeAhead(held, attempt.payload.byteLength) || isMisplaced) {
+        givenBack.push({ session, attempt: held, reason: isMisplaced ? "moved" : "payload_ahead" });
         continue;
       }
       if (log.debugEnabled) {
@@ -61,7 +67,7 @@ export class AssignmentSender {
     }
     // A session whose stream dropped meanwhile keeps them: they are ended or kept when it returns or is lost.
     for (const [session, assignments] of bySession) session.link?.assign(assignments);
-    for (const { session, attempt } of givenBack) this.#parts.giveBack(session, attempt);
+    for (const { session, attempt, reason } of givenBack) this.#parts.giveBack(session, attempt, reason);
   }
 
   /** Sends attempts that were found in the store, beyond what was planned. */
@@ -88,8 +94,11 @@ export interface AssignmentSenderParts {
   readonly traces: AttemptTraces;
   readonly retryPolicies: Pick<RetryPolicies, "of">;
   /** Requeues an attempt that was not sent, without cost. */
-  readonly giveBack: (session: Session, attempt: Attempt) => void;
+  readonly giveBack: (session: Session, attempt: Attempt, reason: GivenBack) => void;
 }
+
+/** Why an attempt is not sent. */
+export type GivenBack = "payload_ahead" | "moved";
 
 function toAssignment(
   claimed: ClaimedAttempt,

@@ -192,6 +192,15 @@ export class Dispatcher {
     this.pump();
   }
 
+  /** Tasks wait in these classes no longer: they have ended. */
+  leftQueue(tasks: readonly { readonly id: number; readonly classId: number }[]): void {
+    for (const [classId, left] of Map.groupBy(tasks, (task) => task.classId))
+      this.#classes.windows.drop(
+        classId,
+        left.map(({ id }) => id),
+      );
+  }
+
   /** Tasks of these classes have other priorities than this scheduler has read: what waits in them is read again. */
   reorder(classIds: readonly number[]): void {
     this.#use(classIds);
@@ -358,27 +367,37 @@ export class Dispatcher {
     const byTask = new Map<number, ClaimedAttempt>();
     for (const attempt of claimed) byTask.set(attempt.taskId, attempt);
     const won: { attempt: ClaimedAttempt; session: Session }[] = [];
+    const others: Other[] = [];
     for (const { task, entry, session } of plan) {
       const attempt = byTask.get(task.id);
       if (attempt === undefined) session.unreserve(entry.taskClass);
-      else {
-        // Its last attempt gave it another class, which another scheduler has made known only now.
-        if (attempt.classId !== entry.taskClass.id) this.#reserveAnew(session, entry, attempt.classId);
-        won.push({ attempt, session });
-      }
+      else if (attempt.classId === entry.taskClass.id) won.push({ attempt, session });
+      else others.push({ attempt, session, entry });
     }
     if (turnedBack.size > 0) this.#wait(plan, turnedBack);
-    if (won.length + turnedBack.size < plan.length)
+    if (won.length + others.length + turnedBack.size < plan.length)
       this.#lost(plan.filter(({ task }) => !byTask.has(task.id) && !turnedBack.has(task.id)));
     this.#sender.sendAssignments(won);
+    if (others.length > 0) await this.#sendOthers(others);
   }
 
-  /** The place kept for a task of one class becomes one for a task of the class that it has by now. */
-  #reserveAnew(session: Session, { taskClass }: ClassEntry, classId: number): void {
-    const claimed = this.#classes.get(classId)?.taskClass;
-    if (claimed === undefined) return;
-    session.unreserve(taskClass);
-    session.reserve(claimed);
+  /**
+   * Sends attempts of tasks that have other classes by now: their last attempts gave them those, or they were moved. The
+   * place kept for a task of one class becomes one for the other. A task that is in another queue is given back: its
+   * session may not serve that one.
+   */
+  async #sendOthers(others: readonly Other[]): Promise<void> {
+    await this.#classes.load(others.map(({ attempt }) => attempt.classId));
+    const known = others.map(({ attempt, session, entry: { taskClass } }) => {
+      const claimed = this.#classes.get(attempt.classId)?.taskClass;
+      if (claimed === undefined) return { attempt, session };
+      session.unreserve(taskClass);
+      session.reserve(claimed);
+      return claimed.queue === taskClass.queue
+        ? { attempt, session }
+        : { attempt, session, isMisplaced: true };
+    });
+    this.#sender.sendAssignments(known);
   }
 
   /** The tokens of these are no longer planned: the buckets of the answer have what was taken. */
@@ -419,6 +438,13 @@ export class Dispatcher {
       this.#classes.windows.expectMore(entry);
     }
   }
+}
+
+/** A claimed attempt of a task that has another class than the one that it was planned for. */
+interface Other {
+  readonly attempt: ClaimedAttempt;
+  readonly session: Session;
+  readonly entry: ClassEntry;
 }
 
 const NONE: ReadonlySet<number> = new Set();

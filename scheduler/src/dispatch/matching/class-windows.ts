@@ -110,6 +110,12 @@ export class ClassWindows {
     this.#refilling.delete(entry);
   }
 
+  /** Tasks of the class wait there no longer. */
+  drop(classId: number, ids: Iterable<number>): void {
+    const entry = this.#entries.get(classId);
+    if (entry?.window.drop(ids)) this.#touch(entry);
+  }
+
   /** Tasks of the class have other priorities than its window has: it is read again. */
   reorder(entry: ClassEntry): void {
     entry.window.clear();

@@ -70,6 +70,22 @@ export class QueueLimits {
     };
   }
 
+  /**
+   * Admits as many of `wanted` tasks to a queue as it has room for. `settled` is called when they are there, or not.
+   *
+   * @throws DatabaseUnavailableError
+   */
+  async admitUpTo(
+    queue: string,
+    wanted: number,
+  ): Promise<{ readonly count: number; readonly settled: () => void }> {
+    if (this.#mustCount(queue, wanted)) await this.#countAfresh();
+    const entry = this.#entries.get(queue);
+    const count = entry ? Math.max(0, Math.min(wanted, left(entry))) : wanted;
+    this.#admitted(queue, count);
+    return { count, settled: () => this.#settled(queue, count) };
+  }
+
   #mustCount(queue: string, count: number): boolean {
     const entry = this.#entries.get(queue);
     if (!entry) return false;

@@ -28,6 +28,13 @@ const commands = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant("add" as const), entry: entries }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant("shift" as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant("drop" as const),
+        ids: fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 10 }),
+      }),
+    },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("clear" as const) }) },
   ),
   { maxLength: 200 },
@@ -53,7 +60,14 @@ describe("the window of waiting tasks", () => {
             if (known?.priority !== priority)
               model = [...model.filter((each) => each.id !== id), command.entry];
           } else if (command.do === "shift") assert.deepEqual(window.shift(), take());
-          else {
+          else if (command.do === "drop") {
+            const gone = new Set(command.ids);
+            assert.equal(
+              window.drop(command.ids),
+              model.some(({ id }) => gone.has(id)),
+            );
+            model = model.filter(({ id }) => !gone.has(id));
+          } else {
             window.clear();
             model = [];
           }

@@ -26,6 +26,18 @@ class Level implements Aged, Heaped {
     return this.times[0];
   }
 
+  drop(ids: ReadonlySet<number>): void {
+    let kept = 0;
+    this.ids.forEach((id, index) => {
+      if (ids.has(id)) return;
+      this.ids[kept] = id;
+      this.times[kept] = this.times[index];
+      kept++;
+    });
+    this.ids.length = kept;
+    this.times.length = kept;
+  }
+
   entry(index: number): WindowEntry {
     const { priority } = this;
     const id = this.ids[index] ?? 0;
@@ -124,6 +136,25 @@ export class WaitingWindow {
     this.#ids.delete(entry.id);
     this.#changed(level);
     return entry;
+  }
+
+  /** Removes ids that wait here no longer; true when it had one of them. */
+  drop(ids: Iterable<number>): boolean {
+    const dropped = new Set<number>();
+    const levels = new Set<Level>();
+    for (const id of ids) {
+      const priority = this.#ids.get(id);
+      const level = priority === undefined ? undefined : this.#byPriority.get(priority);
+      if (!level) continue;
+      dropped.add(id);
+      levels.add(level);
+      this.#ids.delete(id);
+    }
+    for (const level of levels) {
+      level.drop(dropped);
+      this.#changed(level);
+    }
+    return dropped.size > 0;
   }
 
   clear(): void {

@@ -17,7 +17,7 @@ export interface Services {
   readonly schedule: Handlers<typeof ScheduleService>;
 }
 
-/** Watches and explanations answer without the database as well; other calls end at once with DATABASE_UNAVAILABLE. */
+/** Watches, changes of many tasks and explanations answer without the database as well; other calls end at once with DATABASE_UNAVAILABLE. */
 export function createServices(
   parts: TaskServiceParts & FleetServiceParts & ScheduleServiceParts & WorkerServiceParts,
   database: Pick<DatabaseAvailability, "run">,
@@ -25,7 +25,7 @@ export function createServices(
   const run = <T>(work: () => Promise<T>) => database.run(work);
   return {
     worker: guarded(workerService(parts), new Set<never>(), run),
-    task: guarded(taskService(parts), new Set(["watchTask", "explainTask"] as const), run),
+    task: guarded(taskService(parts), new Set(["watchTask", "changeTasks", "explainTask"] as const), run),
     fleet: guarded(
       fleetService(parts),
       new Set(["watchEvents", "diagnose", "explainWorker", "explainQueue"] as const),

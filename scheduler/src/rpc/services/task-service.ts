@@ -44,6 +44,7 @@ import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import { type WatchTaskParts, watchTask } from "../streams/watch-task.ts";
 import { type BatchHandlerParts, batchHandlers } from "./batch-handlers.ts";
+import { type ChangeHandlerParts, changeHandlers } from "./change-handlers.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 
 /** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
@@ -61,9 +62,10 @@ const OUTCOMES = {
 } as const satisfies Record<NonNullable<InsertedTask["conflict"]>["outcome"], UniqueConflictOutcome>;
 
 /** Parts that TaskService uses. */
-export interface TaskServiceParts extends BatchHandlerParts {
+export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts {
   readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> &
     BatchHandlerParts["store"] &
+    ChangeHandlerParts["store"] &
     Pick<DependencyStore, "taskLinks"> &
     WatchTaskParts["store"];
   readonly submitter: Submitter;
@@ -89,6 +91,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
     fittedTask(await requireTask(store, taskId), retryPolicies, undefined, parts.sizes.maxMessageBytes);
   return {
     ...batchHandlers(parts),
+    ...changeHandlers(parts),
 
     async submitTasks({ tasks }, { requestHeader }) {
       if (parts.stopping.aborted) throw schedulerStopping("call");

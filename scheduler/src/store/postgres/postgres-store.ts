@@ -2,6 +2,7 @@
 import { type Clock, holding, systemClock } from "../../clock.ts";
 import type { DatabaseMeasures } from "../../telemetry/metrics/database-measures.ts";
 import type { Store } from "../store.ts";
+import { changeStore } from "./changes/roles.ts";
 import { circuitStore } from "./circuits/roles.ts";
 import { concurrencyStore } from "./concurrency/roles.ts";
 import { ConnectionTarget } from "./connection/connection.ts";
@@ -101,6 +102,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...fairnessStore(db),
     ...batchStore(db),
     ...taskStore(db),
+    ...changeStore(db),
     ...sessionStore(db),
     ...quarantineStore(db),
     ...launchStore(db),

@@ -89,6 +89,8 @@ export const LOG_EVENTS = {
   "task.unaccepted": "warn",
   "task.unlisted": "warn",
   "task.unstarted": "warn",
+  "tasks.change_unrecorded": "warn",
+  "tasks.changed": "info",
   "tasks.stuck": "warn",
   "tasks.submitted": "info",
   "telemetry.diagnostic": "debug, info, warn",

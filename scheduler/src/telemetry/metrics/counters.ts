@@ -1,6 +1,7 @@
 /** The counters of the scheduler. */
 import type { MechanismName } from "../../domain/mechanisms/mechanism.ts";
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import type { ChangeKind } from "../../domain/tasks/task-change.ts";
 import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
 import { Distribution, LONG_BUCKETS, SHORT_BUCKETS } from "./distribution.ts";
 import { FailureTally } from "./failure-tally.ts";
@@ -43,6 +44,8 @@ export class Counters {
   readonly holds = { held: 0, released: 0 };
   /** Edits of tasks that were asked for here and changed something. */
   edits = 0;
+  /** Tasks that changes of many tasks have changed, or left as they were. */
+  readonly changes = new ChangeCounts();
   /** Circuits that this scheduler opened, made half-open or closed, by the state that followed. */
   readonly circuitTransitions = { closed: 0, open: 0, half_open: 0 };
   /** Ticks of schedules that this scheduler decided, by what became of them; `failed` counts tries. */
@@ -124,6 +127,21 @@ export class Counters {
 
   finished(classId: number, as: FinishedAs): void {
     this.classes.of(classId).finished[as]++;
+  }
+}
+
+/** Tasks by what was done to them and whether it was. */
+export class ChangeCounts {
+  readonly counts: Readonly<Record<ChangeKind, { done: number; skipped: number }>> = {
+    cancel: { done: 0, skipped: 0 },
+    retry: { done: 0, skipped: 0 },
+    move: { done: 0, skipped: 0 },
+    set_priority: { done: 0, skipped: 0 },
+    delete: { done: 0, skipped: 0 },
+  };
+
+  count(kind: ChangeKind, outcome: "done" | "skipped", tasks = 1): void {
+    this.counts[kind][outcome] += tasks;
   }
 }
 

@@ -153,6 +153,14 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     for (const [step, count] of Object.entries(counters.batches)) result.observe(count, { step });
   });
   counter(
+    "muster_task_changes_total",
+    "Tasks that changes of many tasks have changed (done), or left as they were (skipped), by the change.",
+    (result) => {
+      for (const [change, counts] of Object.entries(counters.changes.counts))
+        for (const [outcome, count] of Object.entries(counts)) result.observe(count, { change, outcome });
+    },
+  );
+  counter(
     "muster_dependent_tasks_total",
     "Tasks that wait for others: accepted (held), released, and ended because a predecessor did not succeed.",
     (result) => {
