@@ -21,6 +21,14 @@ import { checkSeconds, numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { isTracing } from "../tracing/provider.ts";
 import { BatchHandle, type BatchOptions } from "./batch-handle.ts";
+import {
+  type BulkChange,
+  type BulkChangeOptions,
+  type BulkFilter,
+  type BulkProgress,
+  changeTasks,
+  encodeChange,
+} from "./bulk-changes.ts";
 import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, SubmitCallOptions } from "./call-options.ts";
 import { resultOf, specsOf } from "./contract-calls.ts";
@@ -268,6 +276,30 @@ export class Client {
       submit: (specs, options) => this.submitMany(specs, options),
       timeoutMs: this.#timeoutMs,
     });
+  }
+
+  /**
+   * Cancels, retries, moves, reprioritises or deletes the tasks that a filter lets through, in steps. It works for as long
+   * as its progress is iterated; to leave the loop stops it after the step that is under way, and what was done stays. A
+   * call that breaks after its first answer is continued.
+   *
+   * @throws MusterError `INVALID_REQUEST` for a filter without a condition where `all` is not set, `QUEUE_NOT_FOUND`,
+   * `BATCH_NOT_FOUND`.
+   * @throws OptionsError when an age is not a number of seconds in range.
+   *
+   * @example
+   * ```ts
+   * for await (const { done, skipped } of client.changeTasks("cancel", { queues: ["nightly"], states: ["queued"] }))
+   *   console.log(`${done} cancelled`, skipped);
+   * ```
+   */
+  changeTasks(
+    change: BulkChange,
+    filter: BulkFilter,
+    options: BulkChangeOptions = {},
+  ): AsyncGenerator<BulkProgress, void, undefined> {
+    const request = encodeChange(change, filter, options);
+    return changeTasks(this.tasks, request, { signal: options.signal, random: this.#random });
   }
 
   /** Returns a handle for a task that was submitted earlier, without a call. A definition gives its result a type. */

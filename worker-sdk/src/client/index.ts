@@ -6,6 +6,7 @@ export type { SchemaIssue } from "../contract/schema.ts";
 export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
 export { OptionsError } from "../options/options-error.ts";
 export { BatchHandle, type BatchOptions } from "./batch-handle.ts";
+export type { BulkChange, BulkChangeOptions, BulkFilter, BulkProgress } from "./bulk-changes.ts";
 export type { CallOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";

@@ -8,17 +8,9 @@ import type { Random } from "../network/backoff.ts";
 import { Backoff } from "../network/backoff.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, WaitOptions } from "./call-options.ts";
+import { isDropped } from "./dropped.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 import { encodeTaskChanges, type TaskChanges } from "./task-changes.ts";
-
-/** Codes of a stream that broke without a status; a bug of the server has the same ones. */
-const CUT_CODES: ReadonlySet<Code> = new Set([
-  Code.Internal,
-  Code.Unknown,
-  Code.Aborted,
-  Code.Canceled,
-  Code.DataLoss,
-]);
 
 /** Breaks in a row, without an update between them, after which a watch assumes a bug and throws. */
 const MAX_UNEXPLAINED = 5;
@@ -321,12 +313,6 @@ function unseen(chunks: readonly OutputChunk[], seen: Map<string, bigint>): Outp
     seen.set(chunk.attemptId, chunk.sequence);
     return true;
   });
-}
-
-/** True when the server or the connection went away: neither the task nor the caller is at fault. */
-function isDropped(error: unknown): error is MusterError {
-  if (!(error instanceof MusterError)) return false;
-  return error.transient || (CUT_CODES.has(error.code) && error.reason === "");
 }
 
 function notEnded(taskId: string, timeoutS: number): MusterError {
