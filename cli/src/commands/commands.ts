@@ -48,14 +48,29 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/batches.ts")).defineBatches,
     },
     {
-      usage: "cancel <id>",
-      summary: "cancel a queued task, or ask the worker to stop a running one",
+      usage: "cancel [ids...]",
+      summary: "cancel queued tasks, or ask the workers to stop running ones",
       load: async () => (await import("./tasks/cancel.ts")).defineCancel,
     },
     {
-      usage: "retry <id>",
-      summary: "run an ended task again, or a waiting retry at once",
+      usage: "retry [ids...]",
+      summary: "run ended tasks again, or waiting retries at once",
       load: async () => (await import("./tasks/retry.ts")).defineRetry,
+    },
+    {
+      usage: "move [ids...]",
+      summary: "move queued tasks to another queue",
+      load: async () => (await import("./tasks/move.ts")).defineMove,
+    },
+    {
+      usage: "reprioritise [ids...]",
+      summary: "set the priority of queued tasks",
+      load: async () => (await import("./tasks/reprioritise.ts")).defineReprioritise,
+    },
+    {
+      usage: "delete [ids...]",
+      summary: "delete the records of ended tasks",
+      load: async () => (await import("./tasks/delete.ts")).defineDelete,
     },
     {
       usage: "edit <id>",

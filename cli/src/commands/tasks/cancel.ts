@@ -1,37 +1,55 @@
+/** `muster cancel`: ends one task, or many. */
 import { TaskSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
+import type { ChangeWords } from "../../output/change-view.ts";
 import { writeJson } from "../../output/json.ts";
+import { addChangeOptions, type ChangeCommandOptions, changeTasks, singleId } from "./change.ts";
 
-interface Options {
-  readonly reason?: string;
-  readonly json?: true;
-}
+const WORDS: ChangeWords = {
+  command: "muster cancel",
+  action: "cancel them",
+  done: ({ done, requested }) =>
+    requested === 0
+      ? `${done} cancelled`
+      : `${done - requested} cancelled, ${requested} running: their workers are asked to stop them`,
+};
 
-/** `muster cancel ID`: ends a task. */
 export function defineCancel(command: Command, io: Io): void {
+  command.description(
+    "Cancels queued tasks at once. For running tasks, asks their workers to stop them. Repeating the command is harmless.",
+  );
+  addChangeOptions(command, ["queued", "assigned", "running"]);
   command
-    .argument("<id>", "task id")
-    .description(
-      "Cancels a queued task at once. For a running task, asks its worker to stop it. Repeating the command is harmless.",
-    )
-    .option("--reason <text>", "reason to record; default: your user name")
-    .option("--json", "print the Task as JSON")
     .addHelpText(
       "after",
       `
+Tasks are cancelled in steps. Ctrl-C ends it after a step; what was done stays.
+
 Examples:
   $ muster cancel t-1042 --reason "wrong pages"
-  $ muster tasks --queue nightly | cut -f1 | xargs -n1 muster cancel`,
+  $ muster cancel --queue nightly --state queued --dry-run
+  $ muster cancel --queue nightly --state queued --yes
+  $ muster cancel --type ocr.page --older-than 2h --failure-code AUTH_FAILED`,
     )
-    .action((id: string, options: Options, self: Command) => cancelTask(id, options, self, io));
+    .action((ids: string[], options: ChangeCommandOptions, self: Command) => {
+      const id = singleId(ids, options);
+      return id !== undefined
+        ? cancelTask(id, options, self, io)
+        : changeTasks("cancel", WORDS, ids, options, { command: self, io });
+    });
   addConnectionOptions(command);
 }
 
-async function cancelTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
+async function cancelTask(
+  id: string,
+  options: ChangeCommandOptions,
+  command: Command,
+  io: Io,
+): Promise<void> {
   const reason = options.reason ?? requester();
   const task = await withApiSession(command, io, async ({ tasks, call }) =>
     present((await tasks.cancelTask({ taskId: id, reason }, call)).task, "a task"),

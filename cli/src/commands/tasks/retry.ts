@@ -1,37 +1,47 @@
+/** `muster retry`: runs one task again, or many. */
 import { TaskSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
 import { type ApiSession, present, unlessRefused, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { confirm } from "../../io/confirm.ts";
 import type { Io } from "../../io/io.ts";
+import type { ChangeWords } from "../../output/change-view.ts";
 import { writeJson } from "../../output/json.ts";
+import { addChangeOptions, type ChangeCommandOptions, changeTasks, singleId } from "./change.ts";
 
-interface Options {
-  readonly yes?: true;
-  readonly json?: true;
-}
+const WORDS: ChangeWords = {
+  command: "muster retry",
+  action: "run them again",
+  done: ({ done }) => `${done} queued again`,
+};
 
-/** `muster retry ID`: runs a task again. */
 export function defineRetry(command: Command, io: Io): void {
+  command.description(
+    "Queues ended tasks again with all their retries. A task that waits for a retry becomes ready at once, one with dependencies waits for those of its predecessors that are open.",
+  );
+  addChangeOptions(command, ["queued", "succeeded", "failed", "cancelled"]);
   command
-    .argument("<id>", "task id")
-    .description(
-      "Queues an ended task again with all its retries. A task that waits for a retry becomes ready at once, one with dependencies waits for those of its predecessors that are open.",
-    )
-    .option("--yes", "do not ask before a succeeded task is run again")
-    .option("--json", "print the Task as JSON")
     .addHelpText(
       "after",
       `
+Without --state, a filter is for failed and cancelled tasks. With \`queued\` it is for
+those that wait for a retry or for their time.
+
 Examples:
   $ muster retry t-1042
-  $ muster tasks --detail RETRIES_EXHAUSTED | cut -f1 | xargs -n1 muster retry`,
+  $ muster retry --detail RETRIES_EXHAUSTED --ended-after 2h
+  $ muster retry --queue ocr --failure-code AUTH_FAILED --yes`,
     )
-    .action((id: string, options: Options, self: Command) => retryTask(id, options, self, io));
+    .action((ids: string[], options: ChangeCommandOptions, self: Command) => {
+      const id = singleId(ids, options);
+      return id !== undefined
+        ? retryTask(id, options, self, io)
+        : changeTasks("retry", WORDS, ids, options, { command: self, io });
+    });
   addConnectionOptions(command);
 }
 
-async function retryTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
+async function retryTask(id: string, options: ChangeCommandOptions, command: Command, io: Io): Promise<void> {
   const task = await withApiSession(command, io, async (session) => {
     if (!options.yes) await confirmSucceeded(session, id, io);
     return present((await session.tasks.retryTask({ taskId: id }, session.call)).task, "a task");
