@@ -166,8 +166,8 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async updateTask(request) {
       const { taskId, reason } = request;
-      const id = requireId(taskId);
       const edit = toTaskEdit(request);
+      const id = requireId(taskId);
       const changes = await control.edit(id, edit, storable(reason, 1_024) || "asked by a caller");
       if (!changes) throw taskNotFound(taskId);
       return {
