@@ -235,6 +235,7 @@ export async function startScheduler(options: {
         tracing: telemetry.tracing,
         sizes: config.sizes,
         pageBytes: config.sizes.maxMessageBytes / 2,
+        keepDays: config.keepDays,
         watchLimits: {
           heartbeatMs: watchHeartbeatMs,
           maxAgeMs: maxAgeMs === 0 ? 0 : maxAgeMs + maxAgeGraceMs,

@@ -66,6 +66,10 @@ describe("the examples of docs/editing-tasks.md", () => {
     assert.equal(await runScript("edits.ts"), "10 scheduled");
   });
 
+  it("keeps the ended tasks of a queue for a shorter time", async () => {
+    assert.equal(await run("retention"), "previews has retention=2d\npreviews has no settings of its own\n");
+  });
+
   async function runScript(name: string): Promise<string> {
     const file = join(folder.path, name);
     await writeFile(file, BLOCKS.get(`ts ${name}`) ?? "");

@@ -6,7 +6,7 @@ import { backoffText, delaysText } from "./backoff-text.ts";
 /** `max-retries=5 backoff=1m,5m`; empty without settings. */
 export function queueSettingsText(settings: QueueSettings | undefined): string {
   if (settings === undefined) return "";
-  const { maxRetryCount, backoff, lostBackoff } = settings;
+  const { maxRetryCount, backoff, lostBackoff, retention } = settings;
   const modes = MODE_SETTINGS.flatMap(({ mechanism, field }) => {
     const mode = settings[field];
     return mode === undefined ? [] : [`${mechanism}=${modeName(mode)}`];
@@ -15,6 +15,7 @@ export function queueSettingsText(settings: QueueSettings | undefined): string {
     ...(maxRetryCount === undefined ? [] : [`max-retries=${maxRetryCount}`]),
     ...(backoff.case === undefined ? [] : [`backoff=${backoffText(backoff)}`]),
     ...(lostBackoff === undefined ? [] : [`lost-backoff=${delaysText(lostBackoff)}`]),
+    ...(retention === undefined ? [] : [`retention=${Number(retention.seconds) / 86_400}d`]),
     ...(modes.length === 0 ? [] : [`mode=${modes.join(",")}`]),
   ].join(" ");
 }

@@ -137,7 +137,7 @@ export class BackgroundServices {
       peers,
     });
     const { keepDays } = config;
-    const retention = new Retention({ store, schedulerId: scheduler.id, keepDays, log });
+    const retention = new Retention({ store, schedulerId: scheduler.id, keepDays, clock, log });
     const keyAuditor = new KeyAuditor({ store, schedulerId: scheduler.id, counters, log });
     const deadlineCheckMs = Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2);
     const deadlines = new Deadlines({

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
+import type { PurgeCursor } from "../store/store.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
 import { PartitionMaker } from "./partition-maker.ts";
 import { Retention } from "./retention.ts";
 
 describe("retention", () => {
-  const run = async (lead: boolean, dropped: number | undefined) => {
+  const run = async (lead: boolean, dropped: number | undefined, steps = 0, slowMs = 0) => {
     const { log, events } = recordedLog();
+    const clock = new ManualClock();
+    const cursors: string[] = [];
     const kept: number[] = [];
     const store = {
       lead: async (name: string) => lead && name === "retention",
@@ -14,14 +18,30 @@ describe("retention", () => {
         kept.push(keepDays);
         return dropped;
       },
+      purgeStep: async (keepDays: number, from: PurgeCursor | undefined) => {
+        cursors.push(`${keepDays} ${from?.queue ?? "-"} ${from?.block ?? "-"}`);
+        await clock.pass(slowMs);
+        const block = (from?.block ?? 0) + 1;
+        return block > steps
+          ? undefined
+          : { cursor: { queue: "previews", day: "2026-01-01", block }, keepDays: 2, deleted: block };
+      },
     };
-    await new Retention({ store, schedulerId: "s-1", keepDays: 7, log }).runOnce();
-    return { events, kept };
+    await new Retention({ store, schedulerId: "s-1", keepDays: 7, clock, log }).runOnce();
+    return { events, kept, cursors };
   };
 
   it("drops what is older than the retention, and logs it", async () => {
-    assert.deepEqual(await run(true, 2), { events: ["retention.dropped"], kept: [7] });
+    const { events, kept } = await run(true, 2);
+    assert.deepEqual([events, kept], [["retention.dropped"], [7]]);
     assert.deepEqual((await run(true, 0)).events, []);
+  });
+
+  it("deletes the tasks of queues with a shorter one in steps, each from where the last one ended", async () => {
+    const { events, cursors } = await run(true, 0, 2);
+    assert.deepEqual(cursors, ["7 - -", "7 previews 1", "7 previews 2"]);
+    assert.deepEqual(events, ["retention.queue_purged"]);
+    assert.equal((await run(true, 0, 100, 60_000)).cursors.length, 10, "the next run goes on");
   });
 
   it("leaves it to the scheduler that has the lead", async () => {

@@ -3,6 +3,21 @@ import type { ConnectionShortage } from "../domain/database/connection-limits.ts
 import type { DatabaseLock } from "../domain/database/database-lock.ts";
 import type { DatabaseReport } from "../domain/reports.ts";
 
+/** Where a step of a deletion ended. */
+export interface PurgeCursor {
+  readonly queue: string;
+  readonly day: string;
+  readonly block: number;
+}
+
+/** A step of the deletion of a queue's ended tasks. */
+export interface PurgeStep {
+  readonly cursor: PurgeCursor;
+  /** The retention of the queue. */
+  readonly keepDays: number;
+  readonly deleted: number;
+}
+
 /** The database: its health, its schema and its old rows. */
 export interface MaintenanceStore {
   databaseTime(): Promise<Date>;
@@ -22,6 +37,13 @@ export interface MaintenanceStore {
   ensurePartitions(): Promise<boolean>;
   /** The number of dropped partitions; undefined when another session's lock prevented it. */
   dropOld(keepDays: number): Promise<number | undefined>;
+  /**
+   * Deletes ended tasks of a queue whose retention is shorter than `keepDays`, in one bounded step; undefined when nothing is
+   * left to delete.
+   *
+   * @param from Where the step before ended.
+   */
+  purgeStep(keepDays: number, from: PurgeCursor | undefined): Promise<PurgeStep | undefined>;
   /** The state of the database for `muster doctor`. */
   inspect(): Promise<DatabaseReport>;
 }

@@ -17,7 +17,10 @@ export interface LimitedQueue extends QueueLimit {
 }
 
 /** Settings of a queue that ConfigureQueue sets; one that is missing has its default. Kept as one JSON value. */
-export interface QueueSettings extends RetryDefaults, QueueModes {}
+export interface QueueSettings extends RetryDefaults, QueueModes {
+  /** Days for which ended tasks are kept, fewer than those of the scheduler. */
+  readonly keepDays?: number;
+}
 
 /** A change of a queue's settings. */
 export interface QueueChange {

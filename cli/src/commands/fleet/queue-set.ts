@@ -1,5 +1,6 @@
 /** `muster queue set`: sets settings of a queue, or takes them back. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type ConfigureQueueRequestSchema,
   type FixedBackoff,
@@ -9,6 +10,7 @@ import {
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { type Backoff, parseBackoff, parseDelays } from "../../arguments/backoff.ts";
+import { parseDuration } from "../../arguments/duration.ts";
 import { type ModeChange, parseModes } from "../../arguments/modes.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -26,6 +28,7 @@ interface Options {
   readonly maxRetries?: number | typeof DEFAULT;
   readonly backoff?: Backoff | typeof DEFAULT;
   readonly lostBackoff?: FixedBackoff | typeof DEFAULT;
+  readonly retention?: number | typeof DEFAULT;
   readonly mode?: ModeChange;
   readonly reason?: string;
   readonly json?: true;
@@ -54,6 +57,11 @@ export function defineQueueSet(command: Command, io: Io): void {
       orDefault(argument(parseDelays)),
     )
     .option(
+      "--retention <days>",
+      "how long its ended tasks are kept: whole days, for example 2d, at most --keep-days of the scheduler, or default",
+      orDefault(argument(parseDuration)),
+    )
+    .option(
       "--mode <mechanism=mode,...>",
       "what unaccepted, forgotten, attempt_limits or poison may do: off, observe, act or default",
       argument(parseModes),
@@ -63,13 +71,15 @@ export function defineQueueSet(command: Command, io: Io): void {
     .addHelpText(
       "after",
       `
-The settings also apply to tasks that were submitted before. A value of the task's
+The settings also apply to tasks that were submitted before. The retention counts from
+the end of a task; a day of ended tasks is deleted as a whole. A value of the task's
 own retry policy goes before the queue, and the queue before the scheduler
 (\`muster serve --max-retries\`). \`muster task ID\` shows what applies to a task.
 
 Examples:
   $ muster queue set nightly --max-retries 10 --reason "the mail server is slow"
   $ muster queue set nightly --backoff 10s,factor=2,max=10m
+  $ muster queue set previews --retention 2d
   $ muster queue set nightly --mode attempt_limits=observe,poison=observe
   $ muster queue set nightly --max-retries default --backoff default`,
     )
@@ -92,18 +102,21 @@ function change({
   maxRetries,
   backoff,
   lostBackoff,
+  retention,
   mode,
 }: Options): MessageInitShape<typeof ConfigureQueueRequestSchema> {
   const clear = [
     ...(maxRetries === DEFAULT ? [QueueSetting.MAX_RETRY_COUNT] : []),
     ...(backoff === DEFAULT ? [QueueSetting.BACKOFF] : []),
     ...(lostBackoff === DEFAULT ? [QueueSetting.LOST_BACKOFF] : []),
+    ...(retention === DEFAULT ? [QueueSetting.RETENTION] : []),
     ...(mode?.clear ?? []),
   ];
   const settings = {
     ...(maxRetries === undefined || maxRetries === DEFAULT ? {} : { maxRetryCount: maxRetries }),
     ...(backoff === undefined || backoff === DEFAULT ? {} : { backoff }),
     ...(lostBackoff === undefined || lostBackoff === DEFAULT ? {} : { lostBackoff }),
+    ...(retention === undefined || retention === DEFAULT ? {} : { retention: durationFromMs(retention) }),
     ...mode?.set,
   };
   if (clear.length === 0 && Object.keys(settings).length === 0)

@@ -53,6 +53,8 @@ export interface QueueHandlerParts {
   readonly dispatcher: Pick<Dispatcher, "lookAgain">;
   readonly explainer: Pick<Explainer, "queue">;
   readonly pageBytes: number;
+  /** The scheduler's own retention, days. */
+  readonly keepDays: number;
 }
 
 type QueueHandlers = Pick<
@@ -146,7 +148,7 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
 
     async configureQueue(request) {
       const name = requireQueueName(request.queue);
-      const change = toQueueChange(request);
+      const change = toQueueChange(request, parts.keepDays);
       const reason = storable(request.reason, 1_024) || "set by an operator";
       await store.configureQueue(name, { ...change, reason });
       await queueSettings.refresh();

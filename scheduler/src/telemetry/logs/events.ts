@@ -56,6 +56,7 @@ export const LOG_EVENTS = {
   "results.held": "error",
   "results.waiting_for_database": "warn",
   "retention.dropped": "info",
+  "retention.queue_purged": "info",
   "rpc.failed": "error",
   "schedule.error": "error",
   "schedule.failed": "warn",

@@ -6,7 +6,7 @@ import { Refusal } from "../../../domain/errors.ts";
 import { fromQueueSettings, toQueueChange } from "./queue-settings.ts";
 
 const change = (init: MessageInitShape<typeof ConfigureQueueRequestSchema>) =>
-  toQueueChange(create(ConfigureQueueRequestSchema, init));
+  toQueueChange(create(ConfigureQueueRequestSchema, init), 7);
 
 function faultsOf(init: MessageInitShape<typeof ConfigureQueueRequestSchema>): string[] {
   try {
@@ -24,6 +24,20 @@ const fixed = (...seconds: number[]) => ({
 });
 
 describe("a change of a queue's settings", () => {
+  it("keeps ended tasks for whole days, at most as many as the scheduler", () => {
+    const days = (count: number) => ({
+      settings: { retention: { seconds: BigInt(Math.round(count * 86_400)), nanos: 0 } },
+    });
+    assert.deepEqual(change(days(2)), { set: { keepDays: 2 }, clear: [], attributes: { retention: "2d" } });
+    assert.equal(fromQueueSettings({ keepDays: 2 }).retention?.seconds, 172_800n);
+    assert.deepEqual(change({ clear: [QueueSetting.RETENTION] }).clear, ["keepDays"]);
+    for (const count of [0, -1, 1.5, 8])
+      assert.match(
+        faultsOf(days(count)).join(),
+        /^settings\.retention: .+ whole days from 1 to 7, the scheduler's/,
+      );
+  });
+
   it("sets what has a value, clears what is named, and goes into the event", () => {
     assert.deepEqual(change({ settings: { maxRetryCount: 0, backoff: fixed(60, 0) } }), {
       set: { maxRetries: 0, backoff: { kind: "fixed", delaysMs: [60_000, 0] } },
@@ -89,8 +103,8 @@ describe("a change of a queue's settings", () => {
         "settings.max_retry_count: 1001 is not between 0 and 1000",
         "settings.fixed.delays: has 0 entries; 1 to 100 are allowed",
         "settings.lost_backoff.delays[0]: -1 s is not between 0 and 31622400 s",
-        "clear[0]: 0 is no setting; allowed are 1, 2, 3, 5, 6, 7, 8",
-        "clear[1]: 99 is no setting; allowed are 1, 2, 3, 5, 6, 7, 8",
+        "clear[0]: 0 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
+        "clear[1]: 99 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
         "clear: names max_retries, for which settings has a value; give one of them",
       ],
     );

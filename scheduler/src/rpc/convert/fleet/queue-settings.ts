@@ -1,6 +1,7 @@
 // Settings of a queue in protobuf, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
   type ConfigureQueueRequest,
   MechanismMode,
@@ -20,6 +21,9 @@ import { invalidRequest } from "../../../domain/refusals.ts";
 import type { QueueChange, QueueSettings } from "../../../store/store.ts";
 import { checkRetries, fromBackoff, fromDelays, type Report, toBackoff, toDelays } from "../tasks/options.ts";
 import { optional } from "../values/optional.ts";
+import { durationFromMs } from "../values/time.ts";
+
+const DAY_MS = 86_400_000;
 
 type SettingName = keyof QueueSettings;
 
@@ -28,6 +32,7 @@ const BY_NUMBER: ReadonlyMap<QueueSetting, SettingName> = new Map([
   [QueueSetting.MAX_RETRY_COUNT, "maxRetries"],
   [QueueSetting.BACKOFF, "backoff"],
   [QueueSetting.LOST_BACKOFF, "lostDelaysMs"],
+  [QueueSetting.RETENTION, "keepDays"],
   [QueueSetting.UNACCEPTED_MODE, "unaccepted"],
   [QueueSetting.FORGOTTEN_MODE, "forgotten"],
   [QueueSetting.ATTEMPT_LIMITS_MODE, "attempt_limits"],
@@ -39,6 +44,7 @@ const IN_EVENTS: Readonly<Record<SettingName, string>> = {
   maxRetries: "max_retries",
   backoff: "backoff",
   lostDelaysMs: "lost_backoff",
+  keepDays: "retention",
   unaccepted: "unaccepted_mode",
   forgotten: "forgotten_mode",
   attempt_limits: "attempt_limits_mode",
@@ -65,6 +71,7 @@ export function fromQueueSettings(settings: QueueSettings): MessageInitShape<typ
     ...optional("maxRetryCount", settings.maxRetries),
     ...optional("backoff", settings.backoff && fromBackoff(settings.backoff)),
     ...optional("lostBackoff", settings.lostDelaysMs && fromDelays(settings.lostDelaysMs)),
+    ...optional("retention", daysAsDuration(settings.keepDays)),
     ...Object.fromEntries(
       QUEUE_MECHANISMS.flatMap((name) => {
         const mode = settings[name];
@@ -74,11 +81,19 @@ export function fromQueueSettings(settings: QueueSettings): MessageInitShape<typ
   };
 }
 
-/** What a request changes, without its reason. @throws Refusal `INVALID_REQUEST` with every fault at once. */
-export function toQueueChange({ settings, clear }: ConfigureQueueRequest): Omit<QueueChange, "reason"> {
+/**
+ * What a request changes, without its reason.
+ *
+ * @param keepDays The scheduler's own retention, days.
+ * @throws Refusal `INVALID_REQUEST` with every fault at once.
+ */
+export function toQueueChange(
+  { settings, clear }: ConfigureQueueRequest,
+  keepDays: number,
+): Omit<QueueChange, "reason"> {
   const violations: Violation[] = [];
   const report: Report = (field, description) => void violations.push({ field, description });
-  const set = toSettings(settings, report);
+  const set = toSettings(settings, keepDays, report);
   const cleared = [
     ...new Set(clear.flatMap((setting, index) => toName(setting, `clear[${index}]`, report) ?? [])),
   ];
@@ -93,16 +108,35 @@ export function toQueueChange({ settings, clear }: ConfigureQueueRequest): Omit<
   return { set, clear: cleared, attributes: inEvent(set, cleared) };
 }
 
-function toSettings(message: ConfigureQueueRequest["settings"], report: Report): QueueSettings {
+function toSettings(
+  message: ConfigureQueueRequest["settings"],
+  keepDays: number,
+  report: Report,
+): QueueSettings {
   if (!message) return {};
-  const { maxRetryCount, lostBackoff } = message;
+  const { maxRetryCount, lostBackoff, retention } = message;
   if (maxRetryCount !== undefined) checkRetries(maxRetryCount, "settings.max_retry_count", report);
   return {
     ...optional("maxRetries", maxRetryCount),
     ...optional("backoff", toBackoff(message.backoff, "settings", report)),
     ...optional("lostDelaysMs", lostBackoff && toDelays(lostBackoff, "settings.lost_backoff", report)),
+    ...optional("keepDays", retention && toDays(retention, keepDays, report)),
     ...toModes(message, report),
   };
+}
+
+function daysAsDuration(days: number | undefined) {
+  return days === undefined ? undefined : durationFromMs(days * DAY_MS);
+}
+
+function toDays({ seconds, nanos }: Duration, most: number, report: Report): number {
+  const days = (Number(seconds) + nanos / 1e9) / (DAY_MS / 1_000);
+  if (!Number.isInteger(days) || days < 1 || days > most)
+    report(
+      "settings.retention",
+      `${days} days are not whole days from 1 to ${most}, the scheduler's --keep-days; the tasks of no queue are kept for longer`,
+    );
+  return days;
 }
 
 function toModes(message: NonNullable<ConfigureQueueRequest["settings"]>, report: Report): QueueModes {
@@ -134,6 +168,7 @@ function inEvent(set: QueueSettings, cleared: readonly SettingName[]): Record<st
     ...optional("max_retries", set.maxRetries?.toString()),
     ...optional("backoff", set.backoff && backoffInWords(set.backoff)),
     ...optional("lost_backoff", set.lostDelaysMs && waitsInWords(set.lostDelaysMs)),
+    ...optional("retention", set.keepDays === undefined ? undefined : `${set.keepDays}d`),
     ...Object.fromEntries(
       QUEUE_MECHANISMS.flatMap((name) => (set[name] === undefined ? [] : [[IN_EVENTS[name], set[name]]])),
     ),

@@ -4,6 +4,7 @@ import type { Database } from "../connection/database.ts";
 import type { Probe } from "../connection/probe.ts";
 import { inspectDatabase } from "../fleet/inspect.ts";
 import { foreignLock } from "../fleet/lock-waits.ts";
+import { purgeStep } from "./queue-retention.ts";
 import { dropOld, ensurePartitions } from "./retention.ts";
 import { missingMigrations } from "./schema-check.ts";
 
@@ -18,6 +19,7 @@ export function maintenanceStore(db: Database, probe: Probe): MaintenanceStore {
     missingMigrations: () => missingMigrations(db),
     ensurePartitions: () => ensurePartitions(db),
     dropOld: (keepDays) => dropOld(db, keepDays),
+    purgeStep: (keepDays, from) => purgeStep(db, keepDays, from),
     inspect: () => inspectDatabase(db),
   };
 }
