@@ -11,6 +11,9 @@ export class CompletionWindow {
   readonly #counts = new Int32Array(COMPLETION_STEPS);
   /** The newest step; those before it, as many as there are places, are kept. */
   #step = Number.NEGATIVE_INFINITY;
+  /** When the newest step is over, and its place. */
+  #stepEnd = Number.NEGATIVE_INFINITY;
+  #place = 0;
 
   /** @param kept What another scheduler counted of the session, `ageMs` ago. */
   static resume(kept: CompletionRecord, ageMs: number, now: number): CompletionWindow {
@@ -26,10 +29,9 @@ export class CompletionWindow {
   }
 
   add(now: number): void {
-    this.#moveTo(now);
+    if (now >= this.#stepEnd) this.#moveTo(now);
     this.#total++;
-    const place = placeOf(this.#step);
-    this.#counts[place] = (this.#counts[place] ?? 0) + 1;
+    this.#counts[this.#place] = (this.#counts[this.#place] ?? 0) + 1;
   }
 
   record(now: number): CompletionRecord {
@@ -51,6 +53,8 @@ export class CompletionWindow {
       this.#step++;
       this.#counts[placeOf(this.#step)] = 0;
     }
+    this.#stepEnd = (this.#step + 1) * COMPLETION_STEP_MS;
+    this.#place = placeOf(this.#step);
   }
 }
 
