@@ -43,6 +43,19 @@ describe("the examples of docs/statistics.md", () => {
     assert.match(output, /^2 of 2 ON_PURPOSE, the last one in t-\d+$/m);
   });
 
+  it("a window or a name that is not valid is refused with the field", async () => {
+    const { client } = examples.fleet;
+    await assert.rejects(client.failures({ sinceS: 0.5 }), /window.*0\.5 s is shorter than 1 s/);
+    await assert.rejects(client.fleet.getFailureStatistics({ window: { seconds: 2_678_401n } }), /window/);
+    await assert.rejects(client.failures({ queue: "no such queue" }), /queue.*is not a queue name/);
+    assert.throws(() => client.failures({ sinceS: -1 }), { name: "OptionsError" });
+    const { attempts } = await client.failures({ queue: "nothing-there", sinceS: 60 });
+    assert.deepEqual(
+      [attempts?.failedCount, attempts?.succeededCount, attempts?.successRate],
+      [0n, 0n, undefined],
+    );
+  });
+
   it("what was completed is listed by queue, by type and by worker", async () => {
     const { fleet } = examples;
     const [queue] = (await fleet.client.fleet.listQueues({})).queues.filter(({ name }) => name === "pages");
