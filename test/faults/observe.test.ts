@@ -8,6 +8,7 @@ import {
   MECHANISMS,
   type MechanismName,
 } from "../../scheduler/src/domain/mechanisms/mechanism.ts";
+import { factOf } from "../support/fleet/expected-reasons.ts";
 import { Fleet, H } from "../support/fleet/fleet.ts";
 import { cutAll, RawWorker, type RawWorkerOptions } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
@@ -364,6 +365,44 @@ describe("T59: two schedulers in mode observe, and then in mode act", () => {
     assert.equal(attemptId, `${unanswered.id}.1`);
     other.cut();
     await cancel(fleet, unanswered.id);
+  });
+});
+
+describe("T59: a scan for lost workers at an interval of its own", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start({ args: ["--recovery-interval", "3600"] });
+  });
+
+  after(async () => {
+    cutAll();
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("recovers nothing before the interval is over, whatever the renewals of leases", async () => {
+    const worker = await connect(fleet, "between", "between");
+    const task = await fleet.client.submit("echo", 1, { queue: "between" });
+    await worker.assignment(task.id);
+    worker.cut();
+    await until("the grace is over", async () => {
+      const { reason } = await fleet.taskReason(task.id, "WORKER_SUSPECT", 10_000);
+      return factOf(reason, "grace_left") === "0 ms" || undefined;
+    });
+    const renewed = async () =>
+      (await Scrape.of(fleet.scheduler.http)).sum("muster_loop_last_run_timestamp_seconds", {
+        loop: "renew",
+      });
+    const before = await renewed();
+    await until("leases were renewed since", async () => (await renewed()) > before + H / 1_000 || undefined);
+    assert.ok(!(await fleet.events(task.id)).includes("requeued:stale"));
+    const old = fleet.scheduler;
+    old.program.kill("SIGTERM");
+    await old.program.ended;
+    await fleet.restart(old, ["--recovery-interval", "0.1"]);
+    await fleet.eventually(task.id, "requeued:stale");
+    await cancel(fleet, task.id);
   });
 });
 

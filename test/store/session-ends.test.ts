@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
+import { madeBeat } from "../../scheduler/src/domain/testing/made-records.ts";
 import {
   commitRequest,
   decideLost,
@@ -208,6 +209,39 @@ describe("store: ends of sessions", () => {
       const attempts = await store.getAttempts(taskId);
       assert.equal(attempts.length, 1, `task ${taskId}`);
     }
+  });
+
+  it("is recorded once for each lease that expired, by one of two schedulers, and keeps what it holds", async () => {
+    const { store, db } = fixture;
+    const other = fixture.another();
+    const sessionId = await fixture.session("observed");
+    const [taskId = 0] = await fixture.submit("observed", 1);
+    await fixture.claimOne(taskId, sessionId);
+    await expireLease(db, sessionId, 60_000);
+    const observe = async () => {
+      const asOf = await store.databaseTime();
+      const seen = await Promise.all(
+        [store, other, store, other].map((each) => each.observeExpired(asOf, 1_000, 100)),
+      );
+      return seen.flat().filter(({ workerId }) => workerId === "observed");
+    };
+    const [first, ...more] = await observe();
+    assert.deepEqual(
+      [first?.sessionId, first?.held.map((row) => row.taskId), more],
+      [sessionId, [taskId], []],
+    );
+    assert.deepEqual(await observe(), []);
+    assert.equal((await store.getTask(taskId))?.state, "assigned");
+    assert.equal((await store.getWorker("observed"))?.goneTime, undefined);
+    await store.renewLeases([{ sessionId, beat: madeBeat({}) }], "a", 30_000);
+    assert.deepEqual(await observe(), [], "it lives");
+    await expireLease(db, sessionId, 60_000);
+    assert.equal((await observe()).length, 1, "it was lost again");
+    const gone = await store.reapSessions(await store.databaseTime(), 1_000, 100, decideLost);
+    assert.ok(
+      gone.some((session) => session.sessionId === sessionId),
+      "mode act takes up what was left",
+    );
   });
 
   it("does not reap a worker that returns or sends a heartbeat at the same moment", async () => {

@@ -63,7 +63,7 @@ export class RetryPolicies {
         counts: attempt.requeueCounts,
         retry: outcome.kind === "succeeded" ? undefined : this.of(attempt.options, attempt.queue),
         cancelReason: attempt.cancelReason,
-        modes: this.#mechanisms.outcomeModes(attempt.queue),
+        modes: outcome.kind === "succeeded" ? undefined : this.#mechanisms.outcomeModes(attempt.queue),
       },
       outcome,
       Math.random(),

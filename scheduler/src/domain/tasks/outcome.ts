@@ -45,7 +45,7 @@ export interface AttemptFacts {
   /** Set when the task's cancellation was requested. */
   readonly cancelReason: string | undefined;
   /** Whether limits of attempts and the rule of poisoned tasks act; undefined when they do. */
-  readonly modes?: OutcomeModes;
+  readonly modes?: OutcomeModes | undefined;
 }
 
 /** What becomes of the task. */
