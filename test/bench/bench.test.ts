@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { env, execPath } from "node:process";
 import { after, describe, it } from "node:test";
+import { BUNDLES_VARIABLE } from "../support/programs/bundled.ts";
 import { nothingLeftOf } from "../support/programs/left-behind.ts";
 import { ROOT } from "../support/repo/checks.ts";
 
@@ -18,6 +19,7 @@ function startBench(args: readonly string[], mark: string) {
       NODE_TEST_CONTEXT: undefined,
       NODE_OPTIONS: "--conditions=muster-source",
       BENCH_DATABASE_URL: env.TEST_DATABASE_URL ?? "",
+      BENCH_BUNDLES: env[BUNDLES_VARIABLE] ? join(env[BUNDLES_VARIABLE], "bench/src") : "",
       BENCH_TEST_MARK: mark,
     },
     stdio: ["ignore", "pipe", "pipe"],

