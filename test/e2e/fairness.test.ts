@@ -15,7 +15,7 @@ describe("the examples of docs/fairness.md", () => {
   it("sets weights of queues and keys with the CLI, then submits in TypeScript", async () => {
     const shell = await examples.shell("sh run");
     assert.match(shell.stdout, /^checkout has weight 3; 0 tasks ready to start$/m);
-    assert.match(shell.stdout, /^checkout\topen\t.*\t3\t$/m);
+    assert.match(shell.stdout, /^checkout\topen\t.*\t3\t\t\t0$/m);
     assert.match(shell.stdout, /^the weight of tenant-7 in reports is 2; 1 ready to start, 0 active$/m);
     assert.match(shell.stdout, /^tenant-7\t2\*\t1\t0\t0$/m);
 

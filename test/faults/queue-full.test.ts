@@ -60,7 +60,7 @@ describe("a queue with a limit", () => {
       said.push(stdout);
     }
     assert.match(said[0] ?? "", /^nightly is limited to 10000 waiting tasks; now 0 tasks in it\n$/);
-    assert.match(said[1] ?? "", /^nightly\topen\t0\t0\t0\t.*\t10000\t\t1$/m);
+    assert.match(said[1] ?? "", /^nightly\topen\t0\t0\t0\t.*\t10000\t\t1\t\t\t0$/m);
     assert.match(said[2] ?? "", /^nightly has no limit; now 0 tasks in it\n$/);
     const wrong = await muster("queue", "limit", "nightly", "0");
     assert.deepEqual(

@@ -104,7 +104,10 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
       commands: [`muster retry ${waiting.id}`],
     });
     assert.match(reason.summary, /the next begins in/);
-    assert.match(await musterAtTwo("queues"), /^nightly\t.*\tmax-retries=3 backoff=1h,factor=3,max=1h$/m);
+    assert.match(
+      await musterAtTwo("queues"),
+      /^nightly\t.*\tmax-retries=3 backoff=1h,factor=3,max=1h\t\d*\t\d+$/m,
+    );
     assert.equal(
       await musterAtTwo("queue", "set", "nightly", "--max-retries", "default"),
       "nightly has backoff=1h,factor=3,max=1h\n",
