@@ -80,7 +80,7 @@ describe("npm run bench -- --quick", () => {
     const of = (measure: string) => samples.filter((sample) => sample.measure === measure);
     const subjects = (measure: string) => [...new Set(of(measure).map(({ subject }) => subject))].sort();
     assert.deepEqual([...new Set(samples.map(({ measure }) => measure))].sort(), [
-      ...["classes", "depth", "fleet-idle", "fleet-loss", "fleet-storm", "flow-control"],
+      ...["bulk-cancel", "classes", "depth", "fleet-idle", "fleet-loss", "fleet-storm", "flow-control"],
       ...["growth", "latency", "sdk-cost", "sustained", "throughput"],
     ]);
     assert.deepEqual(subjects("throughput"), ["bullmq", "floor", "graphile-1000", "muster", "pg-boss-work"]);

@@ -1,3 +1,4 @@
+import { bulkCancel } from "./bulk-cancel.ts";
 import { classes } from "./classes.ts";
 import { depth } from "./depth.ts";
 import { fleetIdle } from "./fleet-idle.ts";
@@ -16,6 +17,7 @@ export const CAPACITY: readonly Measure[] = [
   depth,
   classes,
   flowControl,
+  bulkCancel,
   sdkCost,
   growth,
 ];
