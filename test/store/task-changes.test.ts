@@ -1,6 +1,7 @@
 /** Changes of many tasks on PostgreSQL: what each does to which tasks, its steps, and what runs beside it. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { systemClock } from "../../scheduler/src/clock.ts";
 import type { ChangeProgress } from "../../scheduler/src/dispatch/changes/change-tally.ts";
 import { TaskChanger } from "../../scheduler/src/dispatch/changes/task-changer.ts";
 import { recordedLog } from "../../scheduler/src/dispatch/testing/recorded-log.ts";
@@ -50,6 +51,7 @@ describe("store: changes of many tasks", () => {
         admitUpTo: async (_queue, wanted) => ({ count: Math.min(room, wanted), settled: () => undefined }),
       },
       counters: new Counters(),
+      clock: systemClock,
       log: recordedLog().log,
     });
   }

@@ -390,7 +390,7 @@ export function createDispatch(options: {
     ...{ admission, classes, dispatcher, peers, signals, counters, traces, clock },
   });
   const changer = new TaskChanger({
-    ...{ store, schedulerId, effects, counters, log },
+    ...{ store, schedulerId, effects, counters, clock, log },
     limits: queueLimits,
   });
   return {

@@ -1,9 +1,12 @@
 /** Changes many tasks in steps: cancels, retries, moves, reprioritises or deletes them. */
+import type { Clock } from "../../clock.ts";
 import { schedulerStopping } from "../../domain/refusals.ts";
 import {
   type ChangeFilter,
   type FoundTask,
   nextStep,
+  STEP,
+  sizeAfter,
   skipOf,
   type TaskChange,
 } from "../../domain/tasks/task-change.ts";
@@ -46,6 +49,7 @@ export interface TaskChangerParts {
   readonly effects: Pick<ChangeEffects, "apply" | "flush">;
   readonly limits: Pick<QueueLimits, "admitUpTo">;
   readonly counters: Pick<Counters, "changes">;
+  readonly clock: Pick<Clock, "monotonic">;
   readonly log: Logger;
 }
 
@@ -96,6 +100,7 @@ export class TaskChanger {
     const { change, filter, from } = request;
     const scope = await this.#parts.store.changeScope(change, filter, from?.cutOff);
     const { cutOff } = scope;
+    let size: number = STEP.most;
     let position = from?.position ?? startOf(scope, scope.sources[0]);
     while (position !== undefined) {
       const found = await this.#parts.store.tasksToChange(scope, position, LOOK);
@@ -103,9 +108,10 @@ export class TaskChanger {
       tally.examined += found.examined;
       for (const id of found.unknown) tally.skip(id, "TASK_NOT_FOUND");
       for (let rest = found.tasks; rest.length > 0; ) {
-        const step = nextStep(rest);
+        const step = nextStep(rest, size);
         rest = rest.slice(step.length);
-        await this.#inTurn(() => this.#step(request, scope, step, tally));
+        const ms = await this.#inTurn(() => this.#step(request, scope, step, tally));
+        size = sizeAfter(size, ms);
         const last = step.at(-1);
         if (rest.length > 0 && last) yield { cutOff, position: after(source, last) };
       }
@@ -156,9 +162,14 @@ export class TaskChanger {
     return { tasks: tasks.slice(0, room), settled };
   }
 
-  /** One step at a time: several changes at once take no more of the database than one. */
-  #inTurn<T>(step: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(step);
+  /** One step at a time: several changes at once take no more of the database than one. Answers its milliseconds. */
+  #inTurn(step: () => Promise<void>): Promise<number> {
+    const { clock } = this.#parts;
+    const done = this.#turn.then(async () => {
+      const began = clock.monotonic();
+      await step();
+      return clock.monotonic() - began;
+    });
     this.#turn = done.catch(() => undefined);
     return done;
   }

@@ -6,6 +6,7 @@ import {
   type FoundTask,
   nextStep,
   STEP,
+  sizeAfter,
   skipOf,
   type TaskChange,
   wantedStates,
@@ -65,9 +66,18 @@ describe("a change of many tasks", () => {
   it("takes as many tasks in a step as their number and their bytes allow, and at least one", () => {
     const tasks = (count: number, bytes: number) =>
       Array.from({ length: count }, (_, id) => found("queued", { id, bytes }));
-    assert.equal(nextStep(tasks(STEP.tasks + 1, 0)).length, STEP.tasks);
+    assert.equal(nextStep(tasks(STEP.most + 1, 0)).length, STEP.most);
+    assert.equal(nextStep(tasks(10, 0), 3).length, 3);
     assert.equal(nextStep(tasks(10, STEP.bytes / 4)).length, 4);
     assert.equal(nextStep(tasks(3, STEP.bytes * 2)).length, 1);
     assert.deepEqual(nextStep([]), []);
+  });
+
+  it("makes steps smaller while they last long, and larger again", () => {
+    assert.equal(sizeAfter(500, 101), 250);
+    assert.equal(sizeAfter(60, 5_000), STEP.least);
+    assert.equal(sizeAfter(250, 50), 250);
+    assert.equal(sizeAfter(250, 10), 500);
+    assert.equal(sizeAfter(500, 10), STEP.most);
   });
 });

@@ -114,16 +114,32 @@ export function skipOf(change: TaskChange, task: FoundTask): SkipCode | undefine
 }
 
 /** Tasks that are handled in one transaction: at most so many, and so many bytes of theirs. */
-export const STEP = { tasks: 500, bytes: 4 * 1024 * 1024 } as const;
+export const STEP = { least: 50, most: 500, bytes: 4 * 1024 * 1024 } as const;
 
-/** The first of the tasks that one transaction handles: at least one. */
-export function nextStep<T extends Pick<FoundTask, "bytes">>(tasks: readonly T[]): readonly T[] {
+/** A step that lasts longer is followed by smaller ones: claims may wait for the locks of its tasks. Milliseconds. */
+const LONG_MS = 100;
+
+/**
+ * The first of the tasks that one transaction handles: at least one.
+ *
+ * @param most How many at most.
+ */
+export function nextStep<T extends Pick<FoundTask, "bytes">>(
+  tasks: readonly T[],
+  most: number = STEP.most,
+): readonly T[] {
   let bytes = 0;
   let count = 0;
   for (const task of tasks) {
     bytes += task.bytes;
-    if (count === STEP.tasks || (count > 0 && bytes > STEP.bytes)) break;
+    if (count === most || (count > 0 && bytes > STEP.bytes)) break;
     count++;
   }
   return tasks.slice(0, count);
+}
+
+/** How many tasks the next step has at most, after one that had at most `most` and took so long. */
+export function sizeAfter(most: number, ms: number): number {
+  if (ms > LONG_MS) return Math.max(STEP.least, Math.floor(most / 2));
+  return ms < LONG_MS / 4 ? Math.min(STEP.most, most * 2) : most;
 }
