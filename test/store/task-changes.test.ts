@@ -244,6 +244,11 @@ describe("store: changes of many tasks", () => {
     assert.equal((await store.keyOwner(to, "taken"))?.id, holder);
     assert.equal((await store.keyOwner(from, "taken"))?.id, taken);
     assert.deepEqual(await eventsOf(keyed), ["moved"]);
+    // Its holder is named, too, and stays where it is with its key.
+    const both = await change(move, { taskIds: [taken, holder] });
+    assert.deepEqual([both.done, both.skipped], [0, { UNIQUE_KEY_HELD: 1, TASK_UNCHANGED: 1 }]);
+    assert.equal((await store.keyOwner(to, "taken"))?.id, holder);
+    assert.equal((await store.keyOwner(from, "taken"))?.id, taken);
     const full = await change({ ...move, queue: "small" }, { queues: [to] }, { room: 2 });
     assert.deepEqual([full.done, full.skipped], [2, { QUEUE_FULL: 3 }]);
     const named = await change(move, { taskIds: [holder, runs] });

@@ -114,9 +114,11 @@ export async function lockKeysOfMoved(
   );
   const there: QueueKey[] = tasks.map(({ uniqueKey: key = "" }) => ({ queue, key }));
   const owners = await keyOwners((statement, values) => tx.run(statement, values), there);
-  const own = new Set(tasks.map(({ id }) => id));
   return {
-    held: new Set(owners.flatMap(({ key, owner }) => (!own.has(owner.id) && holdsKey(owner) ? [key] : []))),
+    // A row that was there before belongs to a task in that queue: also when that one is to be moved there, and so stays.
+    held: new Set(
+      owners.flatMap(({ key, owner }) => (!made.has(scopedKey(queue, key)) && holdsKey(owner) ? [key] : [])),
+    ),
     fresh: [...wanted].flatMap(([scoped, owner]) => (made.has(scoped) ? [owner] : [])),
   };
 }
