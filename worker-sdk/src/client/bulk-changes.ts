@@ -8,6 +8,7 @@ import { sleep } from "../clock.ts";
 import { durationFromMs } from "../duration.ts";
 import { Backoff, type Random } from "../network/backoff.ts";
 import { checkSeconds } from "../options/option-checks.ts";
+import { OptionsError } from "../options/options-error.ts";
 import { isDropped } from "./dropped.ts";
 import { MusterError } from "./errors.ts";
 
@@ -182,12 +183,13 @@ function sum(before: BulkProgress | undefined, answer: ChangeTasksResponse): Bul
 /** Ids of skipped tasks that are kept for each reason. */
 const MAX_EXAMPLES = 10;
 
-/** The request of a change. @throws OptionsError for an age that is no number of seconds in range. */
+/** The request of a change. @throws OptionsError for an unknown change, condition or state, and a number out of range. */
 export function encodeChange(
   change: BulkChange,
   filter: BulkFilter,
   { reason = "", dryRun = false, all = false, continueToken = "" }: BulkChangeOptions,
 ): MessageInitShape<typeof ChangeTasksRequestSchema> {
+  checkChange(change, filter);
   const age = (option: string, seconds: number | undefined) => {
     if (seconds === undefined) return undefined;
     checkSeconds("changeTasks", option, seconds, MAX_AGE_S);
@@ -226,6 +228,51 @@ const STATES = {
   failed: TaskState.FAILED,
   cancelled: TaskState.CANCELLED,
 } as const;
+
+const CONDITIONS = {
+  taskIds: true,
+  states: true,
+  queues: true,
+  types: true,
+  details: true,
+  failureCodes: true,
+  tags: true,
+  workerId: true,
+  batchId: true,
+  uniqueKey: true,
+  minAgeS: true,
+  maxAgeS: true,
+  minEndedAgeS: true,
+  maxEndedAgeS: true,
+} as const satisfies Record<keyof BulkFilter, true>;
+
+const MAX_PRIORITY = 1_000;
+
+/** Programs without type checks misspell names: a condition that is left out would let more tasks through. */
+function checkChange(change: BulkChange, filter: BulkFilter): void {
+  const faults: string[] = [];
+  if (typeof change === "string" ? !NAMED_CHANGES.has(change) : !("moveTo" in change || "priority" in change))
+    faults.push(
+      `change: ${JSON.stringify(change)} is none of "cancel", "retry", "delete", { moveTo } and { priority }`,
+    );
+  else if (typeof change === "object" && "priority" in change && !isPriority(change.priority))
+    faults.push(
+      `change: the priority ${change.priority} is not an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}`,
+    );
+  for (const name of Object.keys(filter))
+    if (!Object.hasOwn(CONDITIONS, name))
+      faults.push(`filter: ${name} is none of the conditions ${Object.keys(CONDITIONS).join(", ")}`);
+  for (const state of filter.states ?? [])
+    if (!Object.hasOwn(STATES, state))
+      faults.push(`filter.states: "${state}" is none of ${Object.keys(STATES).join(", ")}`);
+  if (faults.length > 0) throw new OptionsError("changeTasks", faults);
+}
+
+const NAMED_CHANGES: ReadonlySet<string> = new Set(["cancel", "retry", "delete"]);
+
+function isPriority(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) <= MAX_PRIORITY;
+}
 
 type Kind = NonNullable<MessageInitShape<typeof ChangeTasksRequestSchema>["change"]>;
 
