@@ -34,6 +34,10 @@ describe("the examples of docs/retries.md", () => {
     assert.deepEqual(await run("retry.ts"), ["rendered", "TIMED_OUT"]);
   });
 
+  it("ends a task whose budget of iterations is used up", async () => {
+    assert.deepEqual(await run("budget.ts"), ["fixed", "BUDGET_EXHAUSTED"]);
+  });
+
   it("raises the cost of a task that ran out of memory", async () => {
     assert.deepEqual(await run("out-of-memory.ts"), ["indexed with 64 MB"]);
   });

@@ -50,6 +50,12 @@ export function lawful(message: DescMessage): object {
       return { key: "circuit-of-a-test", reason: "a test" };
     case "SetQueueWeightRequest":
       return { queue: "weighted-by-a-test", weight: 1, reason: "a test" };
+    case "ConfigureQueueRequest":
+      return {
+        queue: "configured-by-a-test",
+        settings: { exponential: { initialDelay: { seconds: 1n } } },
+        reason: "a test",
+      };
     case "SetFairnessWeightRequest":
       return { key: "weighted-by-a-test", weight: 1, reason: "a test" };
     case "SetConcurrencyLimitRequest":

@@ -53,6 +53,22 @@ export class RetryableError extends Error {
   }
 }
 
+/**
+ * Thrown by `ctx.iteration()`, and then the reason of `ctx.signal`: the task may begin no further iteration
+ * (`maxIterations`). The task ends as failed with `BUDGET_EXHAUSTED`, whatever the handler does.
+ */
+export class BudgetExhaustedError extends NonRetryableError {
+  /** The budget of the task. */
+  readonly maxIterations: number;
+
+  constructor(iteration: number, maxIterations: number) {
+    super(`Iteration ${iteration} is beyond the budget of ${maxIterations} (maxIterations).`, {
+      code: "BUDGET_EXHAUSTED",
+    });
+    this.maxIterations = maxIterations;
+  }
+}
+
 /** Reason of `ctx.signal`: the task was cancelled. */
 export class CancelledError extends Error {
   override readonly name = "CancelledError";

@@ -5,6 +5,7 @@ export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./at
 export { type ContractOptions, defineTask } from "./contract/define-task.ts";
 export { TaskContract } from "./contract/task-contract.ts";
 export {
+  BudgetExhaustedError,
   CancelledError,
   DrainError,
   HttpListenError,

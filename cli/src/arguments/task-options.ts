@@ -26,6 +26,7 @@ export interface TaskOptions {
   readonly fairnessKey?: string;
   readonly fairnessWeight?: number;
   readonly maxRetries?: number;
+  readonly maxIterations?: number;
   readonly backoff?: Backoff;
   readonly lostBackoff?: FixedBackoff;
   readonly retryTimeouts: boolean;
@@ -82,6 +83,11 @@ export function addTaskOptions(command: Command): Command {
       "waits after attempts that were lost with their worker: 1m,5m,30m; default: those of the queue, else of the scheduler (none)",
       argument(parseDelays),
     )
+    .option(
+      "--max-iterations <n>",
+      "iterations that all attempts may begin together, as the handler counts them; default: no limit",
+      wholeNumber(1, 1_000_000_000),
+    )
     .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
     .option(
       "--oom-label <k=v>",
@@ -119,6 +125,7 @@ export function taskFields(options: TaskOptions): Exclude<MessageInitShape<typeo
       cost: options.cost ?? {},
     },
     ...retryPolicy(options),
+    maxIterationCount: options.maxIterations ?? 0,
     timeouts: {
       ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
       ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),

@@ -64,6 +64,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["worker", unlessEmpty(task.workerId)],
     ["attempt", unlessEmpty(attemptText(task))],
     ["retries", retryText(task)],
+    ["iterations", unlessEmpty(iterationsText(task))],
     ["progress", unlessEmpty([progressText(task), task.progress?.message ?? ""].filter(Boolean).join("  "))],
     ["submitted", momentCell(task.createTime, now)],
     ["may start", momentCell(task.runTime, now)],
@@ -146,6 +147,12 @@ function attemptText({ attemptId, attemptCount, retryPolicy }: Task): string {
   if (attemptId === "") return "";
   const retries = retryPolicy?.maxRetryCount;
   return `${attemptId}, number ${attemptCount}${retries === undefined ? "" : ` of ${retries + 1}`}`;
+}
+
+/** Iterations that have begun, with the budget. */
+function iterationsText({ iterationCount, maxIterationCount }: Task): string {
+  if (maxIterationCount > 0) return `${iterationCount} of ${maxIterationCount}`;
+  return iterationCount > 0 ? String(iterationCount) : "";
 }
 
 /** The policy that applies now, with the source of each part. */

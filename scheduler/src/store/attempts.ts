@@ -46,6 +46,8 @@ export interface AttemptTouch {
   readonly phaseAgeMs: number | undefined;
   /** Null clears it. */
   readonly progress: Omit<Progress, "at"> | null | undefined;
+  /** Iterations that its task has begun; absent when there are no further ones. */
+  readonly iterations?: number;
 }
 
 /** The end of an attempt, to be applied only while the attempt is the task's current one. */
@@ -65,6 +67,8 @@ export interface CommitRequest {
   readonly circuit?: CircuitCount | undefined;
   /** The last progress, which may not have been written; null when it belongs to an earlier step. */
   readonly progress?: LastProgress | null | undefined;
+  /** Iterations that its task has begun, which may not have been written; undefined when the attempt counted none. */
+  readonly iterations?: number | undefined;
 }
 
 /** What a circuit counts of the end of an attempt. */

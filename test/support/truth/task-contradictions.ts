@@ -22,7 +22,7 @@ const CODES: Readonly<Record<string, readonly string[]>> = {
   assigned: [...GIVEN_OUT, "AWAITING_ACCEPT"],
   running: STARTED,
   succeeded: ["SUCCEEDED", "SUCCEEDED_WITH_WARNINGS"],
-  failed: ["FAILED", "RETRIES_EXHAUSTED", "POISONED"],
+  failed: ["FAILED", "RETRIES_EXHAUSTED", "BUDGET_EXHAUSTED", "POISONED"],
   cancelled: ["CANCELLED"],
 };
 

@@ -47,6 +47,18 @@ const worker = new Worker({
       }
       return { worker: env.WORKER_ID };
     },
+    /** Counts iterations after those of earlier attempts: fails at `failAt`, waits at `waitAt` for `gate`, ends after `last`. */
+    iterate: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { failAt, waitAt, gate, last } = Object(ctx.payload);
+      const from = ctx.iterations + 1;
+      for (let n = from; n <= last; n++) {
+        ctx.iteration(n);
+        if (n === failAt) throw new RetryableError(`it failed at ${n}`, { code: "ON_PURPOSE" });
+        while (n === waitAt && !existsSync(String(gate))) await delay(20, undefined, { signal: ctx.signal });
+      }
+      return { from, max: ctx.maxIterations };
+    },
     /** Holds the main loop until the file `gate` exists, without a processor of its own for it. */
     block: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

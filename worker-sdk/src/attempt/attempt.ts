@@ -1,6 +1,6 @@
 /** One attempt: its handler, its events and its outcome. */
 import { cutWellFormed } from "@muster/common/text";
-import { KeyPauseError, TimedOutError } from "../errors.ts";
+import { BudgetExhaustedError, KeyPauseError, TimedOutError } from "../errors.ts";
 import type { AssignmentMessage, Outcome } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
@@ -11,6 +11,7 @@ import type { AttemptHost } from "./attempt-host.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { toCode } from "./failure/classify.ts";
+import { Iterations } from "./iterations.ts";
 import { isBytes } from "./json-form.ts";
 import type { PhaseWatchdog } from "./phase-watchdog.ts";
 import { Phases } from "./phases.ts";
@@ -57,6 +58,7 @@ export class Attempt implements TaskContext<never, never, never> {
   #log: TaskLog | undefined;
   #phases: Phases | undefined;
   #progress: ProgressThrottle | undefined;
+  #iterations: Iterations | undefined;
   #chunks = 0;
   #scratch: Promise<ScratchFolder> | undefined;
 
@@ -163,6 +165,25 @@ export class Attempt implements TaskContext<never, never, never> {
     this.#progress.report(howFar, message);
   };
 
+  get iterations(): number {
+    return this.#iterations?.begun ?? this.assignment.iterations;
+  }
+
+  get maxIterations(): number | undefined {
+    return this.assignment.maxIterations || undefined;
+  }
+
+  readonly iteration = (number: number): void => {
+    if (this.closed) return;
+    this.#iterations ??= new Iterations(this.assignment, this.#host);
+    try {
+      this.#iterations.begin(number);
+    } catch (error) {
+      if (error instanceof BudgetExhaustedError) this.abort({ kind: "exceeded", reason: error });
+      throw error;
+    }
+  };
+
   readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {
     this.#phases ??= new Phases(this.#host, this.assignment, {
       event: (event, attributes) => {
@@ -232,6 +253,7 @@ export class Attempt implements TaskContext<never, never, never> {
   /** The handler has ended: sends pending progress and stops every watchdog. */
   close(): void {
     this.#progress?.close();
+    this.#iterations?.close();
     this.#phases?.close();
     this.unwinding?.close();
     this.#host.deadlines.remove(this.runDeadline);

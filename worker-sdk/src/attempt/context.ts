@@ -105,6 +105,29 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    * @throws TypeError when it is neither, or the message is not a text.
    */
   progress(howFar: number | ProgressCount, message?: string): void;
+  /** Iterations that the task has begun, earlier attempts included, up to the last report that was stored. */
+  readonly iterations: number;
+  /** Iterations that all attempts of the task may begin together (`maxIterations`); undefined without a budget. */
+  readonly maxIterations: number | undefined;
+  /**
+   * Counts an iteration of the task that begins, from 1, in all attempts together. The highest one is kept across attempts
+   * and processes: another attempt goes on after it.
+   *
+   * ```ts
+   * for (let n = ctx.iterations + 1; !done; n++) {
+   *   ctx.iteration(n);
+   *   done = await step(n, { signal: ctx.signal });
+   * }
+   * ```
+   *
+   * It may be called often: at most ten counts a second are sent, and the latest one always is. A number that is not
+   * higher than `iterations` changes nothing.
+   *
+   * @throws BudgetExhaustedError when the iteration is beyond `maxIterations`: the task ends as failed with
+   * `BUDGET_EXHAUSTED`, and `ctx.signal` aborts.
+   * @throws RangeError when it is not an integer from 1 to 1,000,000,000.
+   */
+  iteration(number: number): void;
   /**
    * Runs `fn` as a named phase: its start and end are reported and timed, and while it lasts longer than its
    * threshold it is reported as stuck. Returns what `fn` returns, throws what it throws.

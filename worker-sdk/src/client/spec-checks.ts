@@ -27,6 +27,7 @@ const LIMIT: Allowed = { min: 1, max: 1_000_000, integer: true };
 const PERIOD: Allowed = { min: 1, max: MAX_S };
 const SAMPLES: Allowed = { min: 1, max: 100_000, integer: true };
 const PROBES: Allowed = { min: 1, max: 100, integer: true };
+const ITERATIONS: Allowed = { min: 1, max: 1_000_000_000, integer: true };
 const WEIGHT: Allowed = { min: 1, max: 1_000, integer: true };
 const FACTOR: Allowed = { min: 1, max: 100 };
 const SHARE: Allowed = { min: 0, max: 1 };
@@ -39,7 +40,7 @@ const SHARE: Allowed = { min: 0, max: 1 };
  */
 export function checkSpec(spec: SubmitSpec): void {
   const { priority, delayS, runTime, concurrency, cost, rateLimits, circuit, fairness } = spec;
-  const { retry, timeouts, watchdogs, unique } = spec;
+  const { retry, timeouts, watchdogs, unique, maxIterations } = spec;
   if (
     priority === undefined &&
     delayS === undefined &&
@@ -52,7 +53,8 @@ export function checkSpec(spec: SubmitSpec): void {
     retry === undefined &&
     timeouts === undefined &&
     watchdogs === undefined &&
-    unique === undefined
+    unique === undefined &&
+    maxIterations === undefined
   )
     return;
   const faults: string[] = [];
@@ -101,6 +103,7 @@ export function checkSpec(spec: SubmitSpec): void {
   check("retry.exponential.maxS", retry?.exponential?.maxS, SECONDS);
   check("retry.exponential.factor", retry?.exponential?.factor, FACTOR);
   check("retry.exponential.jitter", retry?.exponential?.jitter, SHARE);
+  check("maxIterations", maxIterations, ITERATIONS);
   check("timeouts.queueWaitS", timeouts?.queueWaitS, SECONDS);
   check("timeouts.runS", timeouts?.runS, SECONDS);
   checkPhases("timeouts.phasesS", timeouts?.phasesS);

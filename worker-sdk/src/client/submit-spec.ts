@@ -301,6 +301,11 @@ export interface SubmitOptions {
   /** Retry policy. @default 3 retries with the scheduler's delays */
   readonly retry?: RetryOptions;
   /**
+   * Iterations that all attempts of the task may begin together, as its handler counts them with `ctx.iteration()`: 1 to
+   * 1,000,000,000. Then the task ends as failed with `BUDGET_EXHAUSTED`. @default no limit
+   */
+  readonly maxIterations?: number;
+  /**
    * Hard timeouts in seconds, more than 0 and up to 366 days. An attempt that passed one is retried, unless
    * `retry.retryTimeouts` is false. @default none
    */

@@ -104,6 +104,7 @@ export function encodeTaskSpec(spec: SubmitSpec, position?: number): TaskSpec {
           }),
         }),
     ...(spec.retry === undefined ? {} : { retryPolicy: encodeRetry(spec.type, spec.retry) }),
+    maxIterationCount: spec.maxIterations ?? 0,
     ...(spec.timeouts === undefined ? {} : { timeouts: encodeTimeouts(spec.timeouts) }),
     ...(spec.watchdogs === undefined ? {} : { watchdogs: encodeWatchdogs(spec.watchdogs) }),
   });

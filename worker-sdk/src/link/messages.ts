@@ -23,6 +23,10 @@ export interface AssignmentMessage {
   readonly cost: Readonly<Record<string, number>> | undefined;
   /** The tick of the schedule that submitted the task; undefined when a producer did. */
   readonly tick: { readonly schedule: string; readonly tickMs: number; readonly manual: boolean } | undefined;
+  /** Iterations that earlier attempts have begun. */
+  readonly iterations: number;
+  /** Iterations that all attempts may begin together; 0 for no limit. */
+  readonly maxIterations: number;
 }
 
 /**
@@ -131,6 +135,8 @@ export type ToLink =
       readonly elapsedMs: number;
       readonly attributes: Readonly<Record<string, string>> | undefined;
     }
+  /** Iterations that the task has begun. */
+  | { readonly kind: "iterations"; readonly attemptId: string; readonly count: number }
   | {
       readonly kind: "phaseStarted";
       readonly attemptId: string;

@@ -26,6 +26,7 @@ export type AssignedRow = Pick<
   | "requeueCounts"
   | "options"
   | "cancelReason"
+  | "queue"
 >;
 
 /** What an attempt takes from its class. */
@@ -69,6 +70,7 @@ export class Attempt {
   /** Made at first use: most attempts report neither phases nor progress. */
   #phases: PhaseProgress | undefined;
   #sequence = 0;
+  #iterations: number;
   #heldUp: string | undefined;
   #reported = false;
   #timedOut: HardTimeout | undefined;
@@ -77,6 +79,7 @@ export class Attempt {
   #acceptUnwritten = false;
   #phaseUnwritten = false;
   #progressUnwritten = false;
+  #iterationsUnwritten = false;
 
   /** Of an assignment that is being sent. @param now Monotonic milliseconds. */
   constructor(
@@ -89,7 +92,8 @@ export class Attempt {
     this.epoch = row.epoch;
     this.classId = row.classId;
     this.type = type;
-    this.queue = queue;
+    // Of one that is found in the store the class may not be here.
+    this.queue = row.queue ?? queue;
     this.attemptCount = row.attemptCount;
     this.outOfMemoryCount = row.outOfMemoryCount;
     this.requeueCounts = row.requeueCounts;
@@ -103,6 +107,7 @@ export class Attempt {
     this.assigned = assigned;
     this.#cancelReason = row.cancelReason;
     this.#phaseAt = now;
+    this.#iterations = row.options?.iterations ?? 0;
   }
 
   /**
@@ -128,6 +133,7 @@ export class Attempt {
     // What the worker sends again and another scheduler has recorded is not recorded twice.
     attempt.#sequence = Math.max(known?.sequence ?? 0, row.sequence ?? 0);
     attempt.#timedOut = known?.timedOut;
+    if (known) attempt.noteIterations(known.iterations);
     attempt.#bytesAhead = startedAt === undefined ? (row.payloadBytes ?? 0) : 0;
     return attempt;
   }
@@ -217,6 +223,11 @@ export class Attempt {
     return this.#sequence;
   }
 
+  /** Iterations that its task has begun, this attempt's among them, as its handler counts them. */
+  get iterations(): number {
+    return this.#iterations;
+  }
+
   /** Why the database has not taken its end so far; undefined when it was not refused. */
   get heldUp(): string | undefined {
     return this.#heldUp;
@@ -283,6 +294,15 @@ export class Attempt {
     this.#progressUnwritten = true;
   }
 
+  /** Iterations that its task has begun; true when that is more than before. */
+  noteIterations(count: number): boolean {
+    if (count <= this.#iterations) return false;
+    this.#step("report");
+    this.#iterations = count;
+    this.#iterationsUnwritten = true;
+    return true;
+  }
+
   /** Its watch, made at first use: most attempts end before a watchdog runs. */
   ensureWatch(): AttemptWatch {
     this.#watch ??= newWatch();
@@ -323,9 +343,11 @@ export class Attempt {
     const accept = this.#acceptUnwritten;
     const phase = this.#phaseUnwritten;
     const progress = this.#progressUnwritten;
+    const iterations = this.#iterationsUnwritten;
     this.#acceptUnwritten = false;
     this.#phaseUnwritten = false;
     this.#progressUnwritten = false;
+    this.#iterationsUnwritten = false;
     return {
       key: { taskId: this.taskId, epoch: this.epoch },
       acceptAgeMs: accept ? age(now, this.#acceptedAt) : undefined,
@@ -333,6 +355,7 @@ export class Attempt {
       phase: phase ? (this.#phase ?? "") : undefined,
       phaseAgeMs: phase ? now - this.#phaseAt : undefined,
       progress: progress ? this.progress : undefined,
+      ...(iterations ? { iterations: this.#iterations } : {}),
     };
   }
 
@@ -341,6 +364,12 @@ export class Attempt {
     if (touch.acceptAgeMs !== undefined || touch.startAgeMs !== undefined) this.#acceptUnwritten = true;
     if (touch.phase !== undefined) this.#phaseUnwritten = true;
     if (touch.progress !== undefined) this.#progressUnwritten = true;
+    if (touch.iterations !== undefined) this.#iterationsUnwritten = true;
+  }
+
+  /** For its end, whose write may overtake that of the count; undefined when nothing was counted. */
+  get lastIterations(): number | undefined {
+    return this.#iterations > (this.options?.iterations ?? 0) ? this.#iterations : undefined;
   }
 
   /** For its end, whose write may overtake that of the progress. @param now Monotonic milliseconds. */
@@ -374,6 +403,8 @@ export class Attempt {
     copy.#acceptUnwritten = this.#acceptUnwritten;
     copy.#phaseUnwritten = this.#phaseUnwritten;
     copy.#progressUnwritten = this.#progressUnwritten;
+    copy.#iterations = this.#iterations;
+    copy.#iterationsUnwritten = this.#iterationsUnwritten;
     return copy;
   }
 }

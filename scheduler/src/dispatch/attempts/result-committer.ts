@@ -53,6 +53,8 @@ export interface ReportedResult {
   readonly key: AttemptKey;
   readonly outcome: Outcome;
   readonly metrics: AttemptMetrics | undefined;
+  /** Iterations that the task has begun; absent when its handler counts none. */
+  readonly iterations?: number | undefined;
 }
 
 /**
@@ -130,11 +132,12 @@ export class ResultCommitter {
     const stale: AttemptKey[] = [];
     const again: AttemptKey[] = [];
     const endings: Ending[] = [];
-    for (const { key, outcome, metrics } of results) {
+    for (const { key, outcome, metrics, iterations } of results) {
       const attempt = session.attempts.get(key.taskId);
       if (attempt?.epoch !== key.epoch) {
         (session.takeCommitted(key) ? again : stale).push(key);
       } else if (attempt.isOpen) {
+        if (iterations !== undefined) attempt.noteIterations(iterations);
         session.startCommit(attempt, true);
         this.#quarantines.reported(session, attempt, outcome, this.#clock.monotonic());
         endings.push(this.#ending(session, attempt, outcome, metrics));
@@ -241,6 +244,7 @@ export class ResultCommitter {
       concurrency: attempt.concurrency,
       circuit: attempt.circuit && this.#countIn(attempt.circuit, outcome, attempt.cancelReason),
       progress: attempt.lastProgress(now),
+      iterations: attempt.lastIterations,
     };
     return { session, attempt, request, at: now };
   }

@@ -15,6 +15,8 @@ export type DecidedAttempt = Pick<
 > & {
   /** Undefined when it is not known: then the defaults of the scheduler apply. */
   readonly queue?: string | undefined;
+  /** Iterations that it has reported; undefined when that is not known: then those that are stored count. */
+  readonly iterations?: number | undefined;
 };
 
 /**
@@ -62,6 +64,7 @@ export class RetryPolicies {
         outOfMemoryCount: attempt.outOfMemoryCount,
         counts: attempt.requeueCounts,
         retry: outcome.kind === "succeeded" ? undefined : this.of(attempt.options, attempt.queue),
+        budget: budgetOf(attempt),
         cancelReason: attempt.cancelReason,
         modes: outcome.kind === "succeeded" ? undefined : this.#mechanisms.outcomeModes(attempt.queue),
       },
@@ -77,4 +80,9 @@ export class RetryPolicies {
     this.#ofQueues.set(settings, policy);
     return policy;
   }
+}
+
+function budgetOf({ options, iterations }: DecidedAttempt): { used: number; max: number } | undefined {
+  const max = options?.maxIterations;
+  return max === undefined ? undefined : { used: iterations ?? options?.iterations ?? 0, max };
 }

@@ -142,6 +142,14 @@ export class WorkerReportHandler {
     this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
+  /** An iteration of its task has begun. */
+  handleIterations(session: Session, key: AttemptKey, count: number): void {
+    const attempt = this.#current(session, key, "iterations");
+    if (!attempt?.noteIterations(count)) return;
+    noteMovement(attempt, this.#parts.clock.monotonic());
+    this.#parts.eventWriter.writeAttempt(session, attempt);
+  }
+
   handleOutput(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
     const attempt = this.#current(session, key, "output");
     if (!attempt) return;

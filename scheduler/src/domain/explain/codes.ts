@@ -223,6 +223,10 @@ export const ENDED_CODES = {
     means:
       "three worker processes died while it ran, the last one while it ran alone or as the worker itself reported; shows the workers and how each attempt ended",
   },
+  BUDGET_EXHAUSTED: {
+    means:
+      "its attempts have begun as many iterations as its budget allows (`maxIterations`); shows the budget, the count and how each attempt ended",
+  },
   RETRIES_EXHAUSTED: { means: "it failed as often as its retry policy allows; shows how each attempt ended" },
   CANCELLED: { means: "it was cancelled; shows by whom and why, as the caller gave it" },
   CONCURRENCY_LIMIT_REACHED: {

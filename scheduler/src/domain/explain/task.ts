@@ -8,6 +8,7 @@ import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
 import type { ActiveFacts, Holder } from "./active-facts.ts";
 import { LOSS_OUTCOMES } from "./alone.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
+import { endedByBudget } from "./budget.ts";
 import { endedByDependency } from "./dependency-failed.ts";
 import type { WaitingClass } from "./idle.ts";
 import { endedByLimit } from "./limited.ts";
@@ -149,6 +150,8 @@ export function explainEnded(
   const failure = task.failure;
   const last = failure ? `${failure.code}: ${failure.message}` : "no error was kept";
   if (task.detail === "POISONED") return poisoned(task, attempts, evidence, last);
+  const budget = endedByBudget(task, evidence, last);
+  if (budget) return budget;
   const exhausted = task.detail === "RETRIES_EXHAUSTED";
   return {
     code: exhausted ? "RETRIES_EXHAUSTED" : "FAILED",

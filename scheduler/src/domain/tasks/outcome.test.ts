@@ -207,6 +207,24 @@ describe("decision", () => {
     assert.equal(third({ retry: { ...DEFAULT_RETRY_POLICY, maxOutOfMemory: 5 } }), "POISONED");
   });
 
+  it("ends a task whose iterations are used up when an attempt counts against it", () => {
+    const detail = (used: number, outcome: Outcome, facts: Partial<AttemptFacts> = {}) => {
+      const decision = decideOutcome({ ...FACTS, budget: { used, max: 5 }, ...facts }, outcome, 0);
+      return decision.kind === "requeue" ? "requeue" : decision.detail;
+    };
+    assert.equal(detail(4, failed("retryable")), "requeue");
+    assert.equal(detail(5, failed("retryable")), "BUDGET_EXHAUSTED");
+    assert.equal(detail(6, failed("timed_out")), "BUDGET_EXHAUSTED");
+    assert.equal(detail(5, failed("out_of_memory")), "BUDGET_EXHAUSTED");
+    assert.equal(detail(5, failed("non_retryable")), "BROKE");
+    const lost = { kind: "lost", reason: "stale", failure: workerLost("w", "vanished") } as const;
+    assert.equal(detail(5, lost), "BUDGET_EXHAUSTED");
+    assert.equal(detail(5, { ...lost, blame: "lone" }), "BUDGET_EXHAUSTED");
+    assert.equal(detail(5, { ...lost, blame: "suspect" }), "requeue", "another task may be the cause");
+    assert.equal(detail(5, { kind: "released", reason: "drain" }), "requeue");
+    assert.equal(detail(5, failed("retryable"), { cancelReason: "stop" }), "cancelled");
+  });
+
   it("has a budget of its own for deaths by memory, whatever the attempts", () => {
     const first = decideOutcome({ ...FACTS, attemptCount: 4 }, failed("out_of_memory"), 0);
     assert.equal(first.kind, "requeue");

@@ -42,6 +42,8 @@ export interface AttemptFacts {
   /** Requeues before this attempt that count against the task. */
   readonly counts: RequeueCounts | undefined;
   readonly retry: RetryPolicy | undefined;
+  /** Iterations that the task has begun, and may begin; absent when it has no budget. */
+  readonly budget?: { readonly used: number; readonly max: number } | undefined;
   /** Set when the task's cancellation was requested. */
   readonly cancelReason: string | undefined;
   /** Whether limits of attempts and the rule of poisoned tasks act; undefined when they do. */
@@ -208,9 +210,12 @@ function decideFailure(
 ): OutcomeDecision {
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const policy = facts.retry ?? DEFAULT_RETRY_POLICY;
+  if (failure.failureClass === "non_retryable")
+    return { kind: "finish", state: "failed", detail: failure.code, failure };
+  // Another attempt could begin no iteration.
+  if (facts.budget && facts.budget.used >= facts.budget.max)
+    return { kind: "finish", state: "failed", detail: "BUDGET_EXHAUSTED", failure };
   switch (failure.failureClass) {
-    case "non_retryable":
-      return { kind: "finish", state: "failed", detail: failure.code, failure };
     case "out_of_memory":
       return limited(facts, failure, policy.maxOutOfMemory, facts.outOfMemoryCount, {
         ...requeue(failure, reason, 0),

@@ -35,6 +35,10 @@ export interface Timeouts {
 export interface TaskOptions {
   readonly retry?: RetryPolicy;
   readonly timeouts?: Timeouts;
+  /** Iterations that its attempts may begin together. */
+  readonly maxIterations?: number;
+  /** Set by the store: iterations that its attempts have begun, up to the last report. */
+  readonly iterations?: number;
   /** Set by the scheduler for a task whose trace is recorded. */
   readonly trace?: TaskTrace;
   readonly watchdogs?: TaskWatchdogs;

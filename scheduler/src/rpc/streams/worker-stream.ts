@@ -33,7 +33,7 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.ts";
 import type { ResultsFrame } from "../codec/results-frame.ts";
-import { toAttemptKey, toProgress, toRejection } from "../convert/tasks/attempt-report.ts";
+import { toAttemptKey, toIterations, toProgress, toRejection } from "../convert/tasks/attempt-report.ts";
 import { toAskedPause } from "../convert/tasks/key-pause.ts";
 import { toResult } from "../convert/tasks/result.ts";
 import { toCount } from "../convert/values/numbers.ts";
@@ -285,12 +285,15 @@ class WorkerStream implements WorkerLink {
           attributes: storableEntries(attributes, 64, 4_096),
         });
       }
-      case "taskProgress":
-        return reportHandler.handleProgress(
-          session,
-          toAttemptKey(kind.value.attemptId),
-          toProgress(kind.value.progress),
-        );
+      case "taskProgress": {
+        const { attemptId, progress, iterationCount } = kind.value;
+        const key = toAttemptKey(attemptId);
+        const iterations = toIterations(iterationCount);
+        if (iterations !== undefined) reportHandler.handleIterations(session, key, iterations);
+        if (progress || iterations === undefined)
+          reportHandler.handleProgress(session, key, toProgress(progress));
+        return;
+      }
       case "taskOutput":
         return reportHandler.handleOutput(
           session,

@@ -45,6 +45,23 @@ export function testAttempts(opened: () => StoreUnderTest): void {
     );
   });
 
+  it("keeps the count of iterations across attempts, which never falls and is fenced", async () => {
+    const test = opened();
+    const [first] = await assigned(test, "iterations", 1);
+    assert.ok(first);
+    const touch = (key: { taskId: number; epoch: number }, iterations: number) =>
+      test.attempts.touch([{ key, ...NOTHING_NEW, iterations }]);
+    await touch(first, 3);
+    await touch(first, 2);
+    await touch({ ...first, epoch: 2 }, 9);
+    await test.attempts.commitResults([{ ...commitRequest(first, RELEASED), iterations: 5 }]);
+    await touch(first, 7);
+    const claim = { taskId: first.taskId, sessionId: await test.openSession("next") };
+    const [second] = await test.claims.claim([claim]);
+    assert.equal(second?.options?.iterations, 5);
+    assert.equal(second?.attemptCount, first.attemptCount, "a count is no attempt");
+  });
+
   it("changes nothing for a stale epoch, a future one, a queued or an ended task", async () => {
     const test = opened();
     const [moved, over, queued] = await assigned(test, "fenced", 3);

@@ -24,9 +24,10 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
 
   async touch(touches: readonly AttemptTouch[]): Promise<void> {
     const now = this.#tables.clock.now();
-    for (const { key, acceptAgeMs, startAgeMs, phase, progress } of touches) {
+    for (const { key, acceptAgeMs, startAgeMs, phase, progress, iterations } of touches) {
       const row = this.#current(key);
       if (!row) continue;
+      noteIterations(row, iterations);
       if (acceptAgeMs !== undefined) row.state = "running";
       row.acceptedAt ??= momentOf(now, acceptAgeMs, row.assignedAt);
       row.startedAt ??= momentOf(now, startAgeMs, row.assignedAt, row.acceptedAt);
@@ -45,6 +46,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
         const id = formatAttemptId(request.key);
         const row = this.#current(request.key);
         if (row) {
+          noteIterations(row, request.iterations);
           assignedAt.set(request, row.assignedAt ?? 0);
           this.#end(row, request);
           ended.add(id);
@@ -183,6 +185,12 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
 
 function storedDetail(decision: OutcomeDecision): string {
   return decision.kind === "finish" ? decision.detail : `requeued:${decision.reason}`;
+}
+
+/** Keeps the count of iterations with the task; it never falls. */
+function noteIterations(row: OpenRow, iterations: number | undefined): void {
+  if (iterations === undefined || iterations <= (row.task.options?.iterations ?? 0)) return;
+  row.task = { ...row.task, options: { ...row.task.options, iterations } };
 }
 
 /** A moment from its age; never before the moments that it follows. */

@@ -89,6 +89,8 @@ function readPlain(reader: BinaryReader, end: number): IncomingAssignment | unde
     phaseWarnings: NONE,
     resources: NO_RESOURCES,
     cost: NONE,
+    maxIterationCount: 0,
+    iterationCount: 0,
   };
   while (reader.pos < end) {
     switch (reader.uint32()) {

@@ -18,7 +18,7 @@ test("a success written field by field says what the generated encoder says", ()
   for (const [index, { output, contentType, runMs, peakRssBytes }] of successes.entries()) {
     const id = `t-${index + 1}.1`;
     const outcome = { kind: "succeeded", output, contentType, warnings: [] } as const;
-    generated.add(id, encodeResult(id, outcome, { runMs, phases: [] }, peakRssBytes));
+    generated.add(id, encodeResult(id, outcome, { runMs, phases: [] }, peakRssBytes, 0));
   }
   const expected = fromBinary(WorkerMessageSchema, generated.finish()).kind;
   assert.equal(expected.case, "taskResults");

@@ -142,9 +142,11 @@ export function encodeResult(
   outcome: Outcome,
   cost: Cost,
   peakRssBytes: number,
+  iterations: number,
 ): Uint8Array {
   const result = create(TaskResultSchema, {
     attemptId,
+    iterationCount: iterations,
     outcome: resultOutcome(outcome),
     metrics: {
       runDuration: durationFromMs(cost.runMs),
@@ -232,6 +234,8 @@ function newGroup(assignment: IncomingAssignment): AssignmentGroup {
       resources: assignment.resources,
       cost: costOf(assignment.cost),
       tick: tickOf(assignment.scheduleTick),
+      iterations: assignment.iterationCount,
+      maxIterations: assignment.maxIterationCount,
     },
     attemptIds: [],
     taskIds: [],
@@ -265,6 +269,7 @@ function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
 
 function isPlain(assignment: IncomingAssignment): boolean {
   if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
+  if (assignment.iterationCount > 0 || assignment.maxIterationCount > 0) return false;
   const { phaseTimeouts, phaseWarnings, cost, scheduleTick } = assignment;
   return scheduleTick === undefined && isEmpty(phaseTimeouts) && isEmpty(phaseWarnings) && isEmpty(cost);
 }

@@ -219,6 +219,9 @@ export class Connection {
       case "progress":
         this.#attempts.progress(message);
         return;
+      case "iterations":
+        this.#attempts.iterations(message);
+        return;
       case "output":
         this.#attempts.output(message);
         return;

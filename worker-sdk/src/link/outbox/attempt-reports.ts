@@ -191,6 +191,16 @@ export class AttemptReports {
     );
   }
 
+  /** Keeps and sends how many iterations have begun. */
+  iterations({ attemptId, count }: Extract<ToLink, { kind: "iterations" }>): void {
+    const attempt = this.#current(attemptId);
+    if (attempt === undefined) return;
+    attempt.iterations = count;
+    attempt.progressAtMs = this.#clock.monotonicMs();
+    attempt.phases?.progress();
+    this.#outbox.iterations(attempt);
+  }
+
   /** Keeps and sends an outcome. */
   result({ attemptId, outcome, cost, notify }: Extract<ToLink, { kind: "result" }>): void {
     this.#counters.add(`tasks_${outcome.kind}`);
@@ -206,7 +216,7 @@ export class AttemptReports {
       return;
     }
     attempt.notify = notify;
-    this.#keep(attempt, encodeResult(attemptId, outcome, cost, this.#peak(attempt)));
+    this.#keep(attempt, encodeResult(attemptId, outcome, cost, this.#peak(attempt), attempt.iterations));
   }
 
   /** Keeps and sends plain successes. */

@@ -51,6 +51,8 @@ export interface InFlightAttempt {
   runSinceMs: number;
   progress: number | undefined;
   progressAtMs: number | undefined;
+  /** Iterations that its task has begun, of which this attempt has reported some; 0 for none. */
+  iterations: number;
   cancelling: boolean;
   /** It no longer belongs to this worker, and its handler has not returned: only heartbeats list it. */
   revoked: boolean;
@@ -105,6 +107,7 @@ export class InFlightAttempts {
       runSinceMs: nowMs,
       progress: undefined,
       progressAtMs: undefined,
+      iterations: 0,
       cancelling: false,
       revoked: false,
       peakRssBytes: 0,

@@ -45,6 +45,8 @@ export class Outbox {
   #control: Uint8Array[] = [];
   readonly #eventful = new ChurnMap<InFlightAttempt, true>();
   #progress = new Map<string, WaitingProgress>();
+  /** Attempts whose count of iterations this stream has not carried. */
+  readonly #counted = new ChurnMap<InFlightAttempt, true>();
   #output: WaitingOutput[] = [];
   #outputBytes = 0;
   /** Chunks that wait, by attempt. */
@@ -71,9 +73,11 @@ export class Outbox {
     this.#accepted = [];
     this.#eventful.clear();
     this.#results.clear();
+    this.#counted.clear();
     for (const attempt of this.#inFlight.values()) {
       if (attempt.revoked) continue;
       if (attempt.result !== undefined) this.#results.set(attempt, true);
+      if (attempt.iterations > 0) this.#counted.set(attempt, true);
       if (!attempt.accepted) continue;
       this.#accepted.push(attempt.attemptId);
       this.#eventful.set(attempt, true);
@@ -120,6 +124,12 @@ export class Outbox {
     this.#schedule();
   }
 
+  /** An iteration of the attempt has begun. Only the latest count is sent, also again on a new stream. */
+  iterations(attempt: InFlightAttempt): void {
+    this.#counted.set(attempt, true);
+    this.#schedule();
+  }
+
   /** A phase starts or ends: progress that waits belongs to what ran before, and is written before the event. */
   sealProgress(attemptId: string, begins: boolean): void {
     const waiting = this.#progress.get(attemptId);
@@ -153,6 +163,7 @@ export class Outbox {
     this.#eventful.delete(attempt);
     this.#progress.delete(attempt.attemptId);
     this.#results.delete(attempt);
+    this.#counted.delete(attempt);
   }
 
   /** Writes what may be written now, in the order that keeps an attempt's history in order. */
@@ -166,6 +177,9 @@ export class Outbox {
     this.#writeAccepts(stream);
     for (const bytes of this.#control) stream.write(bytes);
     this.#control = [];
+    for (const { attemptId, iterations } of this.#counted.keys())
+      stream.write(encode({ case: "taskProgress", value: { attemptId, iterationCount: iterations } }));
+    this.#counted.clear();
     this.#writeEvents(stream);
     for (const [attemptId, { encodeWith, shed }] of this.#progress) {
       if (stream.congested) break;

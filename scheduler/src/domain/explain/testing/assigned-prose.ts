@@ -314,6 +314,22 @@ export const ENDED_PROSE: readonly ProseCase[] = [
     write: ended({ state: "failed", detail: "POISONED", failure: BROKE, epoch: 3, workerId: "w-3" }, DEATHS),
   },
   {
+    code: "BUDGET_EXHAUSTED",
+    when: "its handler asked for more",
+    write: ended({
+      ...{ state: "failed", detail: "BUDGET_EXHAUSTED", options: { maxIterations: 10, iterations: 10 } },
+      failure: { ...BROKE, code: "BUDGET_EXHAUSTED", message: "Iteration 11 is beyond the budget of 10." },
+    }),
+  },
+  {
+    code: "BUDGET_EXHAUSTED",
+    when: "its worker was lost in the last iteration",
+    write: ended({
+      ...{ state: "failed", detail: "BUDGET_EXHAUSTED", options: { maxIterations: 10, iterations: 10 } },
+      failure: BROKE,
+    }),
+  },
+  {
     code: "RETRIES_EXHAUSTED",
     when: "by failures",
     write: ended({ state: "failed", detail: "RETRIES_EXHAUSTED", failure: BROKE }),

@@ -28,6 +28,8 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     phaseWarnings: durations(options?.watchdogs?.phasesMs),
     resources: [...assignment.resources],
     cost: fromCost(assignment.cost),
+    maxIterationCount: options?.maxIterations ?? 0,
+    iterationCount: options?.iterations ?? 0,
     ...optional("scheduleTick", options?.tick && fromScheduleTick(options.tick)),
   });
 }

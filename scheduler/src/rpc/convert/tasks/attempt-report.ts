@@ -9,6 +9,9 @@ import { toCount, toFraction } from "../values/numbers.ts";
 import { storable } from "../values/text.ts";
 import { MAX_TEXT } from "../workers/limits.ts";
 
+/** Largest budget and count of iterations. */
+export const MAX_ITERATIONS = 1_000_000_000;
+
 /** @throws Refusal `INVALID_MESSAGE` when the text is no attempt id. */
 export function toAttemptKey(attemptId: string): AttemptKey {
   const key = parseAttemptId(attemptId);
@@ -26,6 +29,11 @@ export function toProgress(progress: Progress | undefined): AttemptProgress {
     ...(progress?.totalCount === undefined ? {} : { total: toCount(progress.totalCount) }),
     message: storable(progress?.message ?? "", MAX_TEXT),
   };
+}
+
+/** Iterations that a task has begun; undefined when its handler counts none. */
+export function toIterations(count: number): number | undefined {
+  return count <= 0 ? undefined : Math.min(count, MAX_ITERATIONS);
 }
 
 /** Word for a rejection's reason. */

@@ -22,6 +22,7 @@ import type { TaskWatchdogs } from "../../../domain/tasks/watchdog.ts";
 import type { Amounts } from "../values/amounts.ts";
 import { optional } from "../values/optional.ts";
 import { durationFault, durationFromMs } from "../values/time.ts";
+import { MAX_ITERATIONS } from "./attempt-report.ts";
 import { fromOutOfMemoryChange, toOutOfMemoryChange } from "./out-of-memory.ts";
 import { toTags } from "./tags.ts";
 
@@ -107,13 +108,22 @@ export function toTaskOptions(spec: TaskSpec, report: Report): TaskOptions | und
   const timeouts = spec.timeouts && toTimeouts(spec.timeouts, report);
   const watchdogs = spec.watchdogs && toWatchdogs(spec.watchdogs, report);
   const tags = toTags(spec.tags, report);
-  if (!retry && !timeouts && !watchdogs && !tags) return undefined;
+  const maxIterations = toMaxIterations(spec.maxIterationCount, report);
+  if (!retry && !timeouts && !watchdogs && !tags && maxIterations === undefined) return undefined;
   return {
+    ...optional("maxIterations", maxIterations),
     ...(retry ? { retry } : {}),
     ...(timeouts ? { timeouts } : {}),
     ...(watchdogs ? { watchdogs } : {}),
     ...(tags ? { tags } : {}),
   };
+}
+
+function toMaxIterations(count: number, report: Report): number | undefined {
+  if (count === 0) return undefined;
+  if (count < 0 || count > MAX_ITERATIONS)
+    report("max_iteration_count", `${count} is not from 1 to ${MAX_ITERATIONS}, or 0 for no limit`);
+  return count;
 }
 
 function toWatchdogs(message: TaskWatchdogsMessage, report: Report): TaskWatchdogs {

@@ -9,10 +9,11 @@ import type { Outcome } from "../../../domain/tasks/outcome.ts";
 import type { AttemptMetrics } from "../../../domain/tasks/task.ts";
 import type { PlainSuccess } from "../../codec/results-frame.ts";
 import { toCount } from "../values/numbers.ts";
+import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
 import { boundMs, durationFromMs, toMs } from "../values/time.ts";
 import { MAX_PHASES } from "../workers/limits.ts";
-import { toAttemptKey } from "./attempt-report.ts";
+import { toAttemptKey, toIterations } from "./attempt-report.ts";
 import { toFailure } from "./failure.ts";
 
 /**
@@ -25,6 +26,7 @@ export function toResult(result: TaskResult | PlainSuccess, limits: SizeLimits):
     key: toAttemptKey(result.attemptId),
     outcome: toOutcome(result, limits),
     metrics: toMetrics(result),
+    ...optional("iterations", toIterations(result.iterationCount)),
   };
 }
 

@@ -79,6 +79,8 @@ export function fromTask(
     ),
     retryPolicy: fromRetryPolicy(retry.policy),
     retryPolicySources: fromRetrySources(retry.sources),
+    maxIterationCount: task.options?.maxIterations ?? 0,
+    iterationCount: task.options?.iterations ?? 0,
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),
     attemptCount: task.attemptCount,

@@ -7,7 +7,7 @@ import { IS_WAITING } from "../dependencies/links.ts";
 import { hasDependencies, linkAgain, oldDependencies } from "../dependencies/retry-dependent.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
-import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY } from "./task-columns.ts";
+import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY, VALUES_KEPT_BY_RETRY } from "./task-columns.ts";
 
 // A queued task ends here; of an active one the request is recorded.
 const CANCEL: Statement = {
@@ -64,7 +64,7 @@ const retryEnded = (condition = ""): string => `with back as (
       from back where session_id is not null),
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
-    select ${KEPT_BY_RETRY}, failure, ${STATE.queued}, now() from back
+    select ${VALUES_KEPT_BY_RETRY}, failure, ${STATE.queued}, now() from back
     returning id, class_id, priority, epoch),
   used as (
     update task_class c set idle_time = null from back where c.id = back.class_id and ${IS_PER_KEY}),

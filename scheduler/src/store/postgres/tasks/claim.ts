@@ -26,6 +26,7 @@ import {
   toClaimedAttempt,
 } from "./attempt-columns.ts";
 import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
+import { noteIterations } from "./iterations.ts";
 
 const CLAIM: Statement = {
   name: "task-claim",
@@ -310,4 +311,5 @@ export async function touch(db: Database, touches: readonly AttemptTouch[]): Pro
     float8Array(sorted.map(({ phaseAgeMs }) => phaseAgeMs)),
     textArray(sorted.map(({ progress }) => (progress === null ? "" : jsonParam(progress)))),
   ]);
+  await noteIterations((statement, values) => db.hotRetrying(statement, values), sorted);
 }

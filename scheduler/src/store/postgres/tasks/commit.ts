@@ -14,6 +14,7 @@ import { ACTIVE, STATE } from "../task-states.ts";
 import { changedClasses } from "./classes.ts";
 import { toStoredFailure } from "./failure-json.ts";
 import { type Finish, finishStatement } from "./finish.ts";
+import { noteIterations } from "./iterations.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
 // statement. As when a task ends, none of its reports is kept as later than that.
@@ -160,6 +161,7 @@ export async function commitResultsWith(
   requests: readonly CommitRequest[],
 ): Promise<CommitResult[]> {
   const ordered = inLockOrder(requests, ({ key }) => key.taskId);
+  await noteIterations(run, ordered);
   const stale = new Set<string>();
   const end = async (statement: Statement, params: unknown[]) => {
     for (const row of await run<{ id: number; epoch: number }>(statement, params))

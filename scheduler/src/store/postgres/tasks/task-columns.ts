@@ -120,6 +120,11 @@ export const KEPT_BY_QUEUED_END = namesKept("task", "end").join(", ");
 /** Columns that a task keeps when it is retried by hand. */
 export const KEPT_BY_RETRY = namesKept("task").join(", ");
 
+/** Their values: the count of iterations starts again, as that of attempts does. */
+export const VALUES_KEPT_BY_RETRY = namesKept("task")
+  .map((name) => (name === "options" ? "nullif(options - 'iterations', '{}')" : name))
+  .join(", ");
+
 type Table = "task" | "task_finished";
 
 /** All columns of a row `t` of a table, the same for both tables: what one of them lacks is null. */
