@@ -365,8 +365,8 @@ test("settings of a queue are set, and taken back with `default`", async () => {
   const asked: unknown[] = [];
   await using scheduler = await startFakeScheduler({
     fleet: {
-      configureQueue: ({ queue, settings, clear, reason }) => {
-        asked.push([settings?.maxRetryCount, settings?.backoff.case, clear, reason]);
+      configureQueue: ({ queue, settings, cleared, reason }) => {
+        asked.push([settings?.maxRetryCount, settings?.backoff.case, cleared, reason]);
         return { queue: { name: queue, ...(settings ? { settings } : {}) } };
       },
     },

@@ -105,7 +105,7 @@ function change({
   retention,
   mode,
 }: Options): MessageInitShape<typeof ConfigureQueueRequestSchema> {
-  const clear = [
+  const cleared = [
     ...(maxRetries === DEFAULT ? [QueueSetting.MAX_RETRY_COUNT] : []),
     ...(backoff === DEFAULT ? [QueueSetting.BACKOFF] : []),
     ...(lostBackoff === DEFAULT ? [QueueSetting.LOST_BACKOFF] : []),
@@ -119,11 +119,11 @@ function change({
     ...(retention === undefined || retention === DEFAULT ? {} : { retention: durationFromMs(retention) }),
     ...mode?.set,
   };
-  if (clear.length === 0 && Object.keys(settings).length === 0)
+  if (cleared.length === 0 && Object.keys(settings).length === 0)
     throw new CliError("no setting is named; give one, for example --max-retries 10", {
       exitCode: ExitCode.USAGE,
     });
-  return { settings, clear };
+  return { settings, cleared };
 }
 
 /** The parser, or `default`. */

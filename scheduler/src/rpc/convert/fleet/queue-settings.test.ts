@@ -30,7 +30,7 @@ describe("a change of a queue's settings", () => {
     });
     assert.deepEqual(change(days(2)), { set: { keepDays: 2 }, clear: [], attributes: { retention: "2d" } });
     assert.equal(fromQueueSettings({ keepDays: 2 }).retention?.seconds, 172_800n);
-    assert.deepEqual(change({ clear: [QueueSetting.RETENTION] }).clear, ["keepDays"]);
+    assert.deepEqual(change({ cleared: [QueueSetting.RETENTION] }).clear, ["keepDays"]);
     for (const count of [0, -1, 1.5, 8])
       assert.match(
         faultsOf(days(count)).join(),
@@ -45,12 +45,12 @@ describe("a change of a queue's settings", () => {
       attributes: { max_retries: "0", backoff: "60 s, 0 ms" },
     });
     const { MAX_RETRY_COUNT, BACKOFF, LOST_BACKOFF } = QueueSetting;
-    assert.deepEqual(change({ clear: [BACKOFF, BACKOFF], settings: { maxRetryCount: 1_000 } }), {
+    assert.deepEqual(change({ cleared: [BACKOFF, BACKOFF], settings: { maxRetryCount: 1_000 } }), {
       set: { maxRetries: 1_000 },
       clear: ["backoff"],
       attributes: { max_retries: "1000", cleared: "backoff" },
     });
-    assert.deepEqual(change({ clear: [MAX_RETRY_COUNT, BACKOFF, LOST_BACKOFF] }).attributes, {
+    assert.deepEqual(change({ cleared: [MAX_RETRY_COUNT, BACKOFF, LOST_BACKOFF] }).attributes, {
       cleared: "max_retries, backoff, lost_backoff",
     });
     assert.deepEqual(change({ settings: { lostBackoff: fixed(60, 300).value } }).attributes, {
@@ -61,7 +61,7 @@ describe("a change of a queue's settings", () => {
   it("sets and clears the modes of mechanisms one by one", () => {
     const { OFF, OBSERVE, ACT, UNSPECIFIED } = MechanismMode;
     const settings = { unacceptedMode: OFF, attemptLimitsMode: OBSERVE, poisonMode: ACT };
-    assert.deepEqual(change({ settings, clear: [QueueSetting.FORGOTTEN_MODE] }), {
+    assert.deepEqual(change({ settings, cleared: [QueueSetting.FORGOTTEN_MODE] }), {
       set: { unaccepted: "off", attempt_limits: "observe", poison: "act" },
       clear: ["forgotten"],
       attributes: {
@@ -92,20 +92,20 @@ describe("a change of a queue's settings", () => {
   });
 
   it("is refused with every fault at once", () => {
-    assert.deepEqual(faultsOf({}), ["settings: changes nothing; give a setting, or name one in clear"]);
+    assert.deepEqual(faultsOf({}), ["settings: changes nothing; give a setting, or name one in cleared"]);
     assert.deepEqual(faultsOf({ settings: {} }).length, 1);
     assert.deepEqual(
       faultsOf({
         settings: { maxRetryCount: 1_001, backoff: fixed(), lostBackoff: fixed(-1).value },
-        clear: [QueueSetting.UNSPECIFIED, 99 as QueueSetting, QueueSetting.MAX_RETRY_COUNT],
+        cleared: [QueueSetting.UNSPECIFIED, 99 as QueueSetting, QueueSetting.MAX_RETRY_COUNT],
       }),
       [
         "settings.max_retry_count: 1001 is not between 0 and 1000",
         "settings.fixed.delays: has 0 entries; 1 to 100 are allowed",
         "settings.lost_backoff.delays[0]: -1 s is not between 0 and 31622400 s",
-        "clear[0]: 0 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
-        "clear[1]: 99 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
-        "clear: names max_retries, for which settings has a value; give one of them",
+        "cleared[0]: 0 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
+        "cleared[1]: 99 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
+        "cleared: names max_retries, for which settings has a value; give one of them",
       ],
     );
   });

@@ -27,7 +27,7 @@ const DAY_MS = 86_400_000;
 
 type SettingName = keyof QueueSettings;
 
-/** A setting by its number in `clear`. */
+/** A setting by its number in `cleared`. */
 const BY_NUMBER: ReadonlyMap<QueueSetting, SettingName> = new Map([
   [QueueSetting.MAX_RETRY_COUNT, "maxRetries"],
   [QueueSetting.BACKOFF, "backoff"],
@@ -87,22 +87,21 @@ export function fromQueueSettings(settings: QueueSettings): MessageInitShape<typ
  * @param keepDays The scheduler's own retention, days.
  * @throws Refusal `INVALID_REQUEST` with every fault at once.
  */
-export function toQueueChange(
-  { settings, clear }: ConfigureQueueRequest,
-  keepDays: number,
-): Omit<QueueChange, "reason"> {
+export function toQueueChange(request: ConfigureQueueRequest, keepDays: number): Omit<QueueChange, "reason"> {
   const violations: Violation[] = [];
   const report: Report = (field, description) => void violations.push({ field, description });
-  const set = toSettings(settings, keepDays, report);
+  const set = toSettings(request.settings, keepDays, report);
   const cleared = [
-    ...new Set(clear.flatMap((setting, index) => toName(setting, `clear[${index}]`, report) ?? [])),
+    ...new Set(
+      request.cleared.flatMap((setting, index) => toName(setting, `cleared[${index}]`, report) ?? []),
+    ),
   ];
   for (const name of cleared) {
     if (name in set)
-      report("clear", `names ${IN_EVENTS[name]}, for which settings has a value; give one of them`);
+      report("cleared", `names ${IN_EVENTS[name]}, for which settings has a value; give one of them`);
   }
-  if (violations.length === 0 && Object.keys(set).length === 0 && clear.length === 0)
-    report("settings", "changes nothing; give a setting, or name one in clear");
+  if (violations.length === 0 && Object.keys(set).length === 0 && request.cleared.length === 0)
+    report("settings", "changes nothing; give a setting, or name one in cleared");
   const [first, ...others] = violations;
   if (first) throw invalidRequest(first, ...others);
   return { set, clear: cleared, attributes: inEvent(set, cleared) };
