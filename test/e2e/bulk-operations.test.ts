@@ -1,52 +1,27 @@
 /** Runs the examples of docs/bulk-operations.md, and asks the questions of its commands. */
 import assert from "node:assert/strict";
-import { readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll, Program } from "../support/programs/program.ts";
+import { DocExamples } from "../support/fleet/doc-examples.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
-import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
-import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
-
-const TEXT = await readFile(join(ROOT, "docs", "bulk-operations.md"), "utf8");
-const BLOCKS = new Map(
-  [...TEXT.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(([, kind = "", text = ""]) => [kind, text]),
-);
 
 describe("the examples of docs/bulk-operations.md", () => {
-  let fleet: Fleet;
-  let folder: Folder;
+  let examples: DocExamples;
 
   before(async () => {
-    folder = await temporaryFolder();
-    // Where a reader's file in the checkout would find the packages.
-    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
-    fleet = await Fleet.start();
+    examples = await DocExamples.start("docs/bulk-operations.md");
   });
 
-  after(async () => {
-    await killAll();
-    await fleet.stop();
-    await folder.remove();
-  });
+  after(() => examples.stop());
 
   it("cancels, moves, reprioritises, retries and deletes with the CLI", async () => {
-    const { code, stdout, stderr } = await runTool(
-      "bash",
-      ["-euo", "pipefail", "-c", BLOCKS.get("sh run") ?? "false"],
-      { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
-    );
-    assert.equal(code, 0, `${stdout}${stderr}`);
+    const { stdout } = await examples.shell("sh run");
     assert.match(stdout, /2 moved to the queue spare\n2 have the priority 5 now\n/);
     assert.match(
       stdout,
       /2 tasks would change\nt-1\tqueued\tocr\.page\tspare\t.*\n.*\n2 cancelled\n2 queued again\n/,
     );
     assert.match(stdout, /"doneCount":"2",.*"finished":true.*\n2 deleted\n$/);
-    const events = await fleet.db.query<{ name: string; reason: string }>(
+    const events = await examples.fleet.db.query<{ name: string; reason: string }>(
       "select name, attributes ->> 'reason' as reason from event where task_id = 1 order by id",
     );
     assert.deepEqual(
@@ -57,20 +32,13 @@ describe("the examples of docs/bulk-operations.md", () => {
   });
 
   it("cancels in TypeScript", async () => {
-    const file = join(folder.path, "bulk.ts");
-    await writeFile(file, BLOCKS.get("ts bulk.ts") ?? "");
-    const program = Program.start("bulk.ts", pathToFileURL(file).href, {
-      base: import.meta.url,
-      env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
-    });
-    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
-    assert.equal(program.stdout.trim(), "3 cancelled, 0 reasons to skip");
+    assert.equal(await examples.program("ts bulk.ts"), "3 cancelled, 0 reasons to skip");
   });
 
   it("refuses without a confirmation, without a filter, for an unknown queue, and for named tasks that stay", async () => {
-    const { client } = fleet;
+    const { client, scheduler } = examples.fleet;
     const task = await client.submit("ocr.page", 1, { queue: "asked" });
-    const muster = (...args: string[]) => runMuster(fleet.scheduler.grpc, args);
+    const muster = (...args: string[]) => runMuster(scheduler.grpc, args);
     const unconfirmed = await muster("cancel", "--queue", "asked");
     assert.equal(unconfirmed.code, 4);
     assert.match(unconfirmed.stderr, /error: 1 task matches; nothing was done\n.*muster cancel \.\.\. --yes/);
