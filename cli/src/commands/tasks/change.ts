@@ -147,7 +147,7 @@ async function shown(
 
 function interrupted(last: BulkProgress | undefined, words: ChangeWords): CliError {
   const place = last?.continueToken ? `, or add --continue ${last.continueToken}` : "";
-  return new CliError(`interrupted: ${last ? words.done(last) : "nothing was done so far"}`, {
+  return new CliError(`interrupted: ${last ? words.done(last) : "no step was reported so far"}`, {
     exitCode: ExitCode.FAILED,
     reason: "INTERRUPTED",
     remedy: `what was done stays; run the same command again to go on${place}`,
