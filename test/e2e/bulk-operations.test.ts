@@ -55,6 +55,12 @@ describe("the examples of docs/bulk-operations.md", () => {
     assert.equal((await client.get(task.id)).queue, "asked");
     const missing = await muster("delete", "t-999999");
     assert.equal(missing.code, 3);
+    const filtered = await muster("cancel", task.id, "--queue", "nowhere", "--yes");
+    assert.deepEqual([filtered.code, filtered.stdout], [4, "0 cancelled\n"]);
+    assert.match(
+      filtered.stderr,
+      /the filter does not match 1 of the named tasks\nerror: 1 task stays as it is/,
+    );
     const none = await muster("cancel", "--queue", "nowhere", "--yes");
     assert.deepEqual([none.code, none.stdout], [0, "0 cancelled\n"]);
   });

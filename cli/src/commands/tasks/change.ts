@@ -79,7 +79,9 @@ export async function changeTasks(
     const dryRun = options.dryRun === true;
     const last = await shown(session, change, filter, { ...call, dryRun }, { words, json: options.json, io });
     if (!options.json) writeEnd(last, words, dryRun, io);
-    if (ids.length > 0 && !dryRun) refuseSkipped(last);
+    const unmatched = options.continue ? 0 : new Set(ids).size - last.matched;
+    if (unmatched > 0) io.stderr.write(`the filter does not match ${unmatched} of the named tasks\n`);
+    if (ids.length > 0 && !dryRun) refuseSkipped(last, Math.max(unmatched, 0));
   });
 }
 
@@ -163,17 +165,17 @@ function writeEnd(last: BulkProgress, words: ChangeWords, dryRun: boolean, io: I
 }
 
 /** A task that was named and stays as it is makes the command fail. */
-function refuseSkipped({ skipped, done }: BulkProgress): void {
+function refuseSkipped({ skipped, done }: BulkProgress, unmatched: number): void {
   const faults = skipped.filter(({ code }) => code !== "TASK_UNCHANGED");
+  const number = faults.reduce((sum, { count: each }) => sum + each, unmatched);
+  if (number === 0) return;
   const [first] = faults;
-  if (!first) return;
-  const number = faults.reduce((sum, { count: each }) => sum + each, 0);
-  const isUnknown = done === 0 && faults.every(({ code }) => code === "TASK_NOT_FOUND");
+  const isUnknown = unmatched === 0 && done === 0 && faults.every(({ code }) => code === "TASK_NOT_FOUND");
   throw new CliError(
     `${count(number)} ${number === 1 ? "stays" : "stay"} as ${number === 1 ? "it is" : "they are"}`,
     {
       exitCode: isUnknown ? ExitCode.NOT_FOUND : ExitCode.REFUSED,
-      reason: first.code,
+      ...(first ? { reason: first.code } : {}),
     },
   );
 }
