@@ -88,6 +88,14 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
 
   it("a change keeps what it does not name, is explained and recorded, and can be taken back", async () => {
     await musterAtTwo("queue", "set", "nightly", "--backoff", "1h,factor=3");
+    // The worker's scheduler applies it from its next poll.
+    const later = await pair.atOne.submit("fail", null, { queue: "nightly", delayS: 3_600 });
+    await until("the scheduler has the backoff", async () => {
+      const { task } = await pair.atOne.tasks.getTask({ taskId: later.id });
+      const backoff = task?.retryPolicy?.backoff;
+      return (backoff?.case === "exponential" && backoff.value.initialDelay?.seconds === 3_600n) || undefined;
+    });
+    await later.cancel();
     const waiting = await pair.atOne.submit("fail", null, { queue: "nightly" });
     const { reason } = await pair.fleet.taskReason(waiting.id, "WAITING_FOR_RETRY", 60_000, {
       evidence: {
