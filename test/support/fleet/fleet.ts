@@ -205,10 +205,16 @@ export class Fleet {
     boundMs: number,
     expected?: ExpectedReason,
   ): Promise<FoundReason> {
-    const reported = await waitForReason(code, boundMs, `task ${taskId}`, async () => {
-      const { explanation } = await this.client.tasks.explainTask({ taskId });
-      return explanation;
-    });
+    const reported = await waitForReason(
+      code,
+      boundMs,
+      hasBeginning(expected),
+      `task ${taskId}`,
+      async () => {
+        const { explanation } = await this.client.tasks.explainTask({ taskId });
+        return explanation;
+      },
+    );
     if (expected) assertReason(reported.reason, expected);
     return reported;
   }
@@ -220,15 +226,21 @@ export class Fleet {
     boundMs: number,
     expected?: ExpectedReason,
   ): Promise<FoundReason> {
-    const reported = await waitForReason(code, boundMs, `worker ${workerId}`, async () => {
-      try {
-        return (await this.client.fleet.explainWorker({ workerId })).explanation;
-      } catch (error) {
-        // It is heard of within the bound.
-        if (error instanceof MusterError && error.reason === "WORKER_NOT_FOUND") return undefined;
-        throw error;
-      }
-    });
+    const reported = await waitForReason(
+      code,
+      boundMs,
+      hasBeginning(expected),
+      `worker ${workerId}`,
+      async () => {
+        try {
+          return (await this.client.fleet.explainWorker({ workerId })).explanation;
+        } catch (error) {
+          // It is heard of within the bound.
+          if (error instanceof MusterError && error.reason === "WORKER_NOT_FOUND") return undefined;
+          throw error;
+        }
+      },
+    );
     if (expected) assertReason(reported.reason, expected);
     return reported;
   }
@@ -311,6 +323,7 @@ export interface FoundReason {
 async function waitForReason(
   code: string,
   boundMs: number,
+  withSince: boolean,
   subject: string,
   explain: () => Promise<Explanation | undefined>,
 ): Promise<FoundReason> {
@@ -322,11 +335,20 @@ async function waitForReason(
       const explanation = await explain();
       const reason = explanation?.reasons.find((candidate) => candidate.code === code);
       for (const other of explanation?.reasons ?? []) seen.add(other.code);
+      // The database may have the cause before the scheduler has met it: then no beginning is recorded yet.
+      if (withSince && reason && reason.since === undefined) {
+        seen.add(`${code} without since when`);
+        return undefined;
+      }
       return explanation && reason ? { explanation, reason } : undefined;
     },
     () => `; it said ${[...seen].join(", ")}`,
   );
   return { ...value, afterMs };
+}
+
+function hasBeginning(expected: ExpectedReason | undefined): boolean {
+  return expected !== undefined && expected.since !== false;
 }
 
 const LIFE = ["assigned", "accepted", "started"];
