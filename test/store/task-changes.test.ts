@@ -251,6 +251,10 @@ describe("store: changes of many tasks", () => {
     assert.equal((await store.keyOwner(from, "taken"))?.id, taken);
     const full = await change({ ...move, queue: "small" }, { queues: [to] }, { room: 2 });
     assert.deepEqual([full.done, full.skipped], [2, { QUEUE_FULL: 3 }]);
+    // Those that are there already take no room.
+    const taskIds = [...moved, holder];
+    const rest = await change({ ...move, queue: "small" }, { taskIds }, { room: 1 });
+    assert.deepEqual([rest.done, rest.skipped], [1, { TASK_UNCHANGED: 2, QUEUE_FULL: 2 }]);
     const named = await change(move, { taskIds: [holder, runs] });
     assert.equal(named.done + (named.skipped.TASK_UNCHANGED ?? 0), 1);
     assert.equal(named.skipped.TASK_NOT_QUEUED, 1);

@@ -146,7 +146,12 @@ function attemptRow(attempt: Attempt, now: number): (Cell | string)[] {
 function attemptText({ attemptId, attemptCount, retryPolicy }: Task): string {
   if (attemptId === "") return "";
   const retries = retryPolicy?.maxRetryCount;
-  return `${attemptId}, number ${attemptCount}${retries === undefined ? "" : ` of ${retries + 1}`}`;
+  return `${attemptId}, number ${attemptCount}${retries === undefined ? "" : outOf(attemptCount, retries + 1)}`;
+}
+
+/** A policy may allow fewer than there were: it was edited, or a mode lets attempts go beyond it. */
+function outOf(count: number, allowed: number): string {
+  return count <= allowed ? ` of ${allowed}` : `; its policy allows ${allowed}`;
 }
 
 /** Iterations that have begun, with the budget. */

@@ -82,7 +82,7 @@ export function queueNotFound(name: string): Refusal {
   return new Refusal(
     "not_found",
     "QUEUE_NOT_FOUND",
-    `there is no queue ${quoted(name, MAX_QUOTED)}; check the name with ListQueues, or set create_queue`,
+    `there is no queue ${quoted(name, MAX_QUOTED)}; \`muster queues\` lists them; to make it, move with create_queue (\`--create-queue\`)`,
   );
 }
 

@@ -154,12 +154,15 @@ export class TaskChanger {
     tally: ChangeTally,
   ): Promise<{ readonly tasks: readonly FoundTask[]; readonly settled: () => void }> {
     if (change.kind !== "move") return { tasks, settled: NOTHING };
-    const { count: room, settled } = await this.#parts.limits.admitUpTo(change.queue, tasks.length);
-    for (const { id } of tasks.slice(room)) {
+    // A task that stays as it is takes no room.
+    const moving = tasks.filter((task) => skipOf(change, task) === undefined);
+    const { count: room, settled } = await this.#parts.limits.admitUpTo(change.queue, moving.length);
+    const full = new Set(moving.slice(room));
+    for (const { id } of full) {
       tally.skip(id, "QUEUE_FULL");
       this.#parts.counters.changes.count(change.kind, "skipped");
     }
-    return { tasks: tasks.slice(0, room), settled };
+    return { tasks: full.size === 0 ? tasks : tasks.filter((task) => !full.has(task)), settled };
   }
 
   /** One step at a time: several changes at once take no more of the database than one. Answers its milliseconds. */
