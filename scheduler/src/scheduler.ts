@@ -232,6 +232,7 @@ export async function startScheduler(options: {
         shareWeights: dispatch.shareWeights,
         queueSettings: dispatch.queueSettings,
         retryPolicies: dispatch.retryPolicies,
+        revocations: dispatch.revocations,
         tracing: telemetry.tracing,
         sizes: config.sizes,
         pageBytes: config.sizes.maxMessageBytes / 2,

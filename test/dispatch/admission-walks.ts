@@ -116,6 +116,30 @@ export const PATHS: readonly Path[] = [
     },
   },
   {
+    name: "an attempt that was taken from its worker here, and whose task runs again",
+    paths: ["requeued", "finished"],
+    walk: async ({ a }) => {
+      const { worker, id, key } = await accepted(a);
+      assert.ok(await a.dispatch.revocations.revoke(id, "why", 0));
+      const next = await worker.accept();
+      assert.deepEqual(next, { taskId: id, epoch: 2 });
+      worker.report(key, SUCCEEDED);
+      worker.report(next, SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "an attempt that was taken from its worker by another scheduler",
+    paths: ["stale"],
+    walk: async ({ a, b }) => {
+      const { id } = await accepted(a);
+      assert.ok(await b.dispatch.revocations.revoke(id, "why", 60_000));
+      assert.equal(a.rule.held(id), 1, "this scheduler has not read the command");
+      await a.dispatch.control.runCommands("a", () => assert.fail("nothing is superseded"));
+      return id;
+    },
+  },
+  {
     name: "an assignment that its worker rejected",
     paths: ["requeued"],
     walk: async ({ a }) => {

@@ -30,6 +30,18 @@ describe("the examples of docs/editing-tasks.md", () => {
     assert.match(text, /(t-\d+) is not held and may start\n$/);
   });
 
+  it("takes a task from its worker", async () => {
+    const { fleet } = examples;
+    await fleet.worker("ocr-3", { queue: "scans", slots: 1 });
+    const { id } = await fleet.client.submit("gate", { gate: fleet.gate().path }, { queue: "scans" });
+    await fleet.started(id);
+    const text = await run("revocations");
+    assert.match(text, new RegExp(`^${id}\\.1 was taken from ocr-3; ${id} waits for a worker$`, "m"));
+    assert.match(text, /WORKERS_PAUSED.*its disk is slow/s);
+    await fleet.started(id, 2);
+    assert.equal(await examples.program("ts revocations.ts", { TASK_ID: id }), "scheduled");
+  });
+
   it("changes a task that waits", async () => {
     assert.match(
       await run("edits"),

@@ -88,6 +88,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/release.ts")).defineRelease,
     },
     {
+      usage: "revoke <id>",
+      summary: "take a task from its worker now; it waits again",
+      load: async () => (await import("./tasks/revoke.ts")).defineRevoke,
+    },
+    {
       usage: "schedules",
       summary: "list recurring tasks with their next runs",
       load: async () => (await import("./schedules/schedules.ts")).defineSchedules,

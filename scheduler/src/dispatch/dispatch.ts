@@ -23,6 +23,7 @@ import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { RetryPolicies } from "./attempts/retry-policies.ts";
+import { Revocations } from "./attempts/revocations.ts";
 import { TaskControl } from "./attempts/task-control.ts";
 import { WorkerReportHandler } from "./attempts/worker-report-handler.ts";
 import { ChangeEffects } from "./changes/change-effects.ts";
@@ -103,6 +104,7 @@ export interface Dispatch {
   readonly resources: ResourceRequester;
   readonly registrar: Registrar;
   readonly retryPolicies: RetryPolicies;
+  readonly revocations: Revocations;
   readonly sessionReports: SessionReportHandler;
   readonly liveness: SessionLiveness;
   readonly terminator: SessionTerminator;
@@ -367,6 +369,10 @@ export function createDispatch(options: {
     intervalMs: intervals.resourceMs,
     warnMs: intervals.resourceWarnMs,
   });
+  const revocations = new Revocations({
+    ...{ store, admission, committer, eventWriter, registry, retryPolicies, signals, traces, clock, log },
+    schedulerId,
+  });
   const control = new TaskControl({
     store,
     admission,
@@ -378,6 +384,7 @@ export function createDispatch(options: {
     signals,
     counters,
     resources,
+    revocations,
     traces,
     waits,
     onScheduled,
@@ -428,6 +435,7 @@ export function createDispatch(options: {
     resources,
     registrar,
     retryPolicies,
+    revocations,
     sessionReports,
     liveness,
     terminator,

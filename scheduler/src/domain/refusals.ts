@@ -278,6 +278,15 @@ export function notHoldable(taskId: string): Refusal {
   );
 }
 
+/** `TASK_NOT_REVOCABLE`: a task that waits is at no worker. */
+export function notRevocable(taskId: string): Refusal {
+  return new Refusal(
+    "precondition",
+    "TASK_NOT_REVOCABLE",
+    `task ${taskId} waits, and only a task that is assigned or running can be taken from its worker; run \`muster hold ${taskId}\` to keep it from starting`,
+  );
+}
+
 /** Why an edit of an open task is refused, and what to do. */
 const NOT_EDITABLE: Readonly<Record<Exclude<EditRefused, "ended">, (task: string) => string>> = {
   strict_order: (task) =>

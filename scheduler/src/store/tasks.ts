@@ -2,9 +2,10 @@
 import type { AttemptKey } from "../domain/ids.ts";
 import type { EditRefused, FieldChange, TaskEdit } from "../domain/tasks/edit.ts";
 import type { Hold } from "../domain/tasks/hold.ts";
+import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
 import type { AttemptRecord, Attempts, TaskRecord, TaskState } from "../domain/tasks/task.ts";
 import type { KeyHolder } from "../domain/tasks/unique-key.ts";
-import type { OutputChunk } from "./attempts.ts";
+import type { AttemptRow, OutputChunk } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
 
 /** Filters of a task listing; undefined lets everything through. */
@@ -108,6 +109,21 @@ export type EditResult =
   | { readonly outcome: "refused"; readonly why: EditRefused }
   | undefined;
 
+/** The result of a request to take a task from its worker; undefined when there is no such task. */
+export type RevokeResult =
+  | {
+      readonly outcome: "revoked";
+      /** The attempt that was ended, as it was. */
+      readonly attempt: AttemptRow;
+      readonly decision: OutcomeDecision;
+      /** The worker that had it. */
+      readonly workerId: string;
+    }
+  /** It is at no worker. */
+  | { readonly outcome: "waits" }
+  | { readonly outcome: "ended" }
+  | undefined;
+
 /** Tasks, one at a time or as a list. */
 export interface TaskStore {
   getTask(id: number): Promise<TaskRecord | undefined>;
@@ -129,6 +145,16 @@ export interface TaskStore {
   holdTask(id: number, reason: string): Promise<HoldResult>;
   /** Ends a hold: the task waits for what it waited for before. */
   releaseTask(id: number, reason: string): Promise<ReleaseResult>;
+  /**
+   * Ends the attempt of an active task as `decide` says, and has the scheduler that holds its worker's stream revoke it.
+   *
+   * @param schedulerId That asks: it is sent no command.
+   */
+  revokeTask(
+    id: number,
+    request: { readonly reason: string; readonly schedulerId: string },
+    decide: (attempt: AttemptRow) => OutcomeDecision,
+  ): Promise<RevokeResult>;
   /** Chunks after a position, in order: at most `limit` and, unless the first one alone is larger, `maxBytes`. */
   outputAfter(
     taskId: number,

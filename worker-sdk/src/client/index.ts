@@ -27,7 +27,7 @@ export type {
   TaskDependency,
   UniqueOptions,
 } from "./submit-spec.ts";
-export type { TaskChanges } from "./task-changes.ts";
+export type { RevokeOptions, TaskChanges } from "./task-changes.ts";
 export {
   type ConcurrencyOutcome,
   isEnded,

@@ -1,8 +1,9 @@
-/** What an edit of a task changes. */
+/** What an edit of a task changes, and how a task is taken from its worker. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { UpdateTaskRequestSchema } from "@muster/protocol";
+import type { RevokeTaskRequestSchema, UpdateTaskRequestSchema } from "@muster/protocol";
 import { durationFromMs } from "../duration.ts";
+import type { CallOptions } from "./call-options.ts";
 import { checkSpec } from "./spec-checks.ts";
 
 /**
@@ -52,4 +53,19 @@ export function encodeTaskChanges(
           ? { case: "runTime", value: timestampFromDate(runTime) }
           : { case: undefined },
   };
+}
+
+/** How a task is taken from its worker. */
+export interface RevokeOptions extends CallOptions {
+  /** Least wait before the next attempt in seconds, up to 366 days. @default 0 */
+  readonly delayS?: number;
+}
+
+/** @throws OptionsError for a number without a wire form. */
+export function encodeRevoke(
+  taskId: string,
+  { delayS }: RevokeOptions,
+): MessageInitShape<typeof RevokeTaskRequestSchema> {
+  checkSpec({ type: taskId, ...(delayS === undefined ? {} : { delayS }) });
+  return { taskId, ...(delayS === undefined ? {} : { delay: durationFromMs(delayS * 1000) }) };
 }

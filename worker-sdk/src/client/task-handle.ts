@@ -10,7 +10,7 @@ import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, WaitOptions } from "./call-options.ts";
 import { isDropped } from "./dropped.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
-import { encodeTaskChanges, type TaskChanges } from "./task-changes.ts";
+import { encodeRevoke, encodeTaskChanges, type RevokeOptions, type TaskChanges } from "./task-changes.ts";
 
 /** Breaks in a row, without an update between them, after which a watch assumes a bug and throws. */
 const MAX_UNEXPLAINED = 5;
@@ -167,6 +167,24 @@ export class TaskHandle<Output = unknown> {
     return this.#one("ReleaseTask", options, (call) =>
       this.#tasks.releaseTask({ taskId: this.id, reason }, call),
     );
+  }
+
+  /**
+   * Takes the task, which is assigned or running, from its worker now: the attempt has ended when this resolves, and costs
+   * none of the task's attempts. The task waits again, and may be assigned to the same worker at once. The worker is asked to
+   * stop the handler, which may go on; its result does not count.
+   *
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_REVOCABLE` (it waits), `TASK_ALREADY_ENDED`, `INVALID_REQUEST`.
+   * @throws OptionsError when `delayS` has no wire form.
+   *
+   * @example
+   * ```ts
+   * await task.revoke("the worker hangs", { delayS: 600 });
+   * ```
+   */
+  async revoke(reason = "", options: RevokeOptions = {}): Promise<Task> {
+    const request = { ...encodeRevoke(this.id, options), reason };
+    return this.#one("RevokeTask", options, (call) => this.#tasks.revokeTask(request, call));
   }
 
   /**

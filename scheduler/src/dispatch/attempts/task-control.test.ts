@@ -15,14 +15,26 @@ function controlOf(given: Partial<TaskControlParts>) {
   const store: Pick<TaskControlParts["store"], "takeCommands"> = {
     takeCommands: async () => commands.splice(0),
   };
-  const control = new TaskControl({ store, clock, log, ...given } as TaskControlParts);
+  const revoked: string[] = [];
+  const revocations: TaskControlParts["revocations"] = {
+    carryOut: ({ sessionId, body }) => void revoked.push(`${sessionId}: ${body.task_id}.${body.epoch}`),
+    tryAgain: () => void revoked.push("again"),
+  };
+  const control = new TaskControl({ store, clock, log, revocations, ...given } as TaskControlParts);
   const superseded: number[] = [];
   const run = (...taken: Command[]) => {
     commands.push(...taken);
     return control.runCommands(TAKEN_BY, (id) => void superseded.push(id));
   };
-  return { clock, events, superseded, run };
+  return { clock, events, revoked, superseded, run };
 }
+
+test("every read of commands tries earlier revocations again before it carries out new ones", async () => {
+  const { revoked, run } = controlOf({});
+  await run({ sessionId: 7, kind: "revoke", body: { task_id: "1", epoch: "2", reason: "why" } });
+  await run();
+  assert.deepEqual(revoked, ["again", "7: 1.2", "again"]);
+});
 
 test("of the commands of other schedulers, only supersede ends a stream; an unknown one is logged", async () => {
   const { events, superseded, run } = controlOf({});

@@ -20,6 +20,7 @@ import type { Waits } from "../matching/wait-times.ts";
 import type { ResourceRequester } from "../resources/resource-requester.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
+import type { Revocations } from "./revocations.ts";
 import type { WorkerReportHandler } from "./worker-report-handler.ts";
 
 /**
@@ -180,9 +181,10 @@ export class TaskControl {
 
   /** Carries out what other schedulers ask of workers whose streams are here. */
   async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
-    const { store, clock } = this.#parts;
+    const { store, clock, revocations } = this.#parts;
     const commands = await store.takeCommands(schedulerId);
     const now = clock.monotonic();
+    revocations.tryAgain();
     for (const each of this.#early.splice(0)) if (now < each.until) this.#cancel(each);
     for (const command of commands) this.#run(command, superseded);
   }
@@ -197,7 +199,7 @@ export class TaskControl {
   }
 
   #run({ sessionId, kind, body }: Command, superseded: (sessionId: number) => void): void {
-    const { clock, registry, resources, log } = this.#parts;
+    const { clock, registry, resources, revocations, log } = this.#parts;
     switch (kind) {
       case "cancel": {
         const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
@@ -210,6 +212,9 @@ export class TaskControl {
         registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
         return;
       }
+      case "revoke":
+        revocations.carryOut({ sessionId, body });
+        return;
       case "prepare":
         resources.requestResource(sessionId, body.resource ?? "", Number(body.waiting ?? "0"));
         return;
@@ -248,6 +253,7 @@ export interface TaskControlParts {
   readonly signals: TaskSignals;
   readonly counters: Counters;
   readonly resources: ResourceRequester;
+  readonly revocations: Pick<Revocations, "carryOut" | "tryAgain">;
   readonly traces: AttemptTraces;
   readonly waits: Pick<Waits, "woken">;
   /** Called with the wait of a task that may not start at once, milliseconds. */

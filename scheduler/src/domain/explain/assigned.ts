@@ -47,7 +47,7 @@ export function awaitingAccept(facts: ActiveFacts, worker: string): Reason[] {
     {
       happened: `${worker} has not accepted it within the accept deadline of ${span(acceptDeadlineMs)}`,
       not: "it is not requeued",
-      meanwhile: `restart ${worker}, which requeues it`,
+      meanwhile: `run \`muster revoke t-${task.id}\` to requeue it`,
     },
     task.assignTime,
     [fact("worker", worker, "database"), fact("assigned_ms_ago", Math.round(waitedMs), "database")],

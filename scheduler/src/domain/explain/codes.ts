@@ -24,7 +24,8 @@ export const WAITING_CODES = {
       "it starts by itself when they have ended; `muster why ID` of the named one, `muster release ID` of one that is held",
   },
   SCHEDULED_FOR_LATER: {
-    means: "it was submitted with a delay or a start time",
+    means:
+      "it has a delay or a start time: of its submit, of an edit, or of a request that took it from its worker",
     remedy: "it starts by itself; `muster retry ID` starts it now",
   },
   ACCEPT_TIMED_OUT: {
@@ -192,7 +193,7 @@ export const ASSIGNED_CODES = {
   MECHANISM_NOT_ACTING: {
     means:
       "it would be requeued, because its worker is lost, did not accept it in time, or no longer lists it, and the mode of that mechanism keeps the scheduler from it; shows the mode and where it is set ([observe.md](observe.md))",
-    remedy: "set the mode to `act`, or restart the worker under its id",
+    remedy: "set the mode to `act`, or `muster revoke ID`",
   },
   CANCELLING: {
     means: "a cancellation was requested and the handler has not returned; it keeps its slot until it does",

@@ -153,7 +153,7 @@ export function missingAtWorker(
     {
       happened: `${worker} accepted it and has not listed it in its heartbeats for ${span(forMs)}`,
       not: "it is not requeued",
-      meanwhile: `restart ${worker}, which requeues it`,
+      meanwhile: `run \`muster revoke t-${unlisted.taskId}\` to requeue it`,
     },
     since,
     [{ ...fact("attempt", attemptId, "heartbeat"), ageMs: beatAgeMs }],

@@ -68,7 +68,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
 
 /** Its worker is lost, and no scheduler ends the session. */
 function notRecovered(
-  { assignTime }: TaskRecord,
+  { id, assignTime }: TaskRecord,
   worker: string,
   silentMs: number,
   { record }: Holder,
@@ -83,7 +83,7 @@ function notRecovered(
     {
       happened: `${worker}, which holds it, has not answered for ${span(silentMs)}, and its lease and grace are over`,
       not: "the task is not requeued",
-      meanwhile: `start a process with the worker id ${worker}: when it registers, the task is requeued`,
+      meanwhile: `run \`muster revoke t-${id}\` to requeue the task`,
     },
     since,
     [{ key: "worker", value: worker, source: "heartbeat", ageMs: silentMs }],

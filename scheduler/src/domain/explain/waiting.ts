@@ -6,6 +6,7 @@ import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matchi
 import { DEFAULT_RETRY_POLICY } from "../tasks/retry.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
+import { afterRevocation } from "./after-revocation.ts";
 import { LOSS_OUTCOMES, lossEvidence, lossesInWords, runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { circuitOpen } from "./circuit-open.ts";
@@ -90,7 +91,10 @@ const BLOCKS: ReadonlySet<ReasonCode> = new Set([
   "RESOURCE_NOT_LOADED",
 ]);
 
-function notYet({ task, lastAttempt, retry, now }: WaitingFacts, runTime: Date): Reason {
+function notYet(facts: WaitingFacts, runTime: Date): Reason {
+  const revoked = afterRevocation(facts, runTime);
+  if (revoked) return revoked;
+  const { task, lastAttempt, retry, now } = facts;
   const wait = runTime.getTime() - now.getTime();
   const failure = task.failure;
   if (!failure) {

@@ -41,6 +41,7 @@ const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
   failures.map<Outcome>((failure) => ({ kind: "failed", failure })),
   fc.constant<Outcome>({ kind: "cancelled", message: "" }),
   fc.constant<Outcome>({ kind: "released", reason: "drain" }),
+  fc.constant<Outcome>({ kind: "released", reason: "revoked", delayMs: 5_000 }),
   fc.constant<Outcome>({ kind: "lost", reason: "stale", failure: workerLost("w", "vanished") }),
 );
 const policies: fc.Arbitrary<RetryPolicy | undefined> = fc.option(
@@ -57,6 +58,18 @@ function failed(failureClass: FailureClass, more: Partial<Failure> = {}): Outcom
 }
 
 describe("decision", () => {
+  it("gives a revoked attempt back without cost, after the delay that was asked for", () => {
+    const facts = { ...FACTS, attemptCount: 3 };
+    const revoked = { kind: "released", reason: "revoked", delayMs: 600_000 } as const;
+    assert.deepEqual(decideOutcome(facts, revoked, 0), {
+      ...{ kind: "requeue", reason: "revoked", delayMs: 600_000 },
+      ...{ costsAttempt: false, outOfMemory: false },
+    });
+    assert.deepEqual(decideOutcome({ ...facts, cancelReason: "over" }, revoked, 0), {
+      ...{ kind: "finish", state: "cancelled", detail: "cancelled" },
+    });
+  });
+
   it("keeps its invariants in every sequence of ends", () => {
     const sequences = fc.array(fc.tuple(outcomes, fc.boolean()), { minLength: 1, maxLength: 30 });
     fc.assert(
@@ -86,7 +99,8 @@ describe("decision", () => {
           assert.equal(cancelReason, undefined, "a task whose end was asked for is never queued again");
           assert.ok(decision.delayMs >= 0);
           if (outcome.kind === "released") {
-            assert.ok(!decision.costsAttempt && decision.delayMs === 0 && !decision.failure);
+            const { delayMs = 0 } = outcome;
+            assert.ok(!decision.costsAttempt && decision.delayMs === delayMs && !decision.failure);
           }
           assert.equal(
             decision.outOfMemory,

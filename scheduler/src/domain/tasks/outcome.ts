@@ -17,7 +17,12 @@ export type Outcome =
   | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "cancelled"; readonly message: string }
   /** Given back or taken back without blame; `reason` names why, for example `drain`. */
-  | { readonly kind: "released"; readonly reason: string }
+  | {
+      readonly kind: "released";
+      readonly reason: string;
+      /** Least wait before the next attempt, milliseconds; none by default. */
+      readonly delayMs?: number;
+    }
   /** It was not accepted in time. */
   | { readonly kind: "unaccepted" }
   /** The worker is gone; `reason` is the word after `requeued:`, for example `stale`. */
@@ -106,7 +111,7 @@ export function decideOutcome(facts: AttemptFacts, outcome: Outcome, random: num
       return {
         kind: "requeue",
         reason: outcome.reason,
-        delayMs: 0,
+        delayMs: outcome.delayMs ?? 0,
         costsAttempt: false,
         outOfMemory: false,
       };

@@ -1,5 +1,6 @@
 /** The handlers of TaskService. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
   type SubmittedTaskSchema,
   type TaskService,
@@ -9,13 +10,14 @@ import {
 } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import type { RetryPolicies } from "../../dispatch/attempts/retry-policies.ts";
+import type { Revocations } from "../../dispatch/attempts/revocations.ts";
 import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { SizeLimits } from "../../dispatch/limits.ts";
 import type { FitWarnings, SubmitWarning } from "../../dispatch/submission/fit-warnings.ts";
 import type { Submitter } from "../../dispatch/submission/submitter.ts";
 import { Refusal, type Violation } from "../../domain/errors.ts";
-import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
+import { formatAttemptId, formatTaskId, parseTaskId } from "../../domain/ids.ts";
 import {
   invalidRequest,
   noTaskOfKey,
@@ -32,6 +34,7 @@ import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromLimitOutcome } from "../convert/tasks/concurrency.ts";
 import { fromTaskLinks } from "../convert/tasks/dependencies.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
+import { milliseconds } from "../convert/tasks/options.ts";
 import { toTags } from "../convert/tasks/tags.ts";
 import { fromTaskState, toTaskState } from "../convert/tasks/task.ts";
 import { toTaskEdit } from "../convert/tasks/task-edit.ts";
@@ -72,6 +75,7 @@ export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts 
   readonly fitWarnings: FitWarnings;
   readonly control: TaskControl;
   readonly retryPolicies: Pick<RetryPolicies, "resolve">;
+  readonly revocations: Pick<Revocations, "revoke">;
   readonly followers: TaskFollowers;
   readonly explainer: Explainer;
   readonly clock: Clock;
@@ -86,7 +90,7 @@ export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts 
 
 /** Handlers of TaskService. */
 export function taskService(parts: TaskServiceParts): Handlers<typeof TaskService> {
-  const { store, submitter, control, retryPolicies } = parts;
+  const { store, submitter, control, retryPolicies, revocations } = parts;
   const shown = async (taskId: string) =>
     fittedTask(await requireTask(store, taskId), retryPolicies, undefined, parts.sizes.maxMessageBytes);
   return {
@@ -162,6 +166,15 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       if (outcome === undefined) throw taskNotFound(taskId);
       if (outcome === "ended") throw taskEnded(taskId);
       return { task: await shown(taskId) };
+    },
+
+    async revokeTask({ taskId, reason, delay }) {
+      const delayMs = delay ? askedDelay(delay) : 0;
+      const id = requireId(taskId);
+      const revoked = await revocations.revoke(id, storable(reason, 1_024) || "asked by a caller", delayMs);
+      if (!revoked) throw taskNotFound(taskId);
+      const { key, workerId } = revoked;
+      return { task: await shown(taskId), attemptId: formatAttemptId(key), workerId };
     },
 
     async updateTask(request) {
@@ -248,6 +261,17 @@ async function keyOwner(
   const task = owner && (await store.getTask(owner.id));
   if (!task) throw noTaskOfKey(name, key);
   return task;
+}
+
+/** @throws Refusal `INVALID_REQUEST` */
+function askedDelay(delay: Duration): number {
+  const violations: Violation[] = [];
+  const delayMs = milliseconds(delay, "delay", (field, description) =>
+    violations.push({ field, description }),
+  );
+  const [first] = violations;
+  if (first) throw invalidRequest(first);
+  return delayMs;
 }
 
 /** @throws Refusal `INVALID_REQUEST` for what no task can have. */

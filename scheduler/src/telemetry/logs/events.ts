@@ -86,6 +86,7 @@ export const LOG_EVENTS = {
   "task.not_taken_late": "warn",
   "task.rejected": "warn",
   "task.requeued": "info",
+  "task.revoked": "info",
   "task.timed_out": "warn",
   "task.unaccepted": "warn",
   "task.unlisted": "warn",

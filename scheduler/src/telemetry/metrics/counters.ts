@@ -12,7 +12,7 @@ const MAX_VALUES = 100;
 
 /** Reports that can be stale, and why tasks are taken back: there from the first scrape on. */
 const REPORTS = ["accept", "reject", "event", "progress", "output", "result"];
-const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain"];
+const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain", "revoked"];
 
 /** Why workers pause: their measures, and calls of their programs. */
 const PAUSES = ["cpu", "memory", "loop_delay", "probe", "program"];

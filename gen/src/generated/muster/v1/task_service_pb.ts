@@ -24,7 +24,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task_service.proto.
  */
 export const file_muster_v1_task_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSLZAQoNU3VibWl0dGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCBIrCghjb25mbGljdBgDIAEoCzIZLm11c3Rlci52MS5VbmlxdWVDb25mbGljdBIqCgh3YXJuaW5ncxgEIAMoCzIYLm11c3Rlci52MS5TdWJtaXRXYXJuaW5nEjIKC2NvbmN1cnJlbmN5GAUgASgLMh0ubXVzdGVyLnYxLkNvbmN1cnJlbmN5T3V0Y29tZRIXCg93YWl0c19mb3JfdGFza3MYBiABKAgiLgoNU3VibWl0V2FybmluZxIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkibwoOVW5pcXVlQ29uZmxpY3QSMQoHb3V0Y29tZRgBIAEoDjIgLm11c3Rlci52MS5VbmlxdWVDb25mbGljdE91dGNvbWUSKgoMaG9sZGVyX3N0YXRlGAIgASgOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZSJLCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEigKCnVuaXF1ZV9rZXkYAiABKAsyFC5tdXN0ZXIudjEuVW5pcXVlS2V5IicKCVVuaXF1ZUtleRINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKyAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEhEKCXRhc2tfdHlwZRgFIAEoCRIOCgZkZXRhaWwYBiABKAkSEQoJd29ya2VyX2lkGAcgASgJEgwKBHRhZ3MYCCADKAkiTAoRTGlzdFRhc2tzUmVzcG9uc2USHgoFdGFza3MYASADKAsyDy5tdXN0ZXIudjEuVGFzaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiMwoSQ2FuY2VsVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayIjChBSZXRyeVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMgoRUmV0cnlUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIjIKD0hvbGRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIxChBIb2xkVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayI1ChJSZWxlYXNlVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiNAoTUmVsZWFzZVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siogIKEVVwZGF0ZVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEhUKCHByaW9yaXR5GAMgASgFSAGIAQESLgoLcnVuX3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHAoPbWF4X3JldHJ5X2NvdW50GAUgASgFSAKIAQESKgoFZGVsYXkYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIuCghydW5fdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAEIKCghzY2hlZHVsZUILCglfcHJpb3JpdHlCEgoQX21heF9yZXRyeV9jb3VudCJcChJVcGRhdGVUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrEicKB2NoYW5nZXMYAiADKAsyFi5tdXN0ZXIudjEuRmllbGRDaGFuZ2UiOgoLRmllbGRDaGFuZ2USDAoEbmFtZRgBIAEoCRIOCgZiZWZvcmUYAiABKAkSDQoFYWZ0ZXIYAyABKAkiUAoWR2V0RGVwZW5kZW5jaWVzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIqMBChdHZXREZXBlbmRlbmNpZXNSZXNwb25zZRIrCgxwcmVkZWNlc3NvcnMYASADKAsyFS5tdXN0ZXIudjEuTGlua2VkVGFzaxIpCgpkZXBlbmRlbnRzGAIgAygLMhUubXVzdGVyLnYxLkxpbmtlZFRhc2sSFwoPZGVwZW5kZW50X2NvdW50GAMgASgDEhcKD25leHRfcGFnZV90b2tlbhgEIAEoCSIjChBXYXRjaFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkikAEKEVdhdGNoVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzaxItCg1vdXRwdXRfY2h1bmtzGAIgAygLMhYubXVzdGVyLnYxLk91dHB1dENodW5rEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQQoLT3V0cHV0Q2h1bmsSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoAxIMCgRkYXRhGAMgASgMIiUKEkV4cGxhaW5UYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIkIKE0V4cGxhaW5UYXNrUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24qjAEKFVVuaXF1ZUNvbmZsaWN0T3V0Y29tZRInCiNVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9VTlNQRUNJRklFRBAAEiQKIFVOSVFVRV9DT05GTElDVF9PVVRDT01FX1JFVFVSTkVEEAESJAogVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfUkVQTEFDRUQQAjLhCwoLVGFza1NlcnZpY2USTAoLU3VibWl0VGFza3MSHS5tdXN0ZXIudjEuU3VibWl0VGFza3NSZXF1ZXN0Gh4ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVzcG9uc2USUwoMU3VibWl0U3RyZWFtEh4ubXVzdGVyLnYxLlN1Ym1pdFN0cmVhbVJlcXVlc3QaHy5tdXN0ZXIudjEuU3VibWl0U3RyZWFtUmVzcG9uc2UoATABEkUKB0dldFRhc2sSGS5tdXN0ZXIudjEuR2V0VGFza1JlcXVlc3QaGi5tdXN0ZXIudjEuR2V0VGFza1Jlc3BvbnNlIgOQAgESSwoJTGlzdFRhc2tzEhsubXVzdGVyLnYxLkxpc3RUYXNrc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdFRhc2tzUmVzcG9uc2UiA5ACARJJCgpDYW5jZWxUYXNrEhwubXVzdGVyLnYxLkNhbmNlbFRhc2tSZXF1ZXN0Gh0ubXVzdGVyLnYxLkNhbmNlbFRhc2tSZXNwb25zZRJGCglSZXRyeVRhc2sSGy5tdXN0ZXIudjEuUmV0cnlUYXNrUmVxdWVzdBocLm11c3Rlci52MS5SZXRyeVRhc2tSZXNwb25zZRJDCghIb2xkVGFzaxIaLm11c3Rlci52MS5Ib2xkVGFza1JlcXVlc3QaGy5tdXN0ZXIudjEuSG9sZFRhc2tSZXNwb25zZRJMCgtSZWxlYXNlVGFzaxIdLm11c3Rlci52MS5SZWxlYXNlVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuUmVsZWFzZVRhc2tSZXNwb25zZRJJCgpVcGRhdGVUYXNrEhwubXVzdGVyLnYxLlVwZGF0ZVRhc2tSZXF1ZXN0Gh0ubXVzdGVyLnYxLlVwZGF0ZVRhc2tSZXNwb25zZRJOCgtDaGFuZ2VUYXNrcxIdLm11c3Rlci52MS5DaGFuZ2VUYXNrc1JlcXVlc3QaHi5tdXN0ZXIudjEuQ2hhbmdlVGFza3NSZXNwb25zZTABEl0KD0dldERlcGVuZGVuY2llcxIhLm11c3Rlci52MS5HZXREZXBlbmRlbmNpZXNSZXF1ZXN0GiIubXVzdGVyLnYxLkdldERlcGVuZGVuY2llc1Jlc3BvbnNlIgOQAgESTAoLQ3JlYXRlQmF0Y2gSHS5tdXN0ZXIudjEuQ3JlYXRlQmF0Y2hSZXF1ZXN0Gh4ubXVzdGVyLnYxLkNyZWF0ZUJhdGNoUmVzcG9uc2USSQoKQ2xvc2VCYXRjaBIcLm11c3Rlci52MS5DbG9zZUJhdGNoUmVxdWVzdBodLm11c3Rlci52MS5DbG9zZUJhdGNoUmVzcG9uc2USSAoIR2V0QmF0Y2gSGi5tdXN0ZXIudjEuR2V0QmF0Y2hSZXF1ZXN0GhsubXVzdGVyLnYxLkdldEJhdGNoUmVzcG9uc2UiA5ACARJRCgtMaXN0QmF0Y2hlcxIdLm11c3Rlci52MS5MaXN0QmF0Y2hlc1JlcXVlc3QaHi5tdXN0ZXIudjEuTGlzdEJhdGNoZXNSZXNwb25zZSIDkAIBEkwKC0NhbmNlbEJhdGNoEh0ubXVzdGVyLnYxLkNhbmNlbEJhdGNoUmVxdWVzdBoeLm11c3Rlci52MS5DYW5jZWxCYXRjaFJlc3BvbnNlEloKDkxpc3RCYXRjaFRhc2tzEiAubXVzdGVyLnYxLkxpc3RCYXRjaFRhc2tzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0QmF0Y2hUYXNrc1Jlc3BvbnNlIgOQAgESSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_batch, file_muster_v1_concurrency, file_muster_v1_dependency, file_muster_v1_explanation, file_muster_v1_task, file_muster_v1_task_change]);
+  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSLZAQoNU3VibWl0dGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCBIrCghjb25mbGljdBgDIAEoCzIZLm11c3Rlci52MS5VbmlxdWVDb25mbGljdBIqCgh3YXJuaW5ncxgEIAMoCzIYLm11c3Rlci52MS5TdWJtaXRXYXJuaW5nEjIKC2NvbmN1cnJlbmN5GAUgASgLMh0ubXVzdGVyLnYxLkNvbmN1cnJlbmN5T3V0Y29tZRIXCg93YWl0c19mb3JfdGFza3MYBiABKAgiLgoNU3VibWl0V2FybmluZxIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkibwoOVW5pcXVlQ29uZmxpY3QSMQoHb3V0Y29tZRgBIAEoDjIgLm11c3Rlci52MS5VbmlxdWVDb25mbGljdE91dGNvbWUSKgoMaG9sZGVyX3N0YXRlGAIgASgOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZSJLCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEigKCnVuaXF1ZV9rZXkYAiABKAsyFC5tdXN0ZXIudjEuVW5pcXVlS2V5IicKCVVuaXF1ZUtleRINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKyAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEhEKCXRhc2tfdHlwZRgFIAEoCRIOCgZkZXRhaWwYBiABKAkSEQoJd29ya2VyX2lkGAcgASgJEgwKBHRhZ3MYCCADKAkiTAoRTGlzdFRhc2tzUmVzcG9uc2USHgoFdGFza3MYASADKAsyDy5tdXN0ZXIudjEuVGFzaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiMwoSQ2FuY2VsVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayIjChBSZXRyeVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMgoRUmV0cnlUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIjIKD0hvbGRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIxChBIb2xkVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayI1ChJSZWxlYXNlVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiNAoTUmVsZWFzZVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siXgoRUmV2b2tlVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKAoFZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iWgoSUmV2b2tlVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzaxISCgphdHRlbXB0X2lkGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCSKiAgoRVXBkYXRlVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSFQoIcHJpb3JpdHkYAyABKAVIAYgBARIuCgtydW5fdGltZW91dBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIcCg9tYXhfcmV0cnlfY291bnQYBSABKAVIAogBARIqCgVkZWxheRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEi4KCHJ1bl90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAQgoKCHNjaGVkdWxlQgsKCV9wcmlvcml0eUISChBfbWF4X3JldHJ5X2NvdW50IlwKElVwZGF0ZVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sSJwoHY2hhbmdlcxgCIAMoCzIWLm11c3Rlci52MS5GaWVsZENoYW5nZSI6CgtGaWVsZENoYW5nZRIMCgRuYW1lGAEgASgJEg4KBmJlZm9yZRgCIAEoCRINCgVhZnRlchgDIAEoCSJQChZHZXREZXBlbmRlbmNpZXNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiowEKF0dldERlcGVuZGVuY2llc1Jlc3BvbnNlEisKDHByZWRlY2Vzc29ycxgBIAMoCzIVLm11c3Rlci52MS5MaW5rZWRUYXNrEikKCmRlcGVuZGVudHMYAiADKAsyFS5tdXN0ZXIudjEuTGlua2VkVGFzaxIXCg9kZXBlbmRlbnRfY291bnQYAyABKAMSFwoPbmV4dF9wYWdlX3Rva2VuGAQgASgJIiMKEFdhdGNoVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSKQAQoRV2F0Y2hUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrEi0KDW91dHB1dF9jaHVua3MYAiADKAsyFi5tdXN0ZXIudjEuT3V0cHV0Q2h1bmsSLQoJcmVhZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJBCgtPdXRwdXRDaHVuaxISCgphdHRlbXB0X2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgDEgwKBGRhdGEYAyABKAwiJQoSRXhwbGFpblRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiQgoTRXhwbGFpblRhc2tSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiqMAQoVVW5pcXVlQ29uZmxpY3RPdXRjb21lEicKI1VOSVFVRV9DT05GTElDVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASJAogVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfUkVUVVJORUQQARIkCiBVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9SRVBMQUNFRBACMqwMCgtUYXNrU2VydmljZRJMCgtTdWJtaXRUYXNrcxIdLm11c3Rlci52MS5TdWJtaXRUYXNrc1JlcXVlc3QaHi5tdXN0ZXIudjEuU3VibWl0VGFza3NSZXNwb25zZRJTCgxTdWJtaXRTdHJlYW0SHi5tdXN0ZXIudjEuU3VibWl0U3RyZWFtUmVxdWVzdBofLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXNwb25zZSgBMAESRQoHR2V0VGFzaxIZLm11c3Rlci52MS5HZXRUYXNrUmVxdWVzdBoaLm11c3Rlci52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJLCglMaXN0VGFza3MSGy5tdXN0ZXIudjEuTGlzdFRhc2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0VGFza3NSZXNwb25zZSIDkAIBEkkKCkNhbmNlbFRhc2sSHC5tdXN0ZXIudjEuQ2FuY2VsVGFza1JlcXVlc3QaHS5tdXN0ZXIudjEuQ2FuY2VsVGFza1Jlc3BvbnNlEkYKCVJldHJ5VGFzaxIbLm11c3Rlci52MS5SZXRyeVRhc2tSZXF1ZXN0GhwubXVzdGVyLnYxLlJldHJ5VGFza1Jlc3BvbnNlEkMKCEhvbGRUYXNrEhoubXVzdGVyLnYxLkhvbGRUYXNrUmVxdWVzdBobLm11c3Rlci52MS5Ib2xkVGFza1Jlc3BvbnNlEkwKC1JlbGVhc2VUYXNrEh0ubXVzdGVyLnYxLlJlbGVhc2VUYXNrUmVxdWVzdBoeLm11c3Rlci52MS5SZWxlYXNlVGFza1Jlc3BvbnNlEkkKClJldm9rZVRhc2sSHC5tdXN0ZXIudjEuUmV2b2tlVGFza1JlcXVlc3QaHS5tdXN0ZXIudjEuUmV2b2tlVGFza1Jlc3BvbnNlEkkKClVwZGF0ZVRhc2sSHC5tdXN0ZXIudjEuVXBkYXRlVGFza1JlcXVlc3QaHS5tdXN0ZXIudjEuVXBkYXRlVGFza1Jlc3BvbnNlEk4KC0NoYW5nZVRhc2tzEh0ubXVzdGVyLnYxLkNoYW5nZVRhc2tzUmVxdWVzdBoeLm11c3Rlci52MS5DaGFuZ2VUYXNrc1Jlc3BvbnNlMAESXQoPR2V0RGVwZW5kZW5jaWVzEiEubXVzdGVyLnYxLkdldERlcGVuZGVuY2llc1JlcXVlc3QaIi5tdXN0ZXIudjEuR2V0RGVwZW5kZW5jaWVzUmVzcG9uc2UiA5ACARJMCgtDcmVhdGVCYXRjaBIdLm11c3Rlci52MS5DcmVhdGVCYXRjaFJlcXVlc3QaHi5tdXN0ZXIudjEuQ3JlYXRlQmF0Y2hSZXNwb25zZRJJCgpDbG9zZUJhdGNoEhwubXVzdGVyLnYxLkNsb3NlQmF0Y2hSZXF1ZXN0Gh0ubXVzdGVyLnYxLkNsb3NlQmF0Y2hSZXNwb25zZRJICghHZXRCYXRjaBIaLm11c3Rlci52MS5HZXRCYXRjaFJlcXVlc3QaGy5tdXN0ZXIudjEuR2V0QmF0Y2hSZXNwb25zZSIDkAIBElEKC0xpc3RCYXRjaGVzEh0ubXVzdGVyLnYxLkxpc3RCYXRjaGVzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0QmF0Y2hlc1Jlc3BvbnNlIgOQAgESTAoLQ2FuY2VsQmF0Y2gSHS5tdXN0ZXIudjEuQ2FuY2VsQmF0Y2hSZXF1ZXN0Gh4ubXVzdGVyLnYxLkNhbmNlbEJhdGNoUmVzcG9uc2USWgoOTGlzdEJhdGNoVGFza3MSIC5tdXN0ZXIudjEuTGlzdEJhdGNoVGFza3NSZXF1ZXN0GiEubXVzdGVyLnYxLkxpc3RCYXRjaFRhc2tzUmVzcG9uc2UiA5ACARJICglXYXRjaFRhc2sSGy5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVxdWVzdBocLm11c3Rlci52MS5XYXRjaFRhc2tSZXNwb25zZTABElEKC0V4cGxhaW5UYXNrEh0ubXVzdGVyLnYxLkV4cGxhaW5UYXNrUmVxdWVzdBoeLm11c3Rlci52MS5FeHBsYWluVGFza1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_batch, file_muster_v1_concurrency, file_muster_v1_dependency, file_muster_v1_explanation, file_muster_v1_task, file_muster_v1_task_change]);
 
 /**
  * Request of SubmitTasks.
@@ -652,6 +652,76 @@ export const ReleaseTaskResponseSchema: GenMessage<ReleaseTaskResponse> = /*@__P
   messageDesc(file_muster_v1_task_service, 20);
 
 /**
+ * Request of RevokeTask.
+ *
+ * @generated from message muster.v1.RevokeTaskRequest
+ */
+export type RevokeTaskRequest = Message<"muster.v1.RevokeTaskRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB. It is recorded with the event `revoked`, and sent to the worker.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Least wait before the next attempt, at most 366 days; none by default.
+   *
+   * @generated from field: google.protobuf.Duration delay = 3;
+   */
+  delay?: Duration | undefined;
+};
+
+/**
+ * Describes the message muster.v1.RevokeTaskRequest.
+ * Use `create(RevokeTaskRequestSchema)` to create a new message.
+ */
+export const RevokeTaskRequestSchema: GenMessage<RevokeTaskRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 21);
+
+/**
+ * Response of RevokeTask.
+ *
+ * @generated from message muster.v1.RevokeTaskResponse
+ */
+export type RevokeTaskResponse = Message<"muster.v1.RevokeTaskResponse"> & {
+  /**
+   * The task after the call; it may be assigned again already.
+   *
+   * @generated from field: muster.v1.Task task = 1;
+   */
+  task?: Task | undefined;
+
+  /**
+   * The attempt that was ended.
+   *
+   * @generated from field: string attempt_id = 2;
+   */
+  attemptId: string;
+
+  /**
+   * The worker that had it.
+   *
+   * @generated from field: string worker_id = 3;
+   */
+  workerId: string;
+};
+
+/**
+ * Describes the message muster.v1.RevokeTaskResponse.
+ * Use `create(RevokeTaskResponseSchema)` to create a new message.
+ */
+export const RevokeTaskResponseSchema: GenMessage<RevokeTaskResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 22);
+
+/**
  * Request of UpdateTask. At least one of the fields after `reason` is required.
  *
  * @generated from message muster.v1.UpdateTaskRequest
@@ -723,7 +793,7 @@ export type UpdateTaskRequest = Message<"muster.v1.UpdateTaskRequest"> & {
  * Use `create(UpdateTaskRequestSchema)` to create a new message.
  */
 export const UpdateTaskRequestSchema: GenMessage<UpdateTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 21);
+  messageDesc(file_muster_v1_task_service, 23);
 
 /**
  * Response of UpdateTask.
@@ -751,7 +821,7 @@ export type UpdateTaskResponse = Message<"muster.v1.UpdateTaskResponse"> & {
  * Use `create(UpdateTaskResponseSchema)` to create a new message.
  */
 export const UpdateTaskResponseSchema: GenMessage<UpdateTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 22);
+  messageDesc(file_muster_v1_task_service, 24);
 
 /**
  * A field of a task that was changed.
@@ -786,7 +856,7 @@ export type FieldChange = Message<"muster.v1.FieldChange"> & {
  * Use `create(FieldChangeSchema)` to create a new message.
  */
 export const FieldChangeSchema: GenMessage<FieldChange> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 23);
+  messageDesc(file_muster_v1_task_service, 25);
 
 /**
  * Request of GetDependencies.
@@ -821,7 +891,7 @@ export type GetDependenciesRequest = Message<"muster.v1.GetDependenciesRequest">
  * Use `create(GetDependenciesRequestSchema)` to create a new message.
  */
 export const GetDependenciesRequestSchema: GenMessage<GetDependenciesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 24);
+  messageDesc(file_muster_v1_task_service, 26);
 
 /**
  * Response of GetDependencies.
@@ -863,7 +933,7 @@ export type GetDependenciesResponse = Message<"muster.v1.GetDependenciesResponse
  * Use `create(GetDependenciesResponseSchema)` to create a new message.
  */
 export const GetDependenciesResponseSchema: GenMessage<GetDependenciesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 25);
+  messageDesc(file_muster_v1_task_service, 27);
 
 /**
  * Request of WatchTask.
@@ -884,7 +954,7 @@ export type WatchTaskRequest = Message<"muster.v1.WatchTaskRequest"> & {
  * Use `create(WatchTaskRequestSchema)` to create a new message.
  */
 export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 26);
+  messageDesc(file_muster_v1_task_service, 28);
 
 /**
  * One message of WatchTask.
@@ -920,7 +990,7 @@ export type WatchTaskResponse = Message<"muster.v1.WatchTaskResponse"> & {
  * Use `create(WatchTaskResponseSchema)` to create a new message.
  */
 export const WatchTaskResponseSchema: GenMessage<WatchTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 27);
+  messageDesc(file_muster_v1_task_service, 29);
 
 /**
  * A piece of incremental output.
@@ -955,7 +1025,7 @@ export type OutputChunk = Message<"muster.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 28);
+  messageDesc(file_muster_v1_task_service, 30);
 
 /**
  * Request of ExplainTask.
@@ -976,7 +1046,7 @@ export type ExplainTaskRequest = Message<"muster.v1.ExplainTaskRequest"> & {
  * Use `create(ExplainTaskRequestSchema)` to create a new message.
  */
 export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 29);
+  messageDesc(file_muster_v1_task_service, 31);
 
 /**
  * Response of ExplainTask.
@@ -997,7 +1067,7 @@ export type ExplainTaskResponse = Message<"muster.v1.ExplainTaskResponse"> & {
  * Use `create(ExplainTaskResponseSchema)` to create a new message.
  */
 export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 30);
+  messageDesc(file_muster_v1_task_service, 32);
 
 /**
  * What became of a submit whose unique key was held. A refused one is an error of the call.
@@ -1151,6 +1221,20 @@ export const TaskService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseTaskRequestSchema;
     output: typeof ReleaseTaskResponseSchema;
+  },
+  /**
+   * Takes a task that is assigned or running from its worker, now. It waits again, without an attempt less, and may be
+   * assigned at once, to the same worker too. When the call is answered the attempt has ended: its result does not count any
+   * more. The worker is asked to stop the handler, which may go on. A task whose cancellation was requested is cancelled.
+   * INVALID_ARGUMENT (`INVALID_REQUEST`); NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_REVOCABLE`: it waits;
+   * `TASK_ALREADY_ENDED`).
+   *
+   * @generated from rpc muster.v1.TaskService.RevokeTask
+   */
+  revokeTask: {
+    methodKind: "unary";
+    input: typeof RevokeTaskRequestSchema;
+    output: typeof RevokeTaskResponseSchema;
   },
   /**
    * Changes a task that has not ended. What the request does not have stays as it is; nothing is changed when a field is

@@ -1363,7 +1363,7 @@ export type RevokeAttempt = Message<"muster.v1.RevokeAttempt"> & {
   attemptId: string;
 
   /**
-   * Why, for example `accept_deadline`, `lost`.
+   * Why, for example `accept_deadline`, `lost`; of RevokeTask who asked and why.
    *
    * @generated from field: string reason = 2;
    */

@@ -246,6 +246,15 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     write: () => waiting([member()], { task: { ...TASK, runTime: ago(-120_000) } }),
   },
   {
+    code: "SCHEDULED_FOR_LATER",
+    when: "it was taken from its worker, after an attempt that had failed",
+    write: () =>
+      waiting([member()], {
+        lastAttempt: attempt("requeued:revoked", 3_000),
+        task: { ...TASK, runTime: ago(-120_000), attemptCount: 1, failure: BROKE },
+      }),
+  },
+  {
     code: "ACCEPT_TIMED_OUT",
     when: "it waits before the next assignment",
     write: () => waiting([member()], unaccepted),

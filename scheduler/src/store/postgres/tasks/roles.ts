@@ -17,6 +17,7 @@ import { editTask } from "./edit.ts";
 import { holdTask, releaseTask } from "./hold.ts";
 import { appendOutput, changedTasks, outputAfter } from "./output.ts";
 import { followedTask, getTask, listTasks, longestHeld } from "./read.ts";
+import { revokeTask } from "./revoke.ts";
 import { insertTasks } from "./submit.ts";
 import { attemptFacts } from "./trace.ts";
 import { agedTasks, countWaiting, failOverdue, waitingTasks, wakeDue } from "./waiting.ts";
@@ -73,6 +74,7 @@ export function taskStore(db: Database): TaskStore {
     editTask: (id, edit, reason) => editTask(db, id, edit, reason),
     holdTask: (id, reason) => holdTask(db, id, reason),
     releaseTask: (id, reason) => releaseTask(db, id, reason),
+    revokeTask: (id, request, decide) => revokeTask(db, id, request, decide),
     outputAfter: (taskId, after, limit, maxBytes) => outputAfter(db, taskId, after, limit, maxBytes),
     followedTask: (id) => followedTask(db, id),
     changedTasks: (seen, withOutput) => changedTasks(db, seen, withOutput),

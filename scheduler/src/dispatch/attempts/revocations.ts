@@ -1,0 +1,134 @@
+/** Takes tasks from their workers on request, wherever the stream of the worker is. */
+import type { Clock } from "../../clock.ts";
+import { type AttemptKey, formatAttemptId, formatTaskId } from "../../domain/ids.ts";
+import { notRevocable, taskEnded } from "../../domain/refusals.ts";
+import type { Command, TaskStore } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Admission } from "../admission/admission.ts";
+import type { TaskSignals } from "../following/task-signals.ts";
+import type { Registry } from "../sessions/registry.ts";
+import type { Session } from "../sessions/session.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
+import type { EventWriter } from "./event-writer.ts";
+import type { ResultCommitter } from "./result-committer.ts";
+import type { RetryPolicies } from "./retry-policies.ts";
+
+/**
+ * A revocation may arrive before the answer of the claim that assigned the attempt, or of the registration that brings it
+ * along. It is tried again with every read of commands for so long, milliseconds: twice as long as a statement may take.
+ */
+const EARLY_MS = 30_000;
+
+/** An attempt that was ended in the store, and that a session may still hold. */
+interface Revocation {
+  readonly sessionId: number;
+  readonly key: AttemptKey;
+  readonly reason: string;
+  /** Monotonic milliseconds. */
+  readonly until: number;
+}
+
+/** An attempt that was taken from its worker. */
+export interface Revoked {
+  readonly key: AttemptKey;
+  readonly workerId: string;
+}
+
+/**
+ * The store ends the attempt first, so the task is free whether its worker, or the scheduler that holds the stream, answers or
+ * not. Then the session lets go of it: its slot stays occupied until the worker no longer lists it.
+ */
+export class Revocations {
+  readonly #parts: RevocationsParts;
+  /** Of attempts that their sessions do not have, or not yet. */
+  #early: Revocation[] = [];
+
+  constructor(parts: RevocationsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Takes a task from its worker; undefined when there is no such task.
+   *
+   * @param delayMs Least wait before its next attempt, milliseconds.
+   * @throws Refusal `TASK_NOT_REVOCABLE` or `TASK_ALREADY_ENDED`
+   */
+  async revoke(taskId: number, reason: string, delayMs: number): Promise<Revoked | undefined> {
+    const { store, clock, committer, eventWriter, log, registry, retryPolicies, signals, traces } =
+      this.#parts;
+    const { schedulerId } = this.#parts;
+    // What the attempt did is recorded before its end.
+    await eventWriter.flush();
+    const result = await store.revokeTask(taskId, { reason, schedulerId }, (attempt) =>
+      retryPolicies.decide(attempt, { kind: "released", reason: "revoked", delayMs }),
+    );
+    if (result === undefined) return undefined;
+    if (result.outcome === "waits") throw notRevocable(formatTaskId(taskId));
+    if (result.outcome === "ended") throw taskEnded(formatTaskId(taskId));
+    const { attempt, decision, workerId } = result;
+    const { epoch, sessionId } = attempt;
+    const key = { taskId, epoch };
+    log.info("task.revoked", { worker_id: workerId, attempt_id: formatAttemptId(key), reason });
+    const held = registry.byId(sessionId)?.attempts.get(taskId);
+    committer.afterCommit(attempt, decision, sessionId, workerId);
+    this.#begin({ sessionId, key, reason, until: clock.monotonic() + EARLY_MS });
+    traces.ended(attempt, held?.epoch === epoch ? held.assigned : undefined, undefined);
+    signals.changed(taskId);
+    return { key, workerId };
+  }
+
+  /** Another scheduler has taken a task from a worker whose stream is here. */
+  carryOut({ sessionId, body }: Pick<Command, "body" | "sessionId">): void {
+    const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
+    const until = this.#parts.clock.monotonic() + EARLY_MS;
+    this.#begin({ sessionId, key, reason: body.reason ?? "", until });
+  }
+
+  /** Tries again what came before its attempt. */
+  tryAgain(): void {
+    if (this.#early.length === 0) return;
+    const now = this.#parts.clock.monotonic();
+    for (const each of this.#early.splice(0)) if (now < each.until) this.#begin(each);
+  }
+
+  #begin(revocation: Revocation): void {
+    const session = this.#parts.registry.byId(revocation.sessionId);
+    if (!session || !this.#takeBack(session, revocation)) this.#early.push(revocation);
+  }
+
+  /** False while the session has no such attempt. */
+  #takeBack(session: Session, { key, reason }: Revocation): boolean {
+    const { admission, clock } = this.#parts;
+    const attempt = session.attempts.get(key.taskId);
+    if (attempt === undefined || attempt.epoch < key.epoch) return false;
+    const now = clock.monotonic();
+    const lingering = { key, since: now, reason: "an operator revoked it" };
+    if (attempt.epoch > key.epoch) {
+      session.linger({ ...lingering, type: "", cost: undefined });
+    } else if (attempt.isOpen) {
+      const { type, cost } = attempt;
+      session.release(attempt, now);
+      admission.release(attempt, "stale");
+      session.linger({ ...lingering, type, cost });
+    } else {
+      // Its end is being written, and the store finds that it is no longer current.
+      return true;
+    }
+    session.link?.revoke(key, reason);
+    return true;
+  }
+}
+
+export interface RevocationsParts {
+  readonly store: Pick<TaskStore, "revokeTask">;
+  readonly admission: Pick<Admission, "release">;
+  readonly committer: Pick<ResultCommitter, "afterCommit">;
+  readonly eventWriter: Pick<EventWriter, "flush">;
+  readonly registry: Pick<Registry, "byId">;
+  readonly retryPolicies: Pick<RetryPolicies, "decide">;
+  readonly signals: Pick<TaskSignals, "changed">;
+  readonly traces: Pick<AttemptTraces, "ended">;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly log: Logger;
+  readonly schedulerId: string;
+}
