@@ -223,6 +223,7 @@ export async function startScheduler(options: {
         changer: dispatch.changer,
         circuits: dispatch.circuits,
         ...{ launches, submitter, followers, clock },
+        launchStops: dispatch.launchStops,
         workerPauses: dispatch.workerPauses,
         fitWarnings: dispatch.fitWarnings,
         quarantines: dispatch.quarantines,

@@ -143,6 +143,32 @@ describe("launches in the store", () => {
     assert.deepEqual(await one.waitingLaunches(10), []);
   });
 
+  it("a request to end it is given to whichever scheduler its supervisor reports to, until it has ended", async () => {
+    await one.reportLaunches([report("w"), report("other")]);
+    const request = { reason: "hangs (by ada)", graceMs: 10_000, restart: false };
+    const stop = await one.requestStop("l-w", request);
+    assert.deepEqual({ ...stop, time: undefined }, { ...request, number: 1, time: undefined });
+    const again = await two.requestStop("l-w", { ...request, graceMs: 0, restart: true });
+    assert.deepEqual([again?.number, again?.graceMs, again?.restart], [2, 0, true]);
+    const answers = await two.reportLaunches([report("w"), report("other")]);
+    assert.deepEqual(
+      answers.map((answer) => answer.stop),
+      [again, undefined],
+    );
+    assert.deepEqual(await two.openStops(), [{ launchId: "l-w", stop: again }]);
+    assert.deepEqual((await one.getWorker("w"))?.launch?.stop, again);
+    assert.deepEqual(await eventsOf("w"), [
+      "worker.launched",
+      "worker.kill_requested",
+      "worker.kill_requested",
+    ]);
+    await one.endLaunch(exit("w", "finished"));
+    assert.deepEqual(await two.openStops(), []);
+    assert.equal(await two.requestStop("l-w", request), undefined);
+    assert.equal(await two.requestStop("l-unknown", request), undefined);
+    assert.equal((await two.reportLaunches([report("w")]))[0]?.stop, undefined);
+  });
+
   it("an end whose start was never reported is a launch, dated back by how late it comes", async () => {
     await two.endLaunch(exit("late", "launch_failed", { endedForMs: 60_000 }));
     const launch = (await one.getWorker("late"))?.launch;

@@ -49,6 +49,7 @@ const NAMES = [
   "muster_worker_capacity",
   "muster_worker_capacity_used",
   "muster_mechanism_observed_total",
+  "muster_worker_kills_total",
   "muster_worker_quarantines_total",
   "muster_paused_keys",
   "muster_quarantined_workers",

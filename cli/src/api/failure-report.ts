@@ -137,6 +137,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   ConfigureQueue: "`muster queue set NAME`",
   DrainWorker: "`muster drain WORKER`",
   PauseWorker: "`muster worker pause ID`",
+  KillWorker: "`muster worker kill ID`",
   ReleaseWorker: "`muster worker release ID`",
   ResumeWorker: "`muster worker resume ID`",
   ListLocks: "`muster locks`",

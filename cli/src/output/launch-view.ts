@@ -13,7 +13,14 @@ export function exitText(exit: LaunchExit): string {
     exit.outOfMemoryEvidence ||
     exit.signal ||
     (exit.exitCode === undefined ? "" : `exit code ${exit.exitCode}`);
-  return how === "" ? exit.reason : `${exit.reason}: ${oneLine(how)}`;
+  const asked = exit.killReason === "" ? "" : `; kill asked for: ${oneLine(exit.killReason)}`;
+  return `${how === "" ? exit.reason : `${exit.reason}: ${oneLine(how)}`}${asked}`;
+}
+
+/** An operator's request to end a launch that has not ended; undefined when there is none. */
+export function stopText({ stop, exit }: Launch): string | undefined {
+  if (stop === undefined || exit !== undefined) return undefined;
+  return `kill asked for: ${oneLine(stop.reason)}`;
 }
 
 /** The fields of a worker's launch. */
@@ -35,6 +42,7 @@ export function launchFields(launch: Launch, now: number): [string, Cell | strin
       },
     ],
     ["dial error", launch.lastError === "" ? undefined : launch.lastError],
+    ["stop", stopText(launch)],
     ["exit", exit && `${exitText(exit)}${runDuration ?? ""}`],
     ["restart", exit && momentCell(exit.restartTime, now)],
   ];

@@ -4,6 +4,7 @@ import { constants, hostname } from "node:os";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../config.ts";
+import type { KillRequest } from "./kill-request.ts";
 import { Lines } from "./output/lines.ts";
 import type { OutputFile } from "./output/output-file.ts";
 import { OutputTail } from "./output/output-tail.ts";
@@ -58,6 +59,7 @@ export class Launch {
   readonly #memory: MemoryWatch;
   #memoryReadAtMs = 0;
   #stopRequested = false;
+  #kill: KillRequest | undefined;
 
   /** @param number 1 for the first start. */
   constructor(options: LaunchOptions, number: number) {
@@ -97,6 +99,13 @@ export class Launch {
     this.child.stop(signal);
   }
 
+  /** Ends the process as an operator asked. */
+  kill(request: KillRequest): void {
+    this.#stopRequested = true;
+    this.#kill = request;
+    this.child.kill(request.graceMs);
+  }
+
   /** Waits for the end; resolves with the exit report. */
   async end(): Promise<LaunchOutcome> {
     const ended = await this.child.ended;
@@ -115,6 +124,7 @@ export class Launch {
       startError,
       ranForMs,
       exitCode: exitCodeOf(ended),
+      kill: this.#kill,
       message: {
         ...this.#message(),
         ...(code === null ? {} : { exitCode: code }),
@@ -125,6 +135,7 @@ export class Launch {
         logTail: this.#logTail(),
         runDuration: durationFromMs(Math.round(ranForMs)),
         stopRequested: this.#stopRequested,
+        killReason: this.#kill?.reason ?? "",
         ...(this.#log.fatal === undefined
           ? {}
           : {
@@ -206,6 +217,8 @@ export interface LaunchOutcome {
   readonly ranForMs: number;
   /** Exit code of a supervisor that ends with this launch. */
   readonly exitCode: number;
+  /** The request of an operator that ended it. */
+  readonly kill: KillRequest | undefined;
   readonly message: ExitMessage;
 }
 

@@ -1,10 +1,11 @@
 /** Sends the reports of a supervisor to the scheduler. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
-import type { ReportExitRequestSchema, ReportLaunchRequestSchema } from "@muster/protocol";
+import type { LaunchStop, ReportExitRequestSchema, ReportLaunchRequestSchema } from "@muster/protocol";
 import type { Client } from "@muster/worker/client";
 import { MusterError } from "@muster/worker/client";
 import type { Clock } from "../clock.ts";
+import type { KillRequest } from "./kill-request.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
 
 /** Timeout of a call; a healthy scheduler answers within milliseconds. */
@@ -17,8 +18,11 @@ const LAST_RETRY_MS = 5_000;
 /** Report interval until the scheduler has sent its own. */
 const DEFAULT_INTERVAL_MS = 5_000;
 
-/** Fraction of the interval after which the next report is sent, so that it arrives in time. */
+/** Fraction of the interval for which a report waits for a request to end the process, so that the next one arrives in time. */
 const INTERVAL_SHARE = 0.8;
+
+/** A scheduler that answers a waiting report before this fraction of the wait does not wait. */
+const ANSWERED_EARLY = 0.5;
 
 /** Sleep of the loop without anything to report; a change wakes it. */
 const IDLE_MS = 60_000;
@@ -27,7 +31,10 @@ const IDLE_MS = 60_000;
 const MAX_EXITS = 100;
 
 /** The report of a running launch. */
-export type LaunchMessage = Omit<MessageInitShape<typeof ReportLaunchRequestSchema>, "age" | "$typeName">;
+export type LaunchMessage = Omit<
+  MessageInitShape<typeof ReportLaunchRequestSchema>,
+  "age" | "seenStopNumber" | "wait" | "$typeName"
+>;
 
 /** The exit report of a launch. */
 export type ExitMessage = Omit<
@@ -51,11 +58,14 @@ export class Reporter {
   readonly #log: SupervisorLog;
   readonly #done: Promise<void>;
   #launch: (() => LaunchMessage) | undefined;
+  #onKill: (request: KillRequest) => void = () => undefined;
+  #seenStopNumber = 0;
   #launchedAtMs = 0;
   #dirty = false;
   #exits: Exit[] = [];
   #intervalMs = DEFAULT_INTERVAL_MS;
-  #reportedAtMs = 0;
+  /** When the next report without a change is sent. */
+  #nextAtMs = 0;
   #retryMs = 0;
   #away = false;
   #closing = false;
@@ -73,9 +83,15 @@ export class Reporter {
     return this.#exits.length;
   }
 
-  /** A process was started; `describe` returns its current report. */
-  launched(describe: () => LaunchMessage): void {
+  /**
+   * A process was started; `describe` returns its current report.
+   *
+   * @param onKill Called with each request of an operator to end it.
+   */
+  launched(describe: () => LaunchMessage, onKill: (request: KillRequest) => void): void {
     this.#launch = describe;
+    this.#onKill = onKill;
+    this.#seenStopNumber = 0;
     this.#launchedAtMs = this.#clock.monotonic();
     this.changed();
   }
@@ -189,22 +205,39 @@ export class Reporter {
     );
   }
 
+  /** A report of a change is answered at once; any other waits at the scheduler for a request to end the process. */
   async #sendLaunch(): Promise<void> {
     const message = this.#launch?.();
     if (message === undefined) return;
+    const waitMs = this.#dirty ? 0 : Math.round(this.#intervalMs * INTERVAL_SHARE);
     this.#dirty = false;
-    const age = durationFromMs(Math.round(this.#clock.monotonic() - this.#launchedAtMs));
+    const sentAtMs = this.#clock.monotonic();
+    const age = durationFromMs(Math.round(sentAtMs - this.#launchedAtMs));
+    const { signal } = this.#wake;
+    const seenStopNumber = this.#seenStopNumber;
     try {
-      const { reportInterval } = await this.#client.supervision.reportLaunch(
-        { ...message, age },
-        { timeoutMs: CALL_TIMEOUT_MS },
+      const { reportInterval, stop } = await this.#client.supervision.reportLaunch(
+        { ...message, age, seenStopNumber, ...(waitMs === 0 ? {} : { wait: durationFromMs(waitMs) }) },
+        { timeoutMs: CALL_TIMEOUT_MS + waitMs, ...(waitMs === 0 ? {} : { signal }) },
       );
       if (reportInterval) this.#intervalMs = Math.max(100, durationMs(reportInterval));
-      this.#reportedAtMs = this.#clock.monotonic();
+      const nowMs = this.#clock.monotonic();
+      const early = stop === undefined && nowMs - sentAtMs < waitMs * ANSWERED_EARLY;
+      this.#nextAtMs = early ? sentAtMs + this.#intervalMs * INTERVAL_SHARE : nowMs;
+      if (stop) this.#takeStop(message.launchId, stop);
     } catch (error) {
+      // There is something else to report, which is sent next.
+      if (waitMs > 0 && signal.aborted) return;
       this.#dirty = true;
       throw error;
     }
+  }
+
+  #takeStop(launchId: string | undefined, { number, reason, grace, restart }: LaunchStop): void {
+    // The process may have ended during the call.
+    if (this.#launch?.().launchId !== launchId || number <= this.#seenStopNumber) return;
+    this.#seenStopNumber = number;
+    this.#onKill({ reason, graceMs: grace ? durationMs(grace) : 0, restart });
   }
 
   /** A failed report must not affect the supervised process. */
@@ -231,7 +264,7 @@ export class Reporter {
 
   #untilNextMs(): number {
     if (this.#launch === undefined) return IDLE_MS;
-    return this.#reportedAtMs + this.#intervalMs * INTERVAL_SHARE - this.#clock.monotonic();
+    return this.#nextAtMs - this.#clock.monotonic();
   }
 
   /** Wakes the loop. While the scheduler is unavailable, only a close shortens the delay. */

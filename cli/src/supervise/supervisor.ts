@@ -4,12 +4,13 @@ import { formatDuration } from "../arguments/duration.ts";
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Io, StopSignal } from "../io/io.ts";
+import type { KillRequest } from "./kill-request.ts";
 import type { LaunchOptions, LaunchOutcome } from "./launch.ts";
 import { Launch } from "./launch.ts";
 import { OutputFile, type OutputFileOptions } from "./output/output-file.ts";
 import { prettyLines } from "./output/pretty-lines.ts";
 import { Reporter } from "./reporter.ts";
-import type { RestartPolicy, RestartTimings } from "./restart.ts";
+import type { RestartDecision, RestartPolicy, RestartTimings } from "./restart.ts";
 import { decideRestart } from "./restart.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
 import { supervisorLog } from "./supervisor-log.ts";
@@ -59,7 +60,13 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
       current = new Launch({ ...options, ...streams, file, onChange: () => reporter.changed() }, number);
       const launch = current;
       if (launch.child.pid !== 0) {
-        reporter.launched(() => launch.describe());
+        reporter.launched(
+          () => launch.describe(),
+          (request) => {
+            logKill(log, options.workerId, launch, request);
+            launch.kill(request);
+          },
+        );
         log.write("info", "launch.started", `${options.workerId} started as pid ${launch.child.pid}`, {
           worker_id: options.workerId,
           launch_id: launch.id,
@@ -69,7 +76,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
       }
       const outcome = await launch.end();
       current = undefined;
-      const decision = decideRestart(options.restart, options.timings, outcome, ends);
+      const decision = restartAfter(outcome, options, ends);
       ends = decision.ends;
       // A command that could never be started is mistyped; after a successful start a retry makes sense.
       const cannotStart = outcome.startError !== undefined && number === 1;
@@ -89,6 +96,26 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
     stopListening();
     file?.close();
   }
+}
+
+/** A kill that an operator asked for decides instead of the restart policy, and is no end of a crash loop. */
+function restartAfter(
+  outcome: LaunchOutcome,
+  { restart, timings }: Pick<SuperviseOptions, "restart" | "timings">,
+  ends: number,
+): RestartDecision {
+  if (outcome.kill) return { delayMs: outcome.kill.restart ? 0 : undefined, ends };
+  return decideRestart(restart, timings, outcome, ends);
+}
+
+function logKill(log: SupervisorLog, workerId: string, { id }: Launch, request: KillRequest): void {
+  const { reason, graceMs, restart } = request;
+  log.write(
+    "info",
+    "launch.stopping",
+    `an operator asked to kill ${workerId}: ${reason}; SIGKILL follows SIGTERM in ${formatDuration(graceMs)}`,
+    { worker_id: workerId, launch_id: id, reason, grace_ms: graceMs, restart },
+  );
 }
 
 /** @throws CliError when the file cannot be opened: nothing has been started yet. */
@@ -114,7 +141,7 @@ function outputs({ stdout, stderr, clock }: Io): Pick<LaunchOptions, "stdout" | 
 function logEnd(
   log: SupervisorLog,
   workerId: string,
-  { message, exitCode, startError, ranForMs, failed }: LaunchOutcome,
+  { message, exitCode, startError, ranForMs, failed, kill }: LaunchOutcome,
   delayMs: number | undefined,
 ): void {
   const how =
@@ -126,7 +153,7 @@ function logEnd(
   const memory = message.outOfMemory ? ` because memory ran out (${message.outOfMemoryEvidence})` : "";
   const next = delayMs === undefined ? "" : `; restarting it in ${formatDuration(delayMs)}`;
   log.write(
-    failed ? "error" : "info",
+    failed && !kill ? "error" : "info",
     "launch.ended",
     `${workerId} ${how} after ${formatDuration(ranForMs)}${memory}${next}`,
     {

@@ -81,6 +81,7 @@ export class BackgroundServices {
       expiryGuard,
       lapsed,
       launches,
+      launchStops,
       liveness,
       mechanisms,
       pausedQueues,
@@ -106,6 +107,7 @@ export class BackgroundServices {
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
+      launchStops,
       ...{ circuits, quarantines, queueSettings, rateLimits, shareWeights, strictOrders, dispatcher, traces },
       schedulerId: scheduler.id,
       pollIn: (delayMs) => this.#pollIn(delayMs),

@@ -23,6 +23,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       },
     },
     workerPauses: { refresh: async () => void calls.push("paused workers") },
+    launchStops: { refresh: async () => void calls.push("kills") },
     quarantines: { refresh: async () => void calls.push("quarantines") },
     queueLimits: { refresh: async () => void calls.push("limits") },
     circuits: {
@@ -54,6 +55,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       "learn",
       "paused slow",
       "paused workers",
+      "kills",
       "quarantines",
       "limits",
       "weights",

@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 
 /**
  * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
- * paused queues and workers, ended quarantines, limits, weights and settings of queues, circuits, concurrency keys, rate limits, and
+ * paused queues and workers, requests to end processes, ended quarantines, limits, weights and settings of queues, circuits, concurrency keys, rate limits, and
  * tasks that can be claimed.
  */
 export class Poller {
@@ -16,12 +16,14 @@ export class Poller {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { store, schedulerId, control, terminator, classes, concurrencyKeys, pausedQueues } = this.#parts;
-    const { workerPauses, quarantines, queueLimits, rateLimits, shareWeights, strictOrders } = this.#parts;
+    const { launchStops, workerPauses, quarantines, queueLimits, rateLimits, shareWeights, strictOrders } =
+      this.#parts;
     const { circuits, dispatcher, traces, queueSettings, pollIn } = this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
     await workerPauses.refresh();
+    await launchStops.refresh();
     await quarantines.refresh();
     await queueLimits.refresh();
     await shareWeights.refresh();
@@ -45,6 +47,7 @@ export interface PollerParts {
   readonly circuits: Pick<Dispatch["circuits"], "runOnce">;
   readonly concurrencyKeys: Pick<Dispatch["concurrencyKeys"], "refresh">;
   readonly pausedQueues: Pick<Dispatch["pausedQueues"], "setPaused">;
+  readonly launchStops: Pick<Dispatch["launchStops"], "refresh">;
   readonly workerPauses: Pick<Dispatch["workerPauses"], "refresh">;
   readonly quarantines: Pick<Dispatch["quarantines"], "refresh">;
   readonly queueLimits: Pick<Dispatch["queueLimits"], "refresh">;

@@ -34,6 +34,7 @@ import { IndeterminateStatements } from "./claiming/indeterminate-statements.ts"
 import { Peers } from "./claiming/peers.ts";
 import { TaskFollowers } from "./following/task-followers.ts";
 import { TaskSignals } from "./following/task-signals.ts";
+import { LaunchStops } from "./launches/launch-stops.ts";
 import { Launches } from "./launches/launches.ts";
 import { RejectedWorkers } from "./launches/rejected-workers.ts";
 import type { LeaseSettings } from "./limits.ts";
@@ -90,6 +91,7 @@ export interface Dispatch {
   readonly eventWriter: EventWriter;
   readonly keyPauser: KeyPauser;
   readonly launches: Launches;
+  readonly launchStops: LaunchStops;
   readonly pausedQueues: PausedQueues;
   readonly peers: Peers;
   readonly queueLimits: QueueLimits;
@@ -324,6 +326,7 @@ export function createDispatch(options: {
     leases.heartbeatMs * STARVED_AFTER_HEARTBEATS,
   );
   const launches = new Launches({ store, terminator, eventWriter, log, counters, leases, retryPolicies });
+  const launchStops = new LaunchStops({ store, clock, log, counters });
   const reaper = new LeaseReaper({
     ...{ store, leases, eventWriter, mechanisms, terminator, launches, expiryGuard, retryPolicies },
   });
@@ -421,6 +424,7 @@ export function createDispatch(options: {
     eventWriter,
     keyPauser,
     launches,
+    launchStops,
     pausedQueues,
     peers,
     queueLimits,

@@ -1,5 +1,6 @@
 /** Explains what a worker does, or how it ended. */
 import { CONTEST_OVER_MS, explainContest } from "../domain/explain/contested.ts";
+import { killRequested } from "../domain/explain/kill-requested.ts";
 import { explainExit, explainLaunching, explainSilence } from "../domain/explain/launch.ts";
 import type { Explanation } from "../domain/explain/reason.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
@@ -34,11 +35,19 @@ export class WorkerExplainer {
         held: end && (end.attributes.held ?? ""),
       };
       const reasons = explainExit(record, now) ?? explainSilence(record, now) ?? [explainGone(record, facts)];
-      return { subject: record.workerId, state, reasons };
+      return {
+        subject: record.workerId,
+        state,
+        // The process of a session that was given up may still run.
+        reasons: [...killRequested(record.launch, now), ...reasons],
+      };
     }
     if (record.launch && !hasRegistered(record)) {
-      const reason = explainLaunching(record.launch, now, this.#parts.silentAfterMs);
-      return { subject: record.workerId, state: workerState(record, now), reasons: [reason] };
+      const reasons = [
+        ...killRequested(record.launch, now),
+        explainLaunching(record.launch, now, this.#parts.silentAfterMs),
+      ];
+      return { subject: record.workerId, state: workerState(record, now), reasons };
     }
     await classes.learn();
     const counts = await backlog.read(BACKLOG_AGE_MS);
@@ -60,6 +69,7 @@ export class WorkerExplainer {
       subject: record.workerId,
       state: member.state,
       reasons: [
+        ...killRequested(record.launch, readAt),
         ...contests.map((contest) => explainContest(contest, readAt)),
         ...explainLiving(member, waiting, readAt, withheld),
       ],

@@ -4,6 +4,7 @@ import type {
   LaunchEndReason,
   LaunchFacts,
   LaunchRecord,
+  LaunchStop,
   Served,
 } from "../domain/workers/launch.ts";
 import type { StartupPhaseRecord, WorkerRecord } from "../domain/workers/worker.ts";
@@ -26,6 +27,17 @@ export interface LaunchReported {
   readonly knownPhases: number;
   /** The process has registered a session, which reports its phases itself. */
   readonly registered: boolean;
+  /** An operator asked to end it. */
+  readonly stop?: LaunchStop;
+}
+
+/** A request to end a launched process, as the operator gives it. */
+export type StopRequest = Pick<LaunchStop, "reason" | "graceMs" | "restart">;
+
+/** An open request to end a launched process. */
+export interface OpenStop {
+  readonly launchId: string;
+  readonly stop: LaunchStop;
 }
 
 /** The end of a launch, as its supervisor reports it. */
@@ -76,6 +88,10 @@ export interface LaunchFilter {
 /** Launches of worker processes. */
 export interface LaunchStore {
   reportLaunches(reports: readonly LaunchReport[]): Promise<LaunchReported[]>;
+  /** Records a request to end a launch, in place of an earlier one; undefined when the launch has ended. */
+  requestStop(launchId: string, request: StopRequest): Promise<LaunchStop | undefined>;
+  /** Requests to end launches that have not ended. */
+  openStops(): Promise<OpenStop[]>;
   /** Idempotent by launch id: the first end counts. */
   endLaunch(exit: LaunchExit): Promise<LaunchEnded>;
   /** Adds attempts requeued because of a launch's end; returns the sum. */

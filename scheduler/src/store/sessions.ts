@@ -89,6 +89,8 @@ export interface EndedSession {
   readonly held: readonly AttemptRow[];
   /** It lived, and another process took its worker id. */
   readonly takenAlive: boolean;
+  /** An operator had asked its supervisor to end its process. */
+  readonly killRequested?: boolean;
   /** Its stream had ended, as it does when a process dies. */
   readonly disconnected: boolean;
   /** Earlier processes of its worker id that died or were lost within `LOSSES_WITHIN_MS`; planned stops are not. */

@@ -12,7 +12,7 @@ import type { Io } from "../../io/io.ts";
 import { ageCell, enumName, workerStateCell } from "../../output/cells.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
-import { exitText } from "../../output/launch-view.ts";
+import { exitText, stopText } from "../../output/launch-view.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
 
@@ -102,13 +102,17 @@ function row(launch: Launch, io: Io): (Cell | string)[] {
 /** How the launch ended, or the startup phase that it is in. */
 function detailText(launch: Launch): string {
   if (launch.exit !== undefined) return exitText(launch.exit);
-  const silent = launch.supervisorSilent ? ["supervisor silent"] : [];
+  const stop = stopText(launch);
+  const notes = [
+    ...(launch.supervisorSilent ? ["supervisor silent"] : []),
+    ...(stop === undefined ? [] : [stop]),
+  ];
   const starting: readonly string[] = ["launching", "connecting"];
-  if (!starting.includes(enumName(WorkerState, launch.state))) return silent.join("");
+  if (!starting.includes(enumName(WorkerState, launch.state))) return notes.join(", ");
   const left = launch.registerTimeLeft;
   return [
     launch.startupPhases.at(-1)?.phase ?? "no phase yet",
     ...(left === undefined ? [] : [`${formatDuration(durationMs(left))} left`]),
-    ...silent,
+    ...notes,
   ].join(", ");
 }

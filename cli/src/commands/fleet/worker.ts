@@ -7,6 +7,7 @@ import { requester } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { counted } from "../../output/text.ts";
 import { writeWorker } from "../../output/worker-view.ts";
+import { defineWorkerKill } from "./worker-kill.ts";
 
 interface Options {
   readonly json?: true;
@@ -17,7 +18,7 @@ interface PauseOptions {
   readonly json?: true;
 }
 
-/** `muster worker ID`: shows one worker; `muster worker pause ID` `muster worker resume ID` and `muster worker release ID`. */
+/** `muster worker ID`: shows one worker; its subcommands pause, resume, release and kill it. */
 export function defineWorker(command: Command, io: Io): void {
   command
     .argument("<id>", "worker id (its newest session), or a session id")
@@ -34,6 +35,7 @@ export function defineWorker(command: Command, io: Io): void {
   addConnectionOptions(command);
   addPauses(command, io);
   addRelease(command, io);
+  defineWorkerKill(command, io);
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {

@@ -54,6 +54,7 @@ export class Child {
   #stops = 0;
   #running = true;
   #cancelKill: (() => void) | undefined;
+  #killAtMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ChildOptions) {
     const [file = "", ...args] = options.command;
@@ -75,10 +76,29 @@ export class Child {
     if (!this.#running) return;
     this.#stops += 1;
     this.#process.kill(signal);
+    const { stopTimeoutMs } = this.#options;
+    this.#killAfter(this.#stops === 1 ? stopTimeoutMs : Math.min(stopTimeoutMs, SECOND_SIGNAL_MS));
+  }
+
+  /** Sends SIGTERM unless the process was sent a stop signal before, and kills the group when the grace is over. */
+  kill(graceMs: number): void {
+    if (!this.#running) return;
+    // A worker of the SDK takes a second signal for an order to exit at once.
+    if (this.#stops === 0) {
+      this.#stops = 1;
+      this.#process.kill("SIGTERM");
+    }
+    this.#killAfter(graceMs);
+  }
+
+  /** Kills the group at the earliest of the times that were asked for. */
+  #killAfter(delayMs: number): void {
+    const { clock } = this.#options;
+    const atMs = clock.monotonic() + delayMs;
+    if (atMs >= this.#killAtMs) return;
+    this.#killAtMs = atMs;
     this.#cancelKill?.();
-    const { clock, stopTimeoutMs } = this.#options;
-    const afterMs = this.#stops === 1 ? stopTimeoutMs : Math.min(stopTimeoutMs, SECOND_SIGNAL_MS);
-    this.#cancelKill = clock.after(afterMs, () => signalGroup(this.pid, "SIGKILL"));
+    this.#cancelKill = clock.after(delayMs, () => signalGroup(this.pid, "SIGKILL"));
   }
 
   async #end(): Promise<ChildEnd> {

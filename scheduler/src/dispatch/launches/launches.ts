@@ -5,6 +5,7 @@ import {
   endingSignal,
   exitInWords,
   type LaunchEndReason,
+  type LaunchStop,
   launchEndReason,
   registerTimeLeftMs,
 } from "../../domain/workers/launch.ts";
@@ -76,10 +77,14 @@ export class Launches {
     return leaseMs + graceMs;
   }
 
-  /** A process was started, or is still there, perhaps with new phases. @throws DatabaseUnavailableError */
-  async report(report: LaunchReport): Promise<void> {
+  /**
+   * A process was started, or is still there, perhaps with new phases. Answers an operator's request to end it.
+   *
+   * @throws DatabaseUnavailableError
+   */
+  async report(report: LaunchReport): Promise<LaunchStop | undefined> {
     const { log } = this.#parts;
-    const { isNew, knownPhases, registered } = await this.#reporter.add(report);
+    const { isNew, knownPhases, registered, stop } = await this.#reporter.add(report);
     const { launchId, workerId, pool, facts, phases } = report;
     if (isNew) {
       log.info("worker.launched", {
@@ -93,8 +98,8 @@ export class Launches {
       });
     }
     // A registered worker reports its phases on its stream.
-    if (registered) return;
-    for (const phase of phases.slice(knownPhases)) this.#phase(report, phase);
+    if (!registered) for (const phase of phases.slice(knownPhases)) this.#phase(report, phase);
+    return stop;
   }
 
   /**
@@ -240,6 +245,7 @@ function facts({ exit, restartInMs }: ReportedExit): Record<string, string> {
     ...(signal ? { signal } : {}),
     ...(exit.outOfMemoryEvidence ? { out_of_memory: exit.outOfMemoryEvidence } : {}),
     ...(exit.startError ? { start_error: exit.startError } : {}),
+    ...(exit.killReason ? { kill_reason: exit.killReason } : {}),
     ...(exit.fatal
       ? { exception_class: exit.fatal.exceptionClass, exception_message: exit.fatal.exceptionMessage }
       : {}),

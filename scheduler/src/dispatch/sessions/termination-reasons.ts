@@ -26,6 +26,9 @@ const TERMINATIONS: Readonly<Record<string, { requeueReason: string; how: string
 /** Decides for the attempts of a session that ended for `reason`. */
 export function decideTermination(policies: Pick<RetryPolicies, "decide">, reason: string): DecideLost {
   return (row, ended) => {
+    // An operator wanted its end, and the report of its supervisor is late.
+    if (ended.killRequested && reason !== "fatal")
+      return policies.decide(row, { kind: "released", reason: "drain" });
     // No task can have ended a process that lived when its id was taken.
     const termination = ended.takenAlive ? undefined : TERMINATIONS[reason];
     if (!termination) return policies.decide(row, { kind: "released", reason });

@@ -294,6 +294,10 @@ export const WORKER_CODES = {
     means: "two live processes use its worker id; shows machine and pid of both, and which one waits",
   },
   SUPERSEDED: { means: "a newer process took over its worker id" },
+  KILL_REQUESTED: {
+    means:
+      "an operator asked to kill its process, and its supervisor has not reported its end; shows who asked, why, the grace, and the age of the supervisor's last report",
+  },
   KILLED: { means: "a signal ended it, as its supervisor reported; what it held was requeued at once" },
   OOM_KILLED: {
     means:

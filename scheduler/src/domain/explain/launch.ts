@@ -1,6 +1,6 @@
 /** Reasons of supervised workers: starting, failed, ended. */
 import { cutToEnd } from "@muster/common/text";
-import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../workers/launch.ts";
+import { endingSignal, exitInWords, type LaunchRecord, registerTimeLeftMs } from "../workers/launch.ts";
 import { type FatalRecord, hasRegistered, type WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
@@ -99,6 +99,17 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
     evidence: [...more, ...evidence],
     remedy: `${remedy}${again.remedy}`,
   });
+  if (exit.killReason) {
+    return [
+      reason(
+        endingSignal(exit) ? "KILLED" : "EXITED",
+        `an operator asked to kill it: ${exit.killReason}; it ${ran}${before}`,
+        launch.end.restartTime
+          ? "nothing to do"
+          : `start it again on ${launch.hostname} when it is needed; its supervisor has ended`,
+      ),
+    ];
+  }
   switch (record.goneReason) {
     case "launch_failed":
       return exit.startError
@@ -242,6 +253,7 @@ function exitEvidence(launch: LaunchRecord, now: Date): Evidence[] {
     ...fact("start_error", exit.startError),
     ...fact("out_of_memory", exit.outOfMemoryEvidence),
     ...fact("stop_requested", exit.stopRequested ? "true" : undefined),
+    ...fact("kill_reason", exit.killReason),
     ...fact("ran_for", span(exit.ranForMs)),
     ...fact("requeued_attempts", launch.end.requeued > 0 ? String(launch.end.requeued) : undefined),
     ...fact("restart_time", launch.end.restartTime?.toISOString()),

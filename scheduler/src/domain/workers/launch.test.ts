@@ -62,6 +62,13 @@ describe("why a launch is over", () => {
     ["a request to stop", { exitCode: 0, stopRequested: true }, ["boot"], false, "finished"],
     ["a request to stop, unhandled", { signal: "SIGTERM", stopRequested: true }, [], true, "finished"],
     ["a SIGTERM without a request", { signal: "SIGTERM" }, [], true, "killed"],
+    [
+      "an operator's request, whichever signal it took",
+      { signal: "SIGKILL", stopRequested: true, killReason: "hangs" },
+      [],
+      true,
+      "finished",
+    ],
     ["a request to stop that was ignored", { signal: "SIGKILL", stopRequested: true }, [], true, "killed"],
   ];
   for (const [name, fields, names, registered, reason] of cases) {

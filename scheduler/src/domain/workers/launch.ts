@@ -17,6 +17,19 @@ export interface LaunchFacts {
   readonly lastError: string;
 }
 
+/** An operator's request to end a launched process. */
+export interface LaunchStop {
+  /** 1 for the first request for a launch. */
+  readonly number: number;
+  /** Who asked and why. */
+  readonly reason: string;
+  /** From SIGTERM to SIGKILL. */
+  readonly graceMs: number;
+  /** The supervisor is to start the command again at once; otherwise not at all. */
+  readonly restart: boolean;
+  readonly time: Date;
+}
+
 /** How a launched process ended, as its supervisor saw it. */
 export interface ExitRecord {
   readonly exitCode?: number;
@@ -29,6 +42,8 @@ export interface ExitRecord {
   readonly fatal?: FatalRecord;
   /** The supervisor had been asked to stop it. */
   readonly stopRequested: boolean;
+  /** Who asked to end it and why, when an operator did. */
+  readonly killReason?: string;
   readonly ranForMs: number;
 }
 
@@ -70,6 +85,8 @@ export interface LaunchRecord extends LaunchFacts {
   readonly launchTime: Date;
   /** When the supervisor was last heard of. */
   readonly reportTime: Date;
+  /** The last request of an operator to end it. */
+  readonly stop?: LaunchStop;
   readonly end: LaunchEnd | undefined;
 }
 
@@ -125,6 +142,8 @@ export function launchEndReason(
   const wasRegistered = registered || phases.some(({ phase }) => phase === REGISTERED);
   if (exit.startError) return "launch_failed";
   if (exit.outOfMemory) return "oom_killed";
+  // An operator wanted its end, whichever signal it took.
+  if (exit.killReason) return "finished";
   const signal = endingSignal(exit);
   if (exit.stopRequested && (exit.exitCode === 0 || STOP_SIGNALS.has(signal))) return "finished";
   if (!wasRegistered && phases.some(({ phase }) => phase === TIMED_OUT)) return "startup_timeout";

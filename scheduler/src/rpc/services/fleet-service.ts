@@ -43,6 +43,7 @@ import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import { type CircuitHandlerParts, circuitHandlers } from "./circuit-handlers.ts";
 import { type FairnessHandlerParts, fairnessHandlers } from "./fairness-handlers.ts";
+import { type KillHandlerParts, killHandlers } from "./kill-handlers.ts";
 import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
 import { pageSize, pageToken, parsePageToken, parseWorkerToken, workerToken } from "./pages.ts";
 import { type QueueHandlerParts, queueHandlers } from "./queue-handlers.ts";
@@ -62,6 +63,7 @@ const MAX_TASK_EVENTS = 10_000;
 export interface FleetServiceParts
   extends CircuitHandlerParts,
     Omit<FairnessHandlerParts, "classes">,
+    Omit<KillHandlerParts, "launches">,
     LockHandlerParts,
     QueueHandlerParts,
     RateLimitHandlerParts,
@@ -173,6 +175,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       return { worker: await describe(worker.workerId) };
     },
 
+    ...killHandlers(parts, (id) => requireWorker(store, id), describe),
     ...queueHandlers(parts),
     ...circuitHandlers(parts),
     ...lockHandlers(parts),

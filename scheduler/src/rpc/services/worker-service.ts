@@ -1,21 +1,39 @@
 /** The handlers of WorkerService. */
 import type { WorkerService } from "@muster/protocol";
+import type { LaunchStops } from "../../dispatch/launches/launch-stops.ts";
 import type { Launches } from "../../dispatch/launches/launches.ts";
-import { durationFromMs } from "../convert/values/time.ts";
-import { toLaunchExit, toLaunchReport } from "../convert/workers/launch.ts";
+import { durationFromMs, toMs } from "../convert/values/time.ts";
+import { fromStop, toLaunchExit, toLaunchReport } from "../convert/workers/launch.ts";
 import type { Handlers } from "../server/handlers.ts";
 
 /** Parts that WorkerService uses. */
 export interface WorkerServiceParts {
   readonly launches: Launches;
+  readonly launchStops: Pick<LaunchStops, "wait">;
+  readonly stopping: AbortSignal;
 }
 
 /** Handlers of WorkerService's calls for supervisors; rpc/streams serves its stream. */
-export function workerService({ launches }: WorkerServiceParts): Handlers<typeof WorkerService> {
+export function workerService({
+  launches,
+  launchStops,
+  stopping,
+}: WorkerServiceParts): Handlers<typeof WorkerService> {
   return {
-    async reportLaunch(request) {
-      await launches.report(toLaunchReport(request));
-      return { reportInterval: durationFromMs(launches.reportIntervalMs) };
+    async reportLaunch(request, { signal }) {
+      const { launchId, seenStopNumber } = request;
+      const stop = await launches.report(toLaunchReport(request));
+      const isNew = stop !== undefined && stop.number > seenStopNumber;
+      // The next report must come before the supervisor counts as silent.
+      const waitMs = Math.min(toMs(request.wait) ?? 0, launches.reportIntervalMs);
+      const received =
+        isNew || waitMs === 0
+          ? stop
+          : await launchStops.wait(launchId, seenStopNumber, waitMs, AbortSignal.any([signal, stopping]));
+      return {
+        reportInterval: durationFromMs(launches.reportIntervalMs),
+        ...(received && received.number > seenStopNumber ? { stop: fromStop(received) } : {}),
+      };
     },
 
     async reportExit(request) {

@@ -111,6 +111,7 @@ export const LOG_EVENTS = {
   "worker.goodbye": "info",
   "worker.heartbeat": "debug",
   "worker.id_contested": "warn",
+  "worker.kill_requested": "info",
   "worker.killed": "error",
   "worker.launch_failed": "error",
   "worker.launched": "info",

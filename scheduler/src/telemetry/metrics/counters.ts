@@ -42,6 +42,8 @@ export class Counters {
   readonly dependents = { held: 0, released: 0, failed: 0, cancelled: 0 };
   /** Holds of waiting tasks that were asked for here, and their ends. */
   readonly holds = { held: 0, released: 0 };
+  /** Requests to end a worker's process that were recorded here. */
+  workerKills = 0;
   /** Edits of tasks that were asked for here and changed something. */
   edits = 0;
   /** Tasks that changes of many tasks have changed, or left as they were. */

@@ -226,6 +226,11 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     "Times that a worker of this scheduler was quarantined.",
     () => counters.quarantines,
   );
+  single(
+    "muster_worker_kills_total",
+    "Requests to end the process of a worker that this scheduler recorded.",
+    () => counters.workerKills,
+  );
   single("muster_worker_heartbeats_total", "Heartbeats received.", () => counters.heartbeats);
   single(
     "muster_worker_heartbeat_failures_total",

@@ -7,6 +7,7 @@ import { quoted } from "@muster/common/text";
 import type {
   LaunchExitSchema,
   LaunchSchema,
+  LaunchStopSchema,
   ReportExitRequest,
   ReportLaunchRequest,
 } from "@muster/protocol";
@@ -17,6 +18,7 @@ import {
   type LaunchEnd,
   type LaunchFacts,
   type LaunchRecord,
+  type LaunchStop,
   registerTimeLeftMs,
 } from "../../../domain/workers/launch.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
@@ -55,7 +57,19 @@ export function fromLaunch(
     state: fromWorkerState(workerState(worker, now)),
     ...(end ? { exit: fromEnd(end) } : {}),
     lastError: launch.lastError,
+    ...(launch.stop ? { stop: fromStop(launch.stop) } : {}),
   };
+}
+
+/** An operator's request in protobuf. */
+export function fromStop({
+  number,
+  reason,
+  graceMs,
+  restart,
+  time,
+}: LaunchStop): MessageInitShape<typeof LaunchStopSchema> {
+  return { number, reason, grace: durationFromMs(graceMs), restart, requestTime: timestampFromDate(time) };
 }
 
 function fromEnd({ reason, time, exit, restartTime, logTail, requeued }: LaunchEnd) {
@@ -74,6 +88,7 @@ function fromEnd({ reason, time, exit, restartTime, logTail, requeued }: LaunchE
           startError: exit.startError,
           runDuration: durationFromMs(exit.ranForMs),
           stopRequested: exit.stopRequested,
+          killReason: exit.killReason ?? "",
           ...(exit.fatal ? { fatal: exit.fatal } : {}),
         }
       : {}),
@@ -94,8 +109,9 @@ const DEFAULT_REGISTER_TIMEOUT_MS = 90_000;
 
 /** A launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
 export function toLaunchReport(request: ReportLaunchRequest): LaunchReport {
-  check(request, lengths({ age: request.age, register_timeout: request.registerTimeout }));
-  return { ...toLaunch(request), ageMs: toMs(request.age) ?? 0 };
+  const { age, registerTimeout, wait } = request;
+  check(request, lengths({ age, register_timeout: registerTimeout, wait }));
+  return { ...toLaunch(request), ageMs: toMs(age) ?? 0 };
 }
 
 /** The end of a launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
@@ -124,7 +140,8 @@ export function toLaunchExit(request: ReportExitRequest): ReportedExit {
       outOfMemoryEvidence: storable(request.outOfMemoryEvidence, MAX_TEXT),
       startError: storable(request.startError, MAX_TEXT),
       ...(request.fatal ? { fatal: toFatal(request.fatal) } : {}),
-      stopRequested: request.stopRequested,
+      stopRequested: request.stopRequested || request.killReason !== "",
+      ...(request.killReason === "" ? {} : { killReason: storable(request.killReason, MAX_TEXT) }),
       ranForMs: toMs(request.runDuration) ?? 0,
     },
     logTail: storableEnd(request.logTail, MAX_LOG_TAIL),

@@ -14,12 +14,13 @@ import type {
 } from "../../../domain/workers/worker.ts";
 import type { LaunchFilter } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { type StopColumn, toStop } from "../sessions/launch-stops.ts";
 import { type QuarantineColumn, toQuarantine } from "../sessions/quarantines.ts";
 
 const WORKER_COLUMNS = `s.id, s.uuid::text as uuid, s.worker_id, s.scheduler_id, s.hello, s.phases, s.ready, s.draining,
   s.connect_time, s.gone_time, s.gone_reason, s.fatal, l.lease_until, l.heartbeat_time, l.heartbeat,
   coalesce(l.disconnected, false) as disconnected, a.id as launch_row, a.launch_id, a.worker_id as launch_worker_id,
-  a.pool as launch_pool, a.facts as launch_facts, a.phases as launch_phases, a.launch_time, a.report_time, a.end_time,
+  a.pool as launch_pool, a.facts as launch_facts, a.phases as launch_phases, a.launch_time, a.report_time, a.stop, a.end_time,
   a.end_reason, a.exit, a.restart_time, a.requeued, coalesce(s.id, a.id) as place,
   (select json_build_object('reason', p.reason, 'since', extract(epoch from p.pause_time) * 1000)
      from worker_pause p where p.worker_id = s.worker_id and s.gone_time is null) as operator_pause,
@@ -127,6 +128,7 @@ interface LaunchColumns {
   launch_phases: StartupPhaseRecord[];
   launch_time: Date;
   report_time: Date;
+  stop: StopColumn | null;
   end_time: Date | null;
   end_reason: LaunchEndReason | null;
   exit: ExitRecord | null;
@@ -240,6 +242,7 @@ function toLaunch(row: LaunchColumns): LaunchRecord {
     phases: row.launch_phases,
     launchTime: row.launch_time,
     reportTime: row.report_time,
+    ...(row.stop ? { stop: toStop(row.stop) } : {}),
     end:
       row.end_time && row.end_reason
         ? {

@@ -3,6 +3,7 @@ import type { LaunchEndReason, Served } from "../../../domain/workers/launch.ts"
 import type { LaunchEnded, LaunchExit, LaunchReport, LaunchReported, SilentLaunch } from "../../store.ts";
 import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { type StopColumn, toStop } from "./launch-stops.ts";
 
 // Phases only grow; reports that arrive out of order must not remove any. An exit is final. A launch that was ended
 // because its supervisor was silent is opened again.
@@ -22,14 +23,14 @@ const REPORT: Statement = {
                          then excluded.phases else l.phases end,
            facts = excluded.facts, report_time = now(), end_time = null, end_reason = null
      where l.exit is null
-    returning l.launch_id, l.worker_id, l.pool, l.facts, (l.xmax = 0) as is_new),
+    returning l.launch_id, l.worker_id, l.pool, l.facts, l.stop, (l.xmax = 0) as is_new),
   ev as (
     insert into event (name, worker_id, attributes)
     select 'worker.launched', worker_id, jsonb_build_object('launch_id', launch_id, 'pool', pool,
         'command', facts ->> 'command', 'hostname', facts ->> 'hostname', 'pid', facts ->> 'pid',
         'supervisor', facts ->> 'supervisor', 'start_number', facts ->> 'startNumber')
       from reported where is_new)
-  select d.launch_id, coalesce(r.is_new, false) as is_new, coalesce(o.known, 0) as known_phases,
+  select d.launch_id, coalesce(r.is_new, false) as is_new, coalesce(o.known, 0) as known_phases, r.stop,
          exists (select from worker_session s where s.launch_id = d.launch_id) as registered
     from d left join reported r using (launch_id) left join old o using (launch_id)`,
 };
@@ -122,6 +123,7 @@ export async function reportLaunches(
     is_new: boolean;
     known_phases: number;
     registered: boolean;
+    stop: StopColumn | null;
   }
   const rows = await db.cold<Row>(REPORT, [
     latest.map(({ launchId }) => launchId),
@@ -138,6 +140,7 @@ export async function reportLaunches(
       isNew: row?.is_new ?? false,
       knownPhases: row?.known_phases ?? 0,
       registered: row?.registered ?? false,
+      ...(row?.stop ? { stop: toStop(row.stop) } : {}),
     };
   });
 }

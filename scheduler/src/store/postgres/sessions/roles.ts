@@ -4,6 +4,7 @@ import type { SessionStore } from "../../sessions.ts";
 import type { Database } from "../connection/database.ts";
 import { leaseHolders, listLaunches, waitingLaunches } from "../fleet/fleet.ts";
 import { listContests } from "./contests.ts";
+import { openStops, requestStop } from "./launch-stops.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
 import { disconnect, renewLeases, supersededOf } from "./leases.ts";
 import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
@@ -36,6 +37,8 @@ export function sessionStore(db: Database): SessionStore {
 export function launchStore(db: Database): LaunchStore {
   return {
     reportLaunches: (reports) => reportLaunches(db, reports),
+    requestStop: (launchId, request) => requestStop(db, launchId, request),
+    openStops: () => openStops(db),
     endLaunch: (exit) => endLaunch(db, exit),
     addRequeued: (launchId, count) => addRequeued(db, launchId, count),
     giveUpLaunches: (asOf, silentMs, limit) => giveUpLaunches(db, asOf, silentMs, limit),

@@ -46,7 +46,8 @@ const TAKE: Statement = {
 };
 
 // A worker whose fatal report was not answered in time sends it again on a new stream, which opens the ended session once
-// more: its end and what it held stand in the event of the first report.
+// more: its end and what it held stand in the event of the first report. A process that an operator asked to end is read
+// from its launch: its supervisor may report the end only after the lease.
 const MARK_GONE: Statement = {
   name: "session-mark-gone",
   text: `with gone as (
@@ -57,7 +58,8 @@ const MARK_GONE: Statement = {
       join worker_session old on old.id = d.id
      where s.id = d.id and s.gone_time is null
     returning s.id, d.reason = 'fatal' and d.held = '' and old.fatal is not null as reported, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held,
-      case when s.superseded_by is not null then s.hello -> 'host' end as took_from),
+      case when s.superseded_by is not null then s.hello -> 'host' end as took_from,
+      exists (select from launch a where a.launch_id = s.launch_id and a.stop is not null) as kill_requested),
   ev as (
     insert into event (name, session_id, worker_id, attributes)
     select case when gone_reason = 'lost' then 'worker.lost' when gone_reason = 'fatal' then 'worker.fatal'
@@ -66,7 +68,7 @@ const MARK_GONE: Statement = {
              'exception_message', fatal ->> 'exceptionMessage', 'phase', fatal ->> 'phase',
              'silent_ms', silent_ms, 'held', nullif(held, '')))
       from gone where not reported)
-  select id, worker_id, scheduler_id, took_from from gone`,
+  select id, worker_id, scheduler_id, took_from, kill_requested from gone`,
 };
 
 // Planned stops drain first; a session whose id was taken while it lived has `superseded_by`. A worker that restarts every
@@ -157,6 +159,7 @@ interface GoneColumns {
   worker_id: string;
   scheduler_id: string;
   took_from: ProcessName | null;
+  kill_requested: boolean;
 }
 
 async function endTaken(
@@ -182,6 +185,7 @@ async function endTaken(
     ends.map(({ by }, index) => (taken[index]?.alive ? (by ?? null) : null)),
   ]);
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
+  const killRequested = new Set(gone.flatMap((row) => (row.kill_requested ? [row.id] : [])));
   const losses = await lossesBefore(tx, held.length > 0 ? gone : []);
   // Also of one that drained: its takeover is planned.
   const takenAlive = new Set(ids.filter((_, index) => taken[index]?.alive && ends[index]?.by !== undefined));
@@ -194,6 +198,7 @@ async function endTaken(
         held: heldBy.get(sessionId) ?? [],
         takenAlive: takenAlive.has(sessionId),
         disconnected: taken[index]?.disconnected ?? false,
+        killRequested: killRequested.has(sessionId),
         lossesBefore: losses.get(names.get(sessionId) ?? "") ?? 0,
       },
     ]),
