@@ -110,7 +110,10 @@ export class Producer {
   async #submit(specs: readonly Spec[]): Promise<void> {
     for (;;) {
       try {
-        const handles = await this.#client.submitMany(specs);
+        // Also a task that has failed or was cancelled: a submit without an answer is repeated until there is one.
+        const handles = await this.#client.submitMany(
+          specs.map(({ uniqueKey: key, ...spec }) => ({ ...spec, unique: { key, while: "recorded" } })),
+        );
         handles.forEach(({ id }, index) => {
           const spec = specs[index];
           if (!spec) return;
