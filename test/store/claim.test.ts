@@ -38,6 +38,26 @@ describe("store: claim and touch", () => {
     }
   });
 
+  it("assigns a task no earlier than it was requeued, unless the clock was set back", async () => {
+    const { store, db } = fixture;
+    const sessionId = await fixture.session();
+    const [requeued = 0, ahead = 0] = await fixture.submit("requeued", 2);
+    for (const [id, interval] of [
+      [requeued, "900 ms"],
+      [ahead, "1 hour"],
+    ])
+      await db.query("update task set ready_time = now() + $2::interval where id = $1", [id, interval]);
+    await store.claim([requeued, ahead].map((taskId) => ({ taskId, sessionId })));
+    const rows = await db.query<{ early: boolean }>(
+      "select assign_time < ready_time as early from task where id = any($1) order by id",
+      [[requeued, ahead]],
+    );
+    assert.deepEqual(
+      rows.map(({ early }) => early),
+      [false, true],
+    );
+  });
+
   it("gives each task to one of two stores that claim the same ones", async () => {
     const { store } = fixture;
     const other = fixture.another();

@@ -28,6 +28,10 @@ import {
 import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
 import { noteIterations } from "./iterations.ts";
 
+// The statement's time is that of its arrival, its snapshot is a moment younger: what was requeued in between is not assigned
+// before it. Farther ahead, the database's clock was set back.
+const ASSIGNED = `case when t.ready_time > now() and t.ready_time < now() + interval '1 s' then t.ready_time else now() end`;
+
 const CLAIM: Statement = {
   name: "task-claim",
   text: `with ${livingSessions("$2", "$3")},
@@ -37,7 +41,7 @@ const CLAIM: Statement = {
   c as (
     update task t
        set state = ${STATE.assigned}, session_id = d.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
-           assign_time = now()
+           assign_time = ${ASSIGNED}
       from d
      where d.lives and t.id = d.id and t.state = ${STATE.queued} and t.wake_time is null
     returning ${CLAIM_COLUMNS}, ${SENT_COLUMNS},
@@ -77,7 +81,7 @@ function heldClaim(
   c as (
     update task t
        set state = ${STATE.assigned}, session_id = a.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
-           assign_time = now()
+           assign_time = ${ASSIGNED}
       from ${parts.admitted} a
      where t.id = a.id
     returning ${CLAIM_COLUMNS}, ${SENT_COLUMNS},
