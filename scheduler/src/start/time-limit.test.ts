@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../clock.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
 import { TimeLimit } from "./time-limit.ts";
 
 test("a step that does not end is named at the deadline, one that ends is not", async () => {
-  const limit = new TimeLimit(systemClock, 20);
+  const clock = new ManualClock();
+  const limit = new TimeLimit(clock, 20);
   await limit.within("results", Promise.resolve());
-  await limit.within("events", new Promise(() => undefined));
+  const waiting = limit.within("events", new Promise(() => undefined));
+  await clock.pass(20);
+  await waiting;
   assert.deepEqual(limit.unfinished, ["events"]);
   assert.equal(limit.leftMs, 0);
 });
