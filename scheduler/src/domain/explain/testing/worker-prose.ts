@@ -4,6 +4,7 @@ import { NO_CLAIMS, type RejectedWorker } from "../../workers/rejected-worker.ts
 import type { WorkerRecord } from "../../workers/worker.ts";
 import { explainContest } from "../contested.ts";
 import type { FleetMember } from "../fleet.ts";
+import { killRequested } from "../kill-requested.ts";
 import { explainExit, explainLaunching, explainSilence } from "../launch.ts";
 import { databaseUnavailable } from "../outage.ts";
 import { explainRejections } from "../rejected.ts";
@@ -50,6 +51,11 @@ const holding = (...attempts: FleetMember["held"]) => ({ more: { held: attempts 
 const gone = (goneReason: string, fields: Partial<WorkerRecord> = {}): WorkerRecord =>
   member({ record: { goneTime: ago(60_000), goneReason, hello: HELLO, sessionUuid: "u-1", ...fields } })
     .record;
+
+const KILL = {
+  ...{ number: 1, reason: "hangs (by ada)", graceMs: 10_000, restart: false },
+  time: ago(3_000),
+};
 
 const FATAL = {
   phase: "startup",
@@ -349,4 +355,9 @@ export const WORKER_PROSE: readonly ProseCase[] = [
   },
   { code: "INVALID_HELLO", when: "never registered", write: refused({ code: "INVALID_HELLO" }) },
   { code: "HELLO_TIMEOUT", when: "never registered", write: refused({ code: "HELLO_TIMEOUT" }) },
+  {
+    code: "KILL_REQUESTED",
+    when: "its supervisor is to end it",
+    write: () => killRequested(launch({ stop: KILL, reportTime: ago(1_000) }), NOW),
+  },
 ];
