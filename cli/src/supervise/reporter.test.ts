@@ -34,10 +34,13 @@ function setUp(answer: (asked: Asked, call: number) => Promise<Partial<ReportLau
   };
   const supervision = {
     reportLaunch: (
-      request: { wait?: ReturnType<typeof durationFromMs>; seenStopNumber: number },
+      request: { maxWait?: ReturnType<typeof durationFromMs>; seenStopNumber: number },
       { signal }: { signal?: AbortSignal },
     ) => {
-      const report = { waitMs: request.wait ? durationMs(request.wait) : 0, seen: request.seenStopNumber };
+      const report = {
+        waitMs: request.maxWait ? durationMs(request.maxWait) : 0,
+        seen: request.seenStopNumber,
+      };
       asked.push(report);
       return Promise.race([
         answer(report, asked.length),

@@ -33,7 +33,7 @@ const MAX_EXITS = 100;
 /** The report of a running launch. */
 export type LaunchMessage = Omit<
   MessageInitShape<typeof ReportLaunchRequestSchema>,
-  "age" | "seenStopNumber" | "wait" | "$typeName"
+  "age" | "seenStopNumber" | "maxWait" | "$typeName"
 >;
 
 /** The exit report of a launch. */
@@ -217,7 +217,7 @@ export class Reporter {
     const seenStopNumber = this.#seenStopNumber;
     try {
       const { reportInterval, stop } = await this.#client.supervision.reportLaunch(
-        { ...message, age, seenStopNumber, ...(waitMs === 0 ? {} : { wait: durationFromMs(waitMs) }) },
+        { ...message, age, seenStopNumber, ...(waitMs === 0 ? {} : { maxWait: durationFromMs(waitMs) }) },
         { timeoutMs: CALL_TIMEOUT_MS + waitMs, ...(waitMs === 0 ? {} : { signal }) },
       );
       if (reportInterval) this.#intervalMs = Math.max(100, durationMs(reportInterval));

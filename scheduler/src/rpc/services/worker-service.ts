@@ -25,7 +25,7 @@ export function workerService({
       const stop = await launches.report(toLaunchReport(request));
       const isNew = stop !== undefined && stop.number > seenStopNumber;
       // The next report must come before the supervisor counts as silent.
-      const waitMs = Math.min(toMs(request.wait) ?? 0, launches.reportIntervalMs);
+      const waitMs = Math.min(toMs(request.maxWait) ?? 0, launches.reportIntervalMs);
       const received =
         isNew || waitMs === 0
           ? stop

@@ -109,8 +109,8 @@ const DEFAULT_REGISTER_TIMEOUT_MS = 90_000;
 
 /** A launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
 export function toLaunchReport(request: ReportLaunchRequest): LaunchReport {
-  const { age, registerTimeout, wait } = request;
-  check(request, lengths({ age, register_timeout: registerTimeout, wait }));
+  const { age, registerTimeout, maxWait } = request;
+  check(request, lengths({ age, register_timeout: registerTimeout, max_wait: maxWait }));
   return { ...toLaunch(request), ageMs: toMs(age) ?? 0 };
 }
 
