@@ -29,9 +29,8 @@ interface Options {
 }
 
 /** `muster worker kill ID`: ends the process of a worker through its supervisor. */
-export function defineWorkerKill(worker: Command, io: Io): void {
-  const kill = worker
-    .command("kill")
+export function defineWorkerKill(command: Command, io: Io): void {
+  command
     .argument("<id>", "worker id, a session id or a launch id")
     .summary("end the worker's process through its supervisor")
     .description(
@@ -47,7 +46,7 @@ export function defineWorkerKill(worker: Command, io: Io): void {
       '\nExamples:\n  $ muster worker kill gpu-7 --reason "hangs in the driver" --wait\n  $ muster worker kill gpu-7 --grace 0s --restart',
     )
     .action((id: string, options: Options, self: Command) => killWorker(id, options, self, io));
-  addConnectionOptions(kill);
+  addConnectionOptions(command);
 }
 
 async function killWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {

@@ -35,7 +35,7 @@ export function defineWorker(command: Command, io: Io): void {
   addConnectionOptions(command);
   addPauses(command, io);
   addRelease(command, io);
-  defineWorkerKill(command, io);
+  defineWorkerKill(command.command("kill"), io);
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
