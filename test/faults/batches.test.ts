@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { assertDependencies } from "../support/database/dependencies.ts";
 import { openTransaction } from "../support/database/locker.ts";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;
@@ -20,12 +16,6 @@ describe("T55: batches with two schedulers", () => {
   });
 
   after(() => pair.stop());
-
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   it("a batch ends with its last member: counts, explanation and the completion task at the other scheduler", async () => {
     const queue = "members";
@@ -52,15 +42,15 @@ describe("T55: batches with two schedulers", () => {
       commands: [`muster batch close ${batch.id}`, `muster batch ${batch.id}`],
     });
     assert.match(found.reason.summary, /which is open: \d of 3 members have not ended/);
-    assert.match(await muster("batch", "close", batch.id), /is closed: \d of 3 tasks are open/);
+    assert.match(await pair.muster("batch", "close", batch.id), /is closed: \d of 3 tasks are open/);
     await assert.rejects(other.submitMany([{ type: "echo", payload: 4, queue }]), { reason: "BATCH_CLOSED" });
     assert.equal(pair.fleet.runs(completion.id).length, 0);
     gate.open();
     assert.equal(await completion.result(), "merged");
     const { counts } = await other.wait({ timeoutS: 30 });
     assert.deepEqual([counts?.totalCount, counts?.succeededCount, counts?.failedCount], [3n, 2n, 1n]);
-    assert.match(await muster("batch", batch.id), /progress\t3\/3/);
-    assert.match(await muster("batch", "tasks", batch.id), /\tfailed\t/);
+    assert.match(await pair.muster("batch", batch.id), /progress\t3\/3/);
+    assert.match(await pair.muster("batch", "tasks", batch.id), /\tfailed\t/);
     assert.equal(pair.fleet.runs(completion.id).length, 1);
     await assertDependencies(pair.fleet.db);
   });
@@ -74,7 +64,7 @@ describe("T55: batches with two schedulers", () => {
       Array.from({ length: 30 }, () => ({ type: "gate", payload: { gate: gate.path }, queue })),
     );
     await pair.fleet.eventually(handles[0]?.id ?? "", "started");
-    await muster("batch", "cancel", batch.id, "--reason", "wrong input");
+    await pair.muster("batch", "cancel", batch.id, "--reason", "wrong input");
     const { counts, cancelReason } = await batch.wait({ timeoutS: 60 });
     assert.deepEqual([counts?.totalCount, counts?.cancelledCount, cancelReason], [30n, 30n, "wrong input"]);
     assert.equal((await batch.completion?.get())?.cancelReason, "wrong input");

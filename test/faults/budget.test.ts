@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Client, TaskFailedError } from "@muster/worker/client";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 describe("F38: a budget of iterations with two schedulers", () => {
   let pair: SchedulerPair;

@@ -3,11 +3,8 @@ import { after, before, describe, it } from "node:test";
 import type { TaskHandle } from "@muster/worker/client";
 import { Client } from "@muster/worker/client";
 import { type Locker, openTransaction } from "../support/database/locker.ts";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** More than one look of an operation reads. */
 const MANY = 2_500;

@@ -2,12 +2,9 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import type { SubmitOptions } from "@muster/worker/client";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** Longest time until an explanation is that of the other scheduler's worker: a heartbeat of a busy machine. */
 const BOUND_MS = 5_000;

@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { CircuitOptions, TaskHandle } from "@muster/worker/client";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;
@@ -27,12 +23,6 @@ describe("T50: circuits with two schedulers", () => {
   });
 
   after(() => pair.stop());
-
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   async function snapshot(key: string): Promise<Snapshot | undefined> {
     const [row] = await pair.fleet.db.query<Snapshot>(
@@ -106,7 +96,7 @@ describe("T50: circuits with two schedulers", () => {
       );
       const { explanation } = await pair.atTwo.tasks.explainTask({ taskId: first.id });
       assert.equal(explanation?.reasons[0]?.code, "CIRCUIT_OPEN");
-      const [line = ""] = (await muster("circuits", "--open")).split("\n");
+      const [line = ""] = (await pair.muster("circuits", "--open")).split("\n");
       const [key, state, , failed, rate, limit, , error = ""] = line.split("\t");
       assert.deepEqual([key, state, failed, rate, limit], ["shared", "open", "4/4", "1.00", "0.50"]);
       assert.ok(failing.some(({ id }) => error === `${id}.1 NEVER`));
@@ -144,7 +134,7 @@ describe("T50: circuits with two schedulers", () => {
     const behind = await pair.atOne.submit("echo", 3, { queue, circuit });
     await pair.fleet.taskReason(behind.id, "CIRCUIT_OPEN", BOUND_MS, { evidence: { open_count: /^2$/ } });
     assert.match(
-      await muster("circuit", "open", "again", "--reason", "a migration"),
+      await pair.muster("circuit", "open", "again", "--reason", "a migration"),
       /the circuit again is open; it stays open until/,
     );
     const { reason } = await pair.fleet.taskReason(behind.id, "CIRCUIT_OPEN", BOUND_MS, {
@@ -152,9 +142,9 @@ describe("T50: circuits with two schedulers", () => {
     });
     assert.match(reason.summary, /it waits for an operator$/);
     assert.equal(pair.fleet.runs(behind.id).length, 0);
-    await muster("circuit", "reset", "again", "--reason", "it is over");
+    await pair.muster("circuit", "reset", "again", "--reason", "it is over");
     assert.equal(await behind.result(), 3);
-    assert.match(await muster("circuits", "again"), /^state\tclosed$/m);
+    assert.match(await pair.muster("circuits", "again"), /^state\tclosed$/m);
   });
 
   it("a scheduler killed with a probe: its place is free again, and another probe closes the circuit", async () => {

@@ -2,12 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { TaskHandle } from "@muster/worker/client";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;
@@ -30,12 +27,6 @@ describe("T47: concurrency keys with two schedulers", () => {
       [key],
     );
     assert.deepEqual(row, { held: count, tasks: count });
-  }
-
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
   }
 
   it("no more tasks run than the limit, wherever they were submitted and whoever runs them", async () => {
@@ -91,7 +82,7 @@ describe("T47: concurrency keys with two schedulers", () => {
     assert.match(found.reason.summary, new RegExp(`${holder.id}\\.1 \\(gate\\) on explained for`));
     const { explanation } = await pair.atTwo.tasks.explainTask({ taskId: waiter.id });
     assert.equal(explanation?.reasons[0]?.code, "CONCURRENCY_KEY_HELD");
-    const [line = ""] = (await muster("locks", "--blocked")).split("\n");
+    const [line = ""] = (await pair.muster("locks", "--blocked")).split("\n");
     const [key, held, limit, attempt, , worker, waiting] = line.split("\t");
     assert.deepEqual(
       [key, held, limit, attempt, worker, waiting],
@@ -99,14 +90,14 @@ describe("T47: concurrency keys with two schedulers", () => {
     );
     gate.open();
     assert.equal(await waiter.result(), 1);
-    assert.equal(await muster("locks", "--blocked"), "");
+    assert.equal(await pair.muster("locks", "--blocked"), "");
   });
 
   it("`muster limit set` counts over the limits of the tasks, until it is unset", async () => {
     const queue = "limited";
     const options = { queue, concurrency: [{ key: "limited", limit: 1 }] };
     await pair.fleet.worker("limited", { queue, slots: 8, scheduler: pair.two.grpc });
-    await muster("limit", "set", "limited", "0", "--reason", "a migration");
+    await pair.muster("limit", "set", "limited", "0", "--reason", "a migration");
     const gate = pair.fleet.gate();
     const specs = Array.from({ length: 4 }, () => ({
       type: "gate",
@@ -120,14 +111,14 @@ describe("T47: concurrency keys with two schedulers", () => {
       reason.summary,
       /the limit of the concurrency key "limited" is 0, set .* ago: a migration \(by /,
     );
-    await muster("limit", "set", "limited", "3");
+    await pair.muster("limit", "set", "limited", "3");
     await until(
       "three of them run",
       () => handles.filter(({ id }) => pair.fleet.runs(id).length > 0).length === 3 || undefined,
     );
     await assertHeld("limited", 3);
     assert.match(
-      await muster("limit", "unset", "limited"),
+      await pair.muster("limit", "unset", "limited"),
       /the limits of the tasks .* held by 3 tasks, 1 waiting/,
     );
     gate.open();

@@ -3,12 +3,8 @@ import { after, before, describe, it } from "node:test";
 import type { TaskHandle } from "@muster/worker/client";
 import { assertDependencies } from "../support/database/dependencies.ts";
 import { openTransaction } from "../support/database/locker.ts";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;
@@ -21,12 +17,6 @@ describe("T51: dependencies with two schedulers", () => {
   });
 
   after(() => pair.stop());
-
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   it("a dependent starts at the other scheduler when its predecessors have ended, and not before", async () => {
     const gate = pair.fleet.gate();
@@ -52,9 +42,12 @@ describe("T51: dependencies with two schedulers", () => {
     });
     assert.match(reason.summary, /^it waits for 1 task of 2: /);
     assert.equal((await pair.atTwo.get(join.id)).detail, "waiting_for_tasks");
-    assert.match(await muster("task", join.id), new RegExp(`waits for\\t${held.id}\\tsucceeded\\trunning`));
     assert.match(
-      await muster("dependencies", held.id),
+      await pair.muster("task", join.id),
+      new RegExp(`waits for\\t${held.id}\\tsucceeded\\trunning`),
+    );
+    assert.match(
+      await pair.muster("dependencies", held.id),
       new RegExp(`waited for by\\t${join.id}\\tsucceeded\\tqueued`),
     );
     const later = await pair.atTwo.submit("echo", 3, {

@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { TaskHandle } from "@muster/worker/client";
 import { openTransaction } from "../support/database/locker.ts";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 describe("T58: edits with two schedulers", () => {
   let pair: SchedulerPair;
@@ -17,12 +13,6 @@ describe("T58: edits with two schedulers", () => {
   });
 
   after(() => pair.stop());
-
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   /** A worker at the second scheduler whose only slot is taken until the gate opens. */
   async function busyWorker(queue: string) {
@@ -41,11 +31,11 @@ describe("T58: edits with two schedulers", () => {
       [1, 2, 3].map((payload) => ({ type: "echo", payload, queue })),
     )) as [TaskHandle, TaskHandle, TaskHandle];
     assert.equal(
-      await muster("edit", last.id, "--priority", "5", "--run-timeout", "90s", "--reason", "urgent"),
+      await pair.muster("edit", last.id, "--priority", "5", "--run-timeout", "90s", "--reason", "urgent"),
       `${last.id} priority: 0 -> 5\n${last.id} run timeout: none -> 1 min 30 s\n`,
     );
     await first.edit({ priority: -5 });
-    assert.equal(await muster("edit", first.id, "--priority", "-5"), `${first.id} is so already\n`);
+    assert.equal(await pair.muster("edit", first.id, "--priority", "-5"), `${first.id} is so already\n`);
     // Its hint is sent after those of the edits.
     for (let n = 0; n < 2; n++) await (await pair.atOne.submit("echo", n, { queue: "marker" })).result();
     gate.open();

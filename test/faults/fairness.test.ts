@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import type { SubmitSpec } from "@muster/worker/client";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** A wait that counts as much as one level of priority. */
 const AGEING_S = 0.5;
@@ -32,12 +28,6 @@ describe("F36: fairness with two schedulers", () => {
   });
 
   after(() => pair.stop());
-
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   /** Ids of tasks in the order in which their handlers began. */
   function started(): string[] {
@@ -127,7 +117,7 @@ describe("F36: fairness with two schedulers", () => {
 
   it("queues get starts by their weights, which `muster queue weight` sets for both schedulers", async () => {
     assert.match(
-      await muster("queue", "weight", "heavy", "3", "--reason", "a test"),
+      await pair.muster("queue", "weight", "heavy", "3", "--reason", "a test"),
       /^heavy has weight 3; 0 tasks ready to start\n$/,
     );
     const specs = [...sleeps(200, 5, { queue: "light" }), ...sleeps(200, 5, { queue: "heavy" })];
@@ -138,7 +128,7 @@ describe("F36: fairness with two schedulers", () => {
     const first = new Set(started().slice(from, from + 160));
     const heavy = handles.slice(200).filter(({ id }) => first.has(id)).length;
     assert.ok(Math.abs(heavy - 120) <= 16, `${heavy} of the first 160 were of the queue with three quarters`);
-    assert.match(await muster("queues"), /^heavy\topen\t0\t0\t0\t.*\t\t3\t\t\t\d+$/m);
+    assert.match(await pair.muster("queues"), /^heavy\topen\t0\t0\t0\t.*\t\t3\t\t\t\d+$/m);
     const events = await pair.fleet.db.query<{ attributes: Record<string, string> }>(
       "select attributes from event where name = 'queue.weighted'",
     );
@@ -149,9 +139,9 @@ describe("F36: fairness with two schedulers", () => {
     await workers("keys", "keys");
     const bulk = sleeps(BULK, 5, { queue: "keys", fairness: { key: "tenant-1" } });
     const [late = ""] = await amid(bulk, sleeps(3, 1, { queue: "keys", fairness: { key: "tenant-2" } }));
-    assert.match(await muster("task", late), /^fairness\ttenant-2, weight 1$/m);
+    assert.match(await pair.muster("task", late), /^fairness\ttenant-2, weight 1$/m);
     const { gate, holders } = await held("keys");
-    await muster("fairness", "set", "tenant-2", "3", "--queue", "keys", "--reason", "they pay for it");
+    await pair.muster("fairness", "set", "tenant-2", "3", "--queue", "keys", "--reason", "they pay for it");
     const waiting = await pair.atTwo.submitMany([
       ...sleeps(5, 1, { queue: "keys", fairness: { key: "tenant-1" } }),
       ...sleeps(5, 1, { queue: "keys", fairness: { key: "tenant-2" } }),
@@ -168,10 +158,10 @@ describe("F36: fairness with two schedulers", () => {
         ? true
         : undefined;
     });
-    const list = await muster("fairness", "list", "--queue", "keys");
+    const list = await pair.muster("fairness", "list", "--queue", "keys");
     assert.match(list, /^tenant-1\t1\t5\t0\t\d+\ntenant-2\t3\*\t5\t0\t\d+\n$/);
     assert.match(
-      await muster("fairness", "unset", "tenant-2", "--queue", "keys"),
+      await pair.muster("fairness", "unset", "tenant-2", "--queue", "keys"),
       /^the weights of the tasks with tenant-2 in keys count; 5 ready to start, 0 active\n$/,
     );
     gate.open();
@@ -224,7 +214,7 @@ describe("F36: fairness with two schedulers", () => {
   });
 
   it("when a scheduler is killed, the other one goes on with the shares of all queues", async () => {
-    await muster("queue", "weight", "killed-other", "2");
+    await pair.muster("queue", "weight", "killed-other", "2");
     await pair.fleet.worker("mover", {
       queue: "killed-bulk,killed-other",
       slots: 4,

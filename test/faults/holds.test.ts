@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
 import { openTransaction } from "../support/database/locker.ts";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;
@@ -23,18 +19,12 @@ describe("T57: holds with two schedulers", () => {
 
   after(() => pair.stop());
 
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
-
   it("a held task does not start, and it and its dependents name who holds it", async () => {
     const queue = "named";
     const task = await pair.atOne.submit("echo", 1, { queue, timeouts: { queueWaitS: 3_600 } });
     const next = await pair.atTwo.submit("echo", 2, { queue, after: [{ task }] });
     assert.match(
-      await muster("hold", task.id, "--reason", "checked again"),
+      await pair.muster("hold", task.id, "--reason", "checked again"),
       new RegExp(`^${task.id} is held \\(checked again \\(by .+\\)\\); \`muster release ${task.id}\``),
     );
     await pair.fleet.worker("named", { queue, slots: 4, scheduler: pair.two.grpc });
@@ -49,12 +39,15 @@ describe("T57: holds with two schedulers", () => {
     });
     assert.match(waits.summary, new RegExp(`the success of ${task.id} \\(echo\\), which is queued and held`));
     await assert.rejects(task.retry(), { reason: "TASK_HELD" });
-    assert.match(await muster("tasks", "--detail", "held"), new RegExp(`^${task.id}\\tqueued\\theld\\t`));
-    assert.match(await muster("doctor"), new RegExp(`1 task is held: ${task.id} \\(checked again`));
+    assert.match(
+      await pair.muster("tasks", "--detail", "held"),
+      new RegExp(`^${task.id}\\tqueued\\theld\\t`),
+    );
+    assert.match(await pair.muster("doctor"), new RegExp(`1 task is held: ${task.id} \\(checked again`));
     // What is submitted later runs.
     assert.equal(await (await pair.atOne.submit("echo", 3, { queue })).result(), 3);
     assert.deepEqual(pair.fleet.runs(task.id), []);
-    assert.equal(await muster("release", task.id), `${task.id} is not held and may start\n`);
+    assert.equal(await pair.muster("release", task.id), `${task.id} is not held and may start\n`);
     assert.deepEqual([await task.result(), await next.result()], [1, 2]);
     await assert.rejects(task.hold(), { reason: "TASK_ALREADY_ENDED" });
     assert.deepEqual(

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { CheckStatus, FailureClass, MechanismMode } from "@muster/protocol";
-import { Client } from "@muster/worker/client";
+import { Client, MusterError, TaskFailedError } from "@muster/worker/client";
 import {
   MECHANISM_NAMES,
   MECHANISMS,
@@ -67,7 +67,9 @@ function answerAll(worker: RawWorker, outcome: Outcome): void {
 
 /** In mode `act` it may have ended. */
 const cancel = (fleet: Fleet, taskId: string) =>
-  fleet.client.tasks.cancelTask({ taskId, reason: "over" }).catch(() => undefined);
+  fleet.client.tasks.cancelTask({ taskId, reason: "over" }).catch((error) => {
+    if (!(error instanceof MusterError && error.reason === "TASK_ALREADY_ENDED")) throw error;
+  });
 
 const outcomes = (outcome: string) =>
   `select count(*)::int as count from task_attempt where outcome = '${outcome}'`;
@@ -205,7 +207,7 @@ const SCENARIOS: Readonly<Record<MechanismName, Scenario>> = {
       answerAll(good, SUCCEEDED);
       await until("both have ended enough", async () => {
         const handle = await fleet.client.submit("echo", 1, { queue: "quarantine" });
-        await handle.result().catch(() => undefined);
+        await handle.result().catch((error) => assert.ok(error instanceof TaskFailedError, String(error)));
         const count = (worker: RawWorker) => worker.assignments().length;
         return (count(bad) >= 4 && count(good) >= 4) || undefined;
       });

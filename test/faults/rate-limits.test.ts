@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { until } from "../support/waits.ts";
 
 /** The fault table's bound. */
@@ -22,20 +21,10 @@ describe("T49: rate limits with two schedulers", () => {
   let pair: SchedulerPair;
 
   before(async () => {
-    pair = await SchedulerPair.start(["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"]);
+    pair = await SchedulerPair.start(KEEPING);
   });
 
   after(() => pair.stop());
-
-  async function muster(...args: string[]): Promise<string> {
-    return musterAt(pair.one.grpc, args);
-  }
-
-  async function musterAt(scheduler: string, args: readonly string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(scheduler, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   it("no more tasks start than burst and rate allow, with a clock that is off and a scheduler that is killed", async () => {
     const [queue, limit, burst, count] = ["limited", 50, 5, 100];
@@ -88,14 +77,14 @@ describe("T49: rate limits with two schedulers", () => {
     assert.match(reason.summary, /has no token left; the next one comes in (30|29) min/);
     const { explanation } = await pair.atTwo.tasks.explainTask({ taskId: waiter.id });
     assert.equal(explanation?.reasons[0]?.code, "RATE_LIMITED");
-    const [line = ""] = (await muster("rate-limits", "mail from us")).split("\n");
+    const [line = ""] = (await pair.muster("rate-limits", "mail from us")).split("\n");
     const [key, rate, tokens, burst, nextMs, , waiting] = line.split("\t");
     assert.deepEqual([key, rate, tokens, burst, waiting], ["mail from us", "2/1h", "0", "1", "1"]);
     assert.ok(Number(nextMs) > 1_700_000 && Number(nextMs) <= 1_800_000, nextMs);
-    await muster("rate-limit", "set", "mail from us", "5/1h", "--reason", "they allow more");
+    await pair.muster("rate-limit", "set", "mail from us", "5/1h", "--reason", "they allow more");
     assert.equal(await waiter.result(), 2);
-    assert.match(await muster("rate-limits", "mail from us"), /^mail from us\t5\/1h\*\t4\t5\t/);
-    await muster("rate-limit", "unset", "mail from us");
+    assert.match(await pair.muster("rate-limits", "mail from us"), /^mail from us\t5\/1h\*\t4\t5\t/);
+    await pair.muster("rate-limit", "unset", "mail from us");
     const last = await pair.atOne.submit("echo", 3, { queue, rateLimits });
     await pair.fleet.taskReason(last.id, "RATE_LIMITED", BOUND_MS);
     await last.cancel();
@@ -106,7 +95,7 @@ describe("T49: rate limits with two schedulers", () => {
     await pair.fleet.worker("slow", { queue, slots: 4, scheduler: pair.two.grpc });
     // Another scheduler applies a queue's rate from its next poll on.
     const rate = ["2/1h", "--burst", "1", "--reason", "a migration"];
-    await musterAt(pair.two.grpc, ["queue", "rate-limit", queue, ...rate]);
+    await pair.musterAt(pair.two, "queue", "rate-limit", queue, ...rate);
     const [first, second] = await pair.atTwo.submitMany(
       [1, 2].map((payload) => ({ type: "echo", payload, queue })),
     );
@@ -116,8 +105,8 @@ describe("T49: rate limits with two schedulers", () => {
       evidence: { queue: /^slow$/, rate: /^2\/1h$/ },
     });
     assert.match(reason.summary, /^the rate limit of queue slow of 2\/1h .* a migration \(by /);
-    assert.match(await muster("queues"), /^slow\t.*\t2\/1h:1\t1\t\t[^\t]*\t\d+$/m);
-    await muster("queue", "rate-limit", queue, "none");
+    assert.match(await pair.muster("queues"), /^slow\t.*\t2\/1h:1\t1\t\t[^\t]*\t\d+$/m);
+    await pair.muster("queue", "rate-limit", queue, "none");
     assert.equal(await second.result(), 2);
   });
 
@@ -151,9 +140,9 @@ describe("T49: rate limits with two schedulers", () => {
       commands: ["muster key resume api"],
     });
     assert.match(reason.summary, /is paused for another .* min, as t-/);
-    assert.match(await muster("rate-limits", "api"), /^api\t1000\/1s\t1000\t1000\t\t3\d{6}\t1\t/);
-    assert.match(await muster("key", "pause", "api", "--for", "1m"), /^api is paused for (59|58) min/);
-    await muster("key", "resume", "api");
+    assert.match(await pair.muster("rate-limits", "api"), /^api\t1000\/1s\t1000\t1000\t\t3\d{6}\t1\t/);
+    assert.match(await pair.muster("key", "pause", "api", "--for", "1m"), /^api is paused for (59|58) min/);
+    await pair.muster("key", "resume", "api");
     assert.equal(await waiter.result(), 1);
   });
 });

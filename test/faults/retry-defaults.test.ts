@@ -2,12 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { RetryPolicySource } from "@muster/protocol";
 import type { Client, TaskHandle } from "@muster/worker/client";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 describe("F37: defaults of the retry policy with two schedulers", () => {
   let pair: SchedulerPair;
@@ -17,12 +14,6 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
   });
 
   after(() => pair.stop());
-
-  async function musterAtTwo(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.two.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   /** Resolves when the scheduler has so many retries for a task of the queue. */
   async function retriesAt(client: Client, taskId: string, count: number): Promise<void> {
@@ -54,14 +45,15 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
     assert.equal(await detailOf(plain), "RETRIES_EXHAUSTED");
     assert.equal(pair.fleet.runs(plain.id).length, 2);
     assert.match(
-      await musterAtTwo("task", plain.id),
+      await pair.musterAt(pair.two, "task", plain.id),
       /^retries\t1 \(default of the scheduler\), waits 0s \(default of the scheduler\)$/m,
     );
 
     const early = await pair.atOne.submit("fail", null, { queue: "nightly" });
     const own = await pair.atOne.submit("fail", null, { queue: "nightly", retry: { maxRetries: 0 } });
     assert.equal(
-      await musterAtTwo(
+      await pair.musterAt(
+        pair.two,
         "queue",
         "set",
         "nightly",
@@ -87,7 +79,7 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
   });
 
   it("a change keeps what it does not name, is explained and recorded, and can be taken back", async () => {
-    await musterAtTwo("queue", "set", "nightly", "--backoff", "1h,factor=3");
+    await pair.musterAt(pair.two, "queue", "set", "nightly", "--backoff", "1h,factor=3");
     // The worker's scheduler applies it from its next poll.
     const later = await pair.atOne.submit("fail", null, { queue: "nightly", delayS: 3_600 });
     await until("the scheduler has the backoff", async () => {
@@ -113,15 +105,15 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
     });
     assert.match(reason.summary, /the next begins in/);
     assert.match(
-      await musterAtTwo("queues"),
+      await pair.musterAt(pair.two, "queues"),
       /^nightly\t.*\tmax-retries=3 backoff=1h,factor=3,max=1h\t\d*\t\d+$/m,
     );
     assert.equal(
-      await musterAtTwo("queue", "set", "nightly", "--max-retries", "default"),
+      await pair.musterAt(pair.two, "queue", "set", "nightly", "--max-retries", "default"),
       "nightly has backoff=1h,factor=3,max=1h\n",
     );
     assert.equal(
-      await musterAtTwo("queue", "set", "nightly", "--backoff", "default"),
+      await pair.musterAt(pair.two, "queue", "set", "nightly", "--backoff", "default"),
       "nightly has no settings of its own\n",
     );
     await retriesAt(pair.atOne, waiting.id, 1);
@@ -148,7 +140,7 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
   });
 
   it("attempts that are lost with their worker wait as the task or its queue asks", async () => {
-    await musterAtTwo("queue", "set", "lost", "--lost-backoff", "1h,2h");
+    await pair.musterAt(pair.two, "queue", "set", "lost", "--lost-backoff", "1h,2h");
     const gate = pair.fleet.gate();
     const spec = { type: "gate", payload: { gate: gate.path }, queue: "lost" };
     for (const [name, scheduler, more, waits] of [
@@ -173,7 +165,7 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
   });
 
   it("when a scheduler is killed, the other one decides by them, for lost attempts, too", async () => {
-    await musterAtTwo("queue", "set", "killed", "--max-retries", "0");
+    await pair.musterAt(pair.two, "queue", "set", "killed", "--max-retries", "0");
     const addresses = `${pair.two.grpc},${pair.one.grpc}`;
     await pair.fleet.worker("stays", { queue: "killed", slots: 1, scheduler: addresses });
     const gate = pair.fleet.gate();
@@ -181,7 +173,7 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
     await pair.fleet.ran(held.id);
     const behind = await pair.atTwo.submit("fail", null, { queue: "killed" });
     const dies = await pair.fleet.worker("dies", { queue: "killed-too", slots: 1, scheduler: addresses });
-    await musterAtTwo("queue", "set", "killed-too", "--max-retries", "0");
+    await pair.musterAt(pair.two, "queue", "set", "killed-too", "--max-retries", "0");
     const lost = await pair.atTwo.submit("gate", { gate: gate.path }, { queue: "killed-too" });
     await startWritten(lost.id);
     await pair.two.program.end("SIGKILL");

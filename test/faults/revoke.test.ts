@@ -3,23 +3,13 @@ import { after, before, describe, it } from "node:test";
 import type { MusterError } from "@muster/worker/client";
 import { openTransaction } from "../support/database/locker.ts";
 import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
-import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 /** The fault table's bound. */
 const BOUND_MS = 3_000;
-
-async function muster(scheduler: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await runMuster(scheduler, args);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
 
 describe("T61: tasks that are taken from their workers, with two schedulers", () => {
   let pair: SchedulerPair;
@@ -39,7 +29,7 @@ describe("T61: tasks that are taken from their workers, with two schedulers", ()
     const task = await pair.atOne.submit("echo", 1, { queue });
     const { attemptId } = await first.assignment(task.id);
     await pair.fleet.eventually(task.id, "accepted");
-    await muster(pair.one.grpc, "worker", "pause", "first");
+    await pair.muster("worker", "pause", "first");
     await first.next("pause");
     await assert.rejects(
       pair.atTwo.tasks.revokeTask({ taskId: task.id, delay: { seconds: -1n } }),
@@ -47,7 +37,7 @@ describe("T61: tasks that are taken from their workers, with two schedulers", ()
     );
     await assert.rejects(pair.atTwo.handle("t-9999999").revoke(), { reason: "TASK_NOT_FOUND" });
     assert.match(
-      await muster(pair.two.grpc, "revoke", task.id, "--reason", "it hangs"),
+      await pair.musterAt(pair.two, "revoke", task.id, "--reason", "it hangs"),
       new RegExp(`^${attemptId} was taken from first; ${task.id} waits for a worker\n$`),
     );
     const { reason } = await first.next("revokeAttempt", (revoke) => revoke.attemptId === attemptId);
@@ -152,7 +142,7 @@ describe("T61: tasks that are taken from their workers, with two schedulers", ()
     const { schedulerId } = await pair.fleet.workerState("mover");
     const [holder, other] = schedulerId === pair.one.id ? [pair.one, pair.two] : [pair.two, pair.one];
     await pair.fleet.worker("taker", { queue, slots: 1, scheduler: other.grpc });
-    const revoked = muster(other.grpc, "revoke", task.id);
+    const revoked = pair.musterAt(other, "revoke", task.id);
     await holder.program.end("SIGKILL");
     await revoked;
     await mover.line("task.revoked", ({ attempt_id }) => attempt_id === `${task.id}.1`);

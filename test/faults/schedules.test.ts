@@ -2,12 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ScheduleState, TickOutcome } from "@muster/protocol";
 import { type ScheduleOptions, TaskCancelledError } from "@muster/worker/client";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 const DAY_MS = 86_400_000;
 
@@ -24,12 +21,6 @@ describe("T52: schedules with two schedulers", () => {
   });
 
   after(() => pair.stop());
-
-  async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
-    assert.equal(code, 0, stderr);
-    return stdout;
-  }
 
   /** The ticks whose tasks were submitted, in the order of the tasks. */
   async function submitted(name: string): Promise<{ id: string; tick: number }[]> {
@@ -94,10 +85,10 @@ describe("T52: schedules with two schedulers", () => {
       [task.scheduleTick?.schedule, Number(task.scheduleTick?.tickTime?.seconds) * 1_000],
       ["seconds", last.tick],
     );
-    assert.match(await muster("task", last.id), /^schedule\tseconds, tick of \d{4}-/m);
+    assert.match(await pair.muster("task", last.id), /^schedule\tseconds, tick of \d{4}-/m);
     assert.deepEqual((await pair.fleet.events(last.id)).slice(0, 2), ["created", "schedule.fired"]);
-    assert.match(await muster("why", last.id), /schedule.*seconds, tick of \d{4}-/);
-    const reason = await muster("why", "schedule:seconds");
+    assert.match(await pair.muster("why", last.id), /schedule.*seconds, tick of \d{4}-/);
+    const reason = await pair.muster("why", "schedule:seconds");
     assert.match(reason, /SCHEDULE_PAUSED.*the test has seen enough/s);
   });
 
@@ -143,7 +134,7 @@ describe("T52: schedules with two schedulers", () => {
       "the oldest first",
     );
     assert.equal(Number(nextTimes[0]?.seconds) * 1_000, ((days.at(-1) ?? 0) + 1) * DAY_MS);
-    assert.match(await muster("events", "--json"), /"schedule\.missed"/);
+    assert.match(await pair.muster("events", "--json"), /"schedule\.missed"/);
   });
 
   it("says why its ticks are refused, keeps them, and submits them when there is room", async () => {
@@ -157,7 +148,7 @@ describe("T52: schedules with two schedulers", () => {
     });
     assert.equal(failing.failure?.code, "QUEUE_FULL");
     assert.match(
-      await muster("why", "schedule:narrow"),
+      await pair.muster("why", "schedule:narrow"),
       /SCHEDULE_FAILING.*QUEUE_FULL.*muster why queue:narrow/s,
     );
     const { stdout } = await runMuster(pair.two.grpc, ["doctor"]);
@@ -190,10 +181,10 @@ describe("T52: schedules with two schedulers", () => {
     await wasDown("skip", DAY_MS);
     const [skipped] = (await decided("skip", 2)).ticks;
     assert.deepEqual([skipped?.outcome, skipped?.taskId], [TickOutcome.SKIPPED, open]);
-    assert.match(await muster("why", "schedule:skip"), new RegExp(`SCHEDULE_OVERLAPS.*${open}`, "s"));
+    assert.match(await pair.muster("why", "schedule:skip"), new RegExp(`SCHEDULE_OVERLAPS.*${open}`, "s"));
     const held = await runMuster(pair.one.grpc, ["schedule", "run-now", "skip"]);
     assert.deepEqual([held.code, /SCHEDULE_OVERLAPS/.test(held.stderr)], [4, true], held.stderr);
-    const newer = (await muster("schedule", "run-now", "cancel_running")).trim();
+    const newer = (await pair.muster("schedule", "run-now", "cancel_running")).trim();
     await assert.rejects(pair.atTwo.handle(older).result(WAIT), TaskCancelledError);
     await pair.fleet.ran(newer);
     gate.open();

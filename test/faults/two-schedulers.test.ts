@@ -3,15 +3,12 @@ import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
 import { TaskCancelledError } from "@muster/worker/client";
 import { H } from "../support/fleet/fleet.ts";
-import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { until, within } from "../support/waits.ts";
 
 /** The polling of the tests' schedulers, milliseconds: what a lost hint costs. */
 const POLL_MS = 200;
-
-/** Leases that a machine under load does not let run out, and time to accept. */
-const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
 
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 
