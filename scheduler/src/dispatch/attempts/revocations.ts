@@ -7,26 +7,11 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { Registry } from "../sessions/registry.ts";
-import type { Session } from "../sessions/session.ts";
+import { type AttemptCommand, AttemptCommands, toAttemptCommand } from "./attempt-commands.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { ResultCommitter } from "./result-committer.ts";
 import type { RetryPolicies } from "./retry-policies.ts";
-
-/**
- * A revocation may arrive before the answer of the claim that assigned the attempt, or of the registration that brings it
- * along. It is tried again with every read of commands for so long, milliseconds: twice as long as a statement may take.
- */
-const EARLY_MS = 30_000;
-
-/** An attempt that was ended in the store, and that a session may still hold. */
-interface Revocation {
-  readonly sessionId: number;
-  readonly key: AttemptKey;
-  readonly reason: string;
-  /** Monotonic milliseconds. */
-  readonly until: number;
-}
 
 /** An attempt that was taken from its worker. */
 export interface Revoked {
@@ -40,11 +25,11 @@ export interface Revoked {
  */
 export class Revocations {
   readonly #parts: RevocationsParts;
-  /** Of attempts that their sessions do not have, or not yet. */
-  #early: Revocation[] = [];
+  readonly #commands: AttemptCommands;
 
   constructor(parts: RevocationsParts) {
     this.#parts = parts;
+    this.#commands = new AttemptCommands(parts.clock, (command) => this.#takeBack(command));
   }
 
   /**
@@ -54,8 +39,7 @@ export class Revocations {
    * @throws Refusal `TASK_NOT_REVOCABLE` or `TASK_ALREADY_ENDED`
    */
   async revoke(taskId: number, reason: string, delayMs: number): Promise<Revoked | undefined> {
-    const { store, clock, committer, eventWriter, log, registry, retryPolicies, signals, traces } =
-      this.#parts;
+    const { store, committer, eventWriter, log, registry, retryPolicies, signals, traces } = this.#parts;
     const { schedulerId } = this.#parts;
     // What the attempt did is recorded before its end.
     await eventWriter.flush();
@@ -71,36 +55,28 @@ export class Revocations {
     log.info("task.revoked", { worker_id: workerId, attempt_id: formatAttemptId(key), reason });
     const held = registry.byId(sessionId)?.attempts.get(taskId);
     committer.afterCommit(attempt, decision, sessionId, workerId);
-    this.#begin({ sessionId, key, reason, until: clock.monotonic() + EARLY_MS });
+    this.#commands.run({ sessionId, key, reason });
     traces.ended(attempt, held?.epoch === epoch ? held.assigned : undefined, undefined);
     signals.changed(taskId);
     return { key, workerId };
   }
 
   /** Another scheduler has taken a task from a worker whose stream is here. */
-  carryOut({ sessionId, body }: Pick<Command, "body" | "sessionId">): void {
-    const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
-    const until = this.#parts.clock.monotonic() + EARLY_MS;
-    this.#begin({ sessionId, key, reason: body.reason ?? "", until });
+  carryOut(command: Pick<Command, "body" | "sessionId">): void {
+    this.#commands.run(toAttemptCommand(command));
   }
 
   /** Tries again what came before its attempt. */
   tryAgain(): void {
-    if (this.#early.length === 0) return;
-    const now = this.#parts.clock.monotonic();
-    for (const each of this.#early.splice(0)) if (now < each.until) this.#begin(each);
+    this.#commands.tryAgain();
   }
 
-  #begin(revocation: Revocation): void {
-    const session = this.#parts.registry.byId(revocation.sessionId);
-    if (!session || !this.#takeBack(session, revocation)) this.#early.push(revocation);
-  }
-
-  /** False while the session has no such attempt. */
-  #takeBack(session: Session, { key, reason }: Revocation): boolean {
-    const { admission, clock } = this.#parts;
-    const attempt = session.attempts.get(key.taskId);
-    if (attempt === undefined || attempt.epoch < key.epoch) return false;
+  /** False while the session has no such attempt, or is not here. */
+  #takeBack({ sessionId, key, reason }: AttemptCommand): boolean {
+    const { admission, clock, registry } = this.#parts;
+    const session = registry.byId(sessionId);
+    const attempt = session?.attempts.get(key.taskId);
+    if (session === undefined || attempt === undefined || attempt.epoch < key.epoch) return false;
     const now = clock.monotonic();
     const lingering = { key, since: now, reason: "an operator revoked it" };
     if (attempt.epoch > key.epoch) {

@@ -1,5 +1,5 @@
+/** Carries out what operators ask for tasks, wherever their attempts are, and what other schedulers ask of workers here. */
 import type { Clock } from "../../clock.ts";
-import type { AttemptKey } from "../../domain/ids.ts";
 import {
   notEditable,
   retryDependencyFailed,
@@ -19,32 +19,19 @@ import type { ClassIndex } from "../matching/class-index.ts";
 import type { Waits } from "../matching/wait-times.ts";
 import type { ResourceRequester } from "../resources/resource-requester.ts";
 import type { Registry } from "../sessions/registry.ts";
+import { type AttemptCommand, AttemptCommands, toAttemptCommand } from "./attempt-commands.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { Revocations } from "./revocations.ts";
 import type { WorkerReportHandler } from "./worker-report-handler.ts";
 
-/**
- * A cancellation may be read before the answer of the claim that assigned the attempt. It is tried again with every read
- * of commands for so long, milliseconds: twice as long as a statement may take.
- */
-const EARLY_CANCEL_MS = 30_000;
-
-interface Cancellation {
-  readonly sessionId: number;
-  readonly key: AttemptKey;
-  readonly reason: string;
-  /** Monotonic milliseconds. */
-  readonly until: number;
-}
-
 /** Cancels, retries, holds and releases tasks, wherever they are, and drains workers. */
 export class TaskControl {
   readonly #parts: TaskControlParts;
-  /** Of attempts that their sessions do not have, or not yet. */
-  #early: Cancellation[] = [];
+  readonly #cancellations: AttemptCommands;
 
   constructor(parts: TaskControlParts) {
     this.#parts = parts;
+    this.#cancellations = new AttemptCommands(parts.clock, (command) => this.#cancel(command));
   }
 
   /** Ends a queued task, or asks the worker of an active one to stop; undefined when there is none. */
@@ -181,32 +168,28 @@ export class TaskControl {
 
   /** Carries out what other schedulers ask of workers whose streams are here. */
   async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
-    const { store, clock, revocations } = this.#parts;
+    const { store, revocations } = this.#parts;
     const commands = await store.takeCommands(schedulerId);
-    const now = clock.monotonic();
     revocations.tryAgain();
-    for (const each of this.#early.splice(0)) if (now < each.until) this.#cancel(each);
+    this.#cancellations.tryAgain();
     for (const command of commands) this.#run(command, superseded);
   }
 
-  #cancel(cancellation: Cancellation): void {
+  /** False while the session does not have the attempt, or a later one of the task. */
+  #cancel({ sessionId, key, reason }: AttemptCommand): boolean {
     const { reportHandler, registry } = this.#parts;
-    const { sessionId, key, reason } = cancellation;
-    if (reportHandler.requestCancel(sessionId, key, reason)) return;
+    if (reportHandler.requestCancel(sessionId, key, reason)) return true;
     const session = registry.byId(sessionId);
     const epoch = session?.attempts.get(key.taskId)?.epoch;
-    if (session && (epoch === undefined || epoch < key.epoch)) this.#early.push(cancellation);
+    return session === undefined || (epoch !== undefined && epoch >= key.epoch);
   }
 
   #run({ sessionId, kind, body }: Command, superseded: (sessionId: number) => void): void {
-    const { clock, registry, resources, revocations, log } = this.#parts;
+    const { registry, resources, revocations, log } = this.#parts;
     switch (kind) {
-      case "cancel": {
-        const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
-        const until = clock.monotonic() + EARLY_CANCEL_MS;
-        this.#cancel({ sessionId, key, reason: body.reason ?? "", until });
+      case "cancel":
+        this.#cancellations.run(toAttemptCommand({ sessionId, body }));
         return;
-      }
       case "drain": {
         const deadlineMs = body.deadline_ms === undefined ? undefined : Number(body.deadline_ms);
         registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
