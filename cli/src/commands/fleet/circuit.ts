@@ -6,7 +6,7 @@ import { parseDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { momentCell } from "../../output/cells.ts";
 import { writeJson } from "../../output/json.ts";
 import { oneLine } from "../../output/text.ts";
@@ -62,7 +62,7 @@ async function openCircuit(key: string, options: OpenOptions, command: Command, 
   const openFor = options.for === undefined ? {} : { openFor: durationFromMs(options.for) };
   const circuit = await withApiSession(command, io, async ({ fleet, call }) =>
     present(
-      (await fleet.openCircuit({ key, reason: reasonOf(options), ...openFor }, call)).circuit,
+      (await fleet.openCircuit({ key, reason: signed(options.reason), ...openFor }, call)).circuit,
       "a circuit",
     ),
   );
@@ -72,15 +72,10 @@ async function openCircuit(key: string, options: OpenOptions, command: Command, 
 
 async function resetCircuit(key: string, options: ResetOptions, command: Command, io: Io): Promise<void> {
   const circuit = await withApiSession(command, io, async ({ fleet, call }) =>
-    present((await fleet.resetCircuit({ key, reason: reasonOf(options) }, call)).circuit, "a circuit"),
+    present((await fleet.resetCircuit({ key, reason: signed(options.reason) }, call)).circuit, "a circuit"),
   );
   if (options.json) writeJson(io.stdout, CircuitSchema, circuit);
   else io.stdout.write(`the circuit ${oneLine(key)} is closed\n`);
-}
-
-/** The user's name is always recorded: an operator who finds the circuit must know whom to ask. */
-function reasonOf({ reason }: { readonly reason?: string }): string {
-  return reason === undefined ? `by ${requester()}` : `${reason} (by ${requester()})`;
 }
 
 function probes({ probeTime }: Circuit, io: Io): string {

@@ -6,7 +6,7 @@ import { takePages } from "../../api/paging.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeTable } from "../../output/table.ts";
@@ -123,8 +123,7 @@ async function setWeight(
   command: Command,
   io: Io,
 ): Promise<void> {
-  // The user's name is always recorded: an operator who finds the weight must know whom to ask.
-  const reason = given === undefined ? `by ${requester()}` : `${given} (by ${requester()})`;
+  const reason = signed(given);
   const found = await withApiSession(command, io, async ({ fleet, call }) =>
     present(
       (await fleet.setFairnessWeight({ queue, key, weight, reason }, call)).fairnessKey,

@@ -6,7 +6,7 @@ import { formatDuration, parseDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { counted, oneLine } from "../../output/text.ts";
 
@@ -53,8 +53,7 @@ export function defineKey(command: Command, io: Io): void {
 }
 
 async function pauseKey(key: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
-  // The user's name is always recorded: an operator who finds the pause must know whom to ask.
-  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+  const reason = signed(options.reason);
   const request = { key, duration: durationFromMs(options.for), reason };
   const row = await withApiSession(command, io, async ({ fleet, call }) =>
     present((await fleet.pauseKey(request, call)).key, "a rate limit key"),

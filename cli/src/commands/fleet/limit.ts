@@ -4,7 +4,7 @@ import { present, withApiSession } from "../../api/api-session.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { counted, oneLine } from "../../output/text.ts";
 
@@ -62,8 +62,7 @@ async function setLimit(
   command: Command,
   io: Io,
 ): Promise<void> {
-  // The user's name is always recorded: an operator who finds the limit must know whom to ask.
-  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+  const reason = signed(options.reason);
   const lock = await withApiSession(command, io, async ({ fleet, call }) =>
     present((await fleet.setConcurrencyLimit({ key, limit: n, reason }, call)).lock, "a lock"),
   );

@@ -5,7 +5,7 @@ import { wholeNumber } from "../../arguments/parse.ts";
 import { type Rate, rate, rateLimitMessage } from "../../arguments/rate.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { rateText } from "../../output/rate-text.ts";
 import { counted, oneLine } from "../../output/text.ts";
@@ -62,8 +62,7 @@ async function setRate(
   command: Command,
   io: Io,
 ): Promise<void> {
-  // The user's name is always recorded: an operator who finds the rate must know whom to ask.
-  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+  const reason = signed(options.reason);
   const burst = options.burst ?? wanted.burst;
   const rateLimit = rateLimitMessage({ key, ...wanted, ...(burst === undefined ? {} : { burst }) });
   const row = await withApiSession(command, io, async ({ fleet, call }) =>

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { counted } from "../../output/text.ts";
 import { writeWorker } from "../../output/worker-view.ts";
@@ -115,9 +115,4 @@ async function resumeWorker(id: string, options: PauseOptions, command: Command,
   else if (worker.paused)
     io.stdout.write(`${worker.id} is resumed, and still pauses itself: ${worker.pauseReason}\n`);
   else io.stdout.write(`${worker.id} is resumed\n`);
-}
-
-/** The user's name is always recorded: an operator who finds the worker paused must know whom to ask. */
-function signed(reason: string | undefined): string {
-  return reason === undefined ? `by ${requester()}` : `${reason} (by ${requester()})`;
 }

@@ -13,7 +13,7 @@ import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { momentCell } from "../../output/cells.ts";
 import { writeJson } from "../../output/json.ts";
 import { CATCH_UP } from "../../output/schedule-view.ts";
@@ -81,7 +81,7 @@ Examples:
 
 async function set(name: string, options: Options, command: Command, io: Io): Promise<void> {
   const payload = await readPayload(options.payload, options.contentType, io.stdin);
-  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+  const reason = signed(options.reason);
   const request = { schedule: specOf(name, options, payload), reason };
   const { schedule } = await withApiSession(command, io, ({ schedules, call }) =>
     schedules.setSchedule(request, call),

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { momentCell } from "../../output/cells.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeSchedule } from "../../output/schedule-view.ts";
@@ -69,7 +69,7 @@ async function show(name: string, options: Options, command: Command, io: Io): P
 
 async function pause(name: string, options: Options, command: Command, io: Io): Promise<void> {
   const { schedule } = await withApiSession(command, io, ({ schedules, call }) =>
-    schedules.pauseSchedule({ name, reason: reasonOf(options) }, call),
+    schedules.pauseSchedule({ name, reason: signed(options.reason) }, call),
   );
   const paused = present(schedule, "a schedule");
   if (options.json) writeJson(io.stdout, ScheduleSchema, paused);
@@ -78,7 +78,7 @@ async function pause(name: string, options: Options, command: Command, io: Io): 
 
 async function resume(name: string, options: Options, command: Command, io: Io): Promise<void> {
   const { schedule } = await withApiSession(command, io, ({ schedules, call }) =>
-    schedules.resumeSchedule({ name, reason: reasonOf(options) }, call),
+    schedules.resumeSchedule({ name, reason: signed(options.reason) }, call),
   );
   const resumed = present(schedule, "a schedule");
   if (options.json) writeJson(io.stdout, ScheduleSchema, resumed);
@@ -100,13 +100,8 @@ async function runNow(name: string, options: Options, command: Command, io: Io):
 
 async function remove(name: string, options: Options, command: Command, io: Io): Promise<void> {
   await withApiSession(command, io, ({ schedules, call }) =>
-    schedules.deleteSchedule({ name, reason: reasonOf(options) }, call),
+    schedules.deleteSchedule({ name, reason: signed(options.reason) }, call),
   );
   if (options.json) io.stdout.write("{}\n");
   else io.stdout.write(`the schedule ${oneLine(name)} is deleted\n`);
-}
-
-/** The user's name is always recorded: an operator who finds the change must know whom to ask. */
-function reasonOf({ reason }: { readonly reason?: string }): string {
-  return reason === undefined ? `by ${requester()}` : `${reason} (by ${requester()})`;
 }

@@ -10,7 +10,7 @@ import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 
 interface Options {
@@ -61,7 +61,7 @@ async function edit(id: string, options: Options, command: Command, io: Io): Pro
     throw usage("nothing to change is given", "for example `muster edit t-1042 --priority 10`");
   if (delay !== undefined && runTime !== undefined)
     throw usage("--delay and --run-time exclude each other", "give one of them");
-  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+  const reason = signed(options.reason);
   const request = {
     ...{ taskId: id, reason },
     ...(priority === undefined ? {} : { priority }),

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { oneLine } from "../../output/text.ts";
 
@@ -29,8 +29,7 @@ Examples:
   $ muster tasks --detail held`,
     )
     .action(async (id: string, options: Options, self: Command) => {
-      const reason =
-        options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+      const reason = signed(options.reason);
       const task = await withApiSession(self, io, async ({ tasks, call }) =>
         present((await tasks.holdTask({ taskId: id, reason }, call)).task, "a task"),
       );

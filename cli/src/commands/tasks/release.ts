@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 
 interface Options {
@@ -28,8 +28,7 @@ Examples:
   $ muster tasks --detail held | cut -f1 | xargs -n1 muster release`,
     )
     .action(async (id: string, options: Options, self: Command) => {
-      const reason =
-        options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+      const reason = signed(options.reason);
       const task = await withApiSession(self, io, async ({ tasks, call }) =>
         present((await tasks.releaseTask({ taskId: id, reason }, call)).task, "a task"),
       );

@@ -7,7 +7,7 @@ import { parseDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 
 interface Options {
@@ -38,7 +38,7 @@ Examples:
 }
 
 async function revoke(id: string, options: Options, command: Command, io: Io): Promise<void> {
-  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+  const reason = signed(options.reason);
   const delay = options.delay === undefined ? {} : { delay: durationFromMs(options.delay) };
   const response = await withApiSession(command, io, ({ tasks, call }) =>
     tasks.revokeTask({ taskId: id, reason, ...delay }, call),
