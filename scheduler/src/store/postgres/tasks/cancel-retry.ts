@@ -7,6 +7,7 @@ import { IS_WAITING } from "../dependencies/links.ts";
 import { hasDependencies, linkAgain, oldDependencies } from "../dependencies/retry-dependent.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
+import { MOVED, untilFound } from "./moving-task.ts";
 import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY, VALUES_KEPT_BY_RETRY } from "./task-columns.ts";
 
 // A queued task ends here; of an active one the request is recorded.
@@ -38,9 +39,6 @@ const PLACE: Statement = {
     union all
     select true, c.queue, f.unique_key, ${hasDependencies("f.id")}, false, false from task_finished f join task_class c on c.id = f.class_id where f.id = $1`,
 };
-
-/** A task that moves between the tables this often during one request is moved by a fault. */
-const MAX_MOVES = 100;
 
 const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
@@ -80,9 +78,9 @@ const RETRY_ENDED: Statement = {
 const RETRY_ENDED_DECIDED: Statement = { name: "task-retry-ended-decided", text: retryEnded() };
 
 /** Ends a queued task, or marks an active one. A second request changes nothing. */
-export async function cancelTask(db: Database, id: number, reason: string): Promise<CancelResult> {
+export function cancelTask(db: Database, id: number, reason: string): Promise<CancelResult> {
   // The statement misses a task that is claimed or requeued at the same moment: it runs again.
-  for (let move = 0; move < MAX_MOVES; move++) {
+  return untilFound(id, "cancelled", async () => {
     const [row] = await db.cold<{ epoch: number; session_id: number | null; class_id: number }>(CANCEL, [
       id,
       reason,
@@ -93,9 +91,8 @@ export async function cancelTask(db: Database, id: number, reason: string): Prom
     if (row) return { outcome: "cancelled", classId: row.class_id };
     const [place] = await db.cold<{ ended: boolean }>(PLACE, [id]);
     if (!place) return undefined;
-    if (place.ended) return { outcome: "ended" };
-  }
-  throw new Error(`task ${id} could not be cancelled: it moved ${MAX_MOVES} times meanwhile`);
+    return place.ended ? { outcome: "ended" } : MOVED;
+  });
 }
 
 interface Place {
@@ -117,8 +114,8 @@ interface Retried {
 }
 
 /** Queues an ended or waiting task to run now. */
-export async function retryTask(db: Database, id: number): Promise<RetryResult> {
-  for (let move = 0; move < MAX_MOVES; move++) {
+export function retryTask(db: Database, id: number): Promise<RetryResult> {
+  return untilFound(id, "retried", async () => {
     for (const statement of [RETRY_WAITING, RETRY_ENDED]) {
       const [row] = await db.cold<Retried>(statement, [id]);
       if (row) return queued(row);
@@ -128,11 +125,9 @@ export async function retryTask(db: Database, id: number): Promise<RetryResult> 
     if (!place.ended) return { outcome: place.held ? "held" : place.waits ? "waits_for_tasks" : "active" };
     // A task without a key and dependencies has ended since the statement: it is tried again.
     const { queue, key, linked } = place;
-    if (queue === null || (key === null && !linked)) continue;
-    const result = await retryDecided(db, id, key === null ? undefined : { id, queue, key });
-    if (result) return result;
-  }
-  throw new Error(`task ${id} could not be retried: it moved ${MAX_MOVES} times meanwhile`);
+    if (queue === null || (key === null && !linked)) return MOVED;
+    return (await retryDecided(db, id, key === null ? undefined : { id, queue, key })) ?? MOVED;
+  });
 }
 
 /**

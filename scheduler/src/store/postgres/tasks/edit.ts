@@ -5,6 +5,7 @@ import type { EditResult } from "../../tasks.ts";
 import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { startTime } from "./hold.ts";
+import { MOVED, untilFound } from "./moving-task.ts";
 import { followedTask } from "./read.ts";
 import { DEADLINE, WAKE } from "./submit.ts";
 
@@ -43,9 +44,6 @@ const EDIT: Statement = {
   select edited.*, old.start as start_before from edited join old using (id)`,
 };
 
-/** A task that changes this often during one request is changed by a fault. */
-const MAX_MOVES = 100;
-
 interface EditedRow {
   id: number;
   class_id: number;
@@ -59,22 +57,16 @@ interface EditedRow {
 }
 
 /** Changes a task as `planEdit` decides for it as it is. */
-export async function editTask(
-  db: Database,
-  id: number,
-  edit: TaskEdit,
-  reason: string,
-): Promise<EditResult> {
-  for (let move = 0; move < MAX_MOVES; move++) {
+export function editTask(db: Database, id: number, edit: TaskEdit, reason: string): Promise<EditResult> {
+  return untilFound(id, "edited", async () => {
     const found = await followedTask(db, id);
     if (!found) return undefined;
     const plan = planEdit(found.task, edit);
     if (typeof plan === "string") return { outcome: "refused", why: plan };
     if (plan.changes.length === 0 && !plan.start) return { outcome: "unchanged" };
     const [row] = await db.cold<EditedRow>(EDIT, [id, found.version, ...params(found.task, plan, reason)]);
-    if (row) return edited(row, plan);
-  }
-  throw new Error(`task ${id} could not be edited: it changed ${MAX_MOVES} times meanwhile`);
+    return row ? edited(row, plan) : MOVED;
+  });
 }
 
 function params({ options }: TaskRecord, plan: EditPlan, reason: string): unknown[] {

@@ -3,6 +3,7 @@ import type { HoldResult, ReleaseResult } from "../../tasks.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { STATE } from "../task-states.ts";
+import { MOVED, untilFound } from "./moving-task.ts";
 
 /** The start time that a held task `t` has when it is released; null for none. */
 const WAKE_AFTER_HOLD = "(t.hold ->> 'wake')::timestamptz";
@@ -61,27 +62,23 @@ const PLACE: Statement = {
     select f.state, false from task_finished f where f.id = $1`,
 };
 
-/** A task that moves between the tables this often during one request is moved by a fault. */
-const MAX_MOVES = 100;
-
 interface Place {
   state: number;
   held: boolean;
 }
 
 /** Holds a queued task back. A second hold changes nothing. */
-export async function holdTask(db: Database, id: number, reason: string): Promise<HoldResult> {
+export function holdTask(db: Database, id: number, reason: string): Promise<HoldResult> {
   // The statement misses a task that is claimed or requeued at the same moment: it runs again.
-  for (let move = 0; move < MAX_MOVES; move++) {
+  return untilFound(id, "held", async () => {
     const [row] = await db.cold<{ class_id: number }>(HOLD, [id, reason]);
     if (row) return { outcome: "held", classId: row.class_id };
     const [place] = await db.cold<Place>(PLACE, [id]);
     if (!place) return undefined;
     if (place.held) return { outcome: "held_before" };
     if (place.state > STATE.running) return { outcome: "ended" };
-    if (place.state !== STATE.queued) return { outcome: "active" };
-  }
-  throw new Error(`task ${id} could not be held: it moved ${MAX_MOVES} times meanwhile`);
+    return place.state === STATE.queued ? MOVED : { outcome: "active" };
+  });
 }
 
 /** Ends the hold of a task, which then waits for what it waited for before. */

@@ -6,6 +6,7 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { ATTEMPT_COLUMNS, type AttemptColumns, toAttemptRow } from "./attempt-columns.ts";
 import { commitResultsWith } from "./commit.ts";
+import { MOVED, untilFound } from "./moving-task.ts";
 
 const ACTIVE_ATTEMPT: Statement = {
   name: "task-revoke-attempt",
@@ -42,11 +43,8 @@ const RECORDED: Statement = {
   text: "select from event where task_id = $1 and epoch = $2 and name = 'revoked'",
 };
 
-/** A task that moves between the tables this often during one request is moved by a fault. */
-const MAX_MOVES = 100;
-
 /** Ends the attempt of an active task, in one transaction with the record of who asked and why. */
-export async function revokeTask(
+export function revokeTask(
   db: Database,
   id: number,
   request: { readonly reason: string; readonly schedulerId: string },
@@ -55,7 +53,7 @@ export async function revokeTask(
   // Of a try without an answer: it may be committed, and the task may run again since.
   let tried: Extract<RevokeResult, { outcome: "revoked" }> | undefined;
   const revoke = () =>
-    db.batchTransaction(async (tx): Promise<RevokeResult | "moved"> => {
+    db.batchTransaction(async (tx): Promise<RevokeResult | typeof MOVED> => {
       if (tried && (await isRecorded(tx, tried.attempt))) return tried;
       const [found] = await tx.run<AttemptColumns & { worker_id: string | null }>(ACTIVE_ATTEMPT, [id]);
       if (!found) return placeOf(tx, id);
@@ -69,22 +67,18 @@ export async function revokeTask(
       return revoked;
     });
   // The statement misses a task that is claimed or requeued at the same moment: it runs again.
-  for (let move = 0; move < MAX_MOVES; move++) {
-    const result = await db.retrying(revoke);
-    if (result !== "moved") return result;
-  }
-  throw new Error(`task ${id} could not be revoked: it moved ${MAX_MOVES} times meanwhile`);
+  return untilFound(id, "revoked", () => db.retrying(revoke));
 }
 
 async function isRecorded(tx: Runner, { taskId, epoch }: AttemptRow): Promise<boolean> {
   return (await tx.run(RECORDED, [taskId, epoch])).length > 0;
 }
 
-async function placeOf(tx: Runner, id: number): Promise<RevokeResult | "moved"> {
+async function placeOf(tx: Runner, id: number): Promise<RevokeResult | typeof MOVED> {
   const [place] = await tx.run<{ state: number }>(PLACE, [id]);
   if (!place) return undefined;
   if (place.state > STATE.running) return { outcome: "ended" };
-  return place.state === STATE.queued ? { outcome: "waits" } : "moved";
+  return place.state === STATE.queued ? { outcome: "waits" } : MOVED;
 }
 
 /** The row is locked, so the attempt is current. */
