@@ -1,10 +1,6 @@
 /** Runs a started worker: link, attempts, shutdown. */
-import type { AttemptHost } from "../attempt/attempt-host.ts";
-import { Deadlines } from "../attempt/deadlines.ts";
 import { messageOf } from "../attempt/failure/classify.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
-import { KeyPauses } from "../attempt/key-pauses.ts";
-import { Runner } from "../attempt/runner.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import {
   HttpListenError,
@@ -16,19 +12,16 @@ import {
   VerdictError,
   WorkerStoppedError,
 } from "../errors.ts";
-import { WorkerLifespan } from "../lifespan/worker-lifespan.ts";
 import type { LastReport } from "../link/connection/fatal-dial.ts";
 import { Link } from "../link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";
-import { DEFAULT_WARN_S } from "../options/options.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
-import { ResourceLoading } from "../resources/resource-loading.ts";
 import type { Resources } from "../resources/resources.ts";
-import { ScratchFolders } from "../scratch/scratch-folders.ts";
 import { OtelMetrics } from "../tracing/metrics.ts";
+import { AttemptParts } from "./attempt-parts.ts";
 import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
 import { linkData } from "./link-data.ts";
@@ -68,22 +61,15 @@ export interface EngineMode {
 export class Engine {
   readonly #options: CompiledOptions;
   readonly #log: Logger;
-  readonly #deadlines = new Deadlines(systemClock);
   readonly #startup: Startup;
   readonly #link: Link;
   readonly #linkData: ReturnType<typeof linkData>;
-  readonly #lifespan: WorkerLifespan;
-  readonly #scratch: ScratchFolders;
-  readonly #runner: Runner;
-  readonly #keyPauses: KeyPauses;
+  readonly #attempts: AttemptParts;
   readonly #pauses: Pauses;
   readonly #probe: ProbeLoop | undefined;
-  readonly #loading: ResourceLoading;
   readonly #metrics = new OtelMetrics();
   readonly #ready = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<FatalInfo | undefined>();
-  #schedulerWarningsMs: Readonly<Record<string, number>> = {};
-  #maxResultBytes = Number.POSITIVE_INFINITY;
   #registered = false;
   #preflightPassed = false;
   #isReady = false;
@@ -123,40 +109,12 @@ export class Engine {
       early.push(phase);
       this.#link.send({ kind: "startupPhase", phase });
     };
-    this.#loading = new ResourceLoading({
+    this.#attempts = new AttemptParts({
+      ...{ options, link: this.#link, log: this.#log, clock: systemClock },
       ...loadables,
-      link: this.#link,
-      log: this.#log,
-      clock: systemClock,
     });
-    const lifespan = new WorkerLifespan(options.lifespan, this.#log, systemClock);
-    this.#lifespan = lifespan;
-    this.#keyPauses = new KeyPauses(systemClock, this.#link);
-    this.#scratch = new ScratchFolders(options.scratch, this.#log, systemClock);
-    void this.#scratch.cleanUp();
-    const host: AttemptHost = {
-      scratch: this.#scratch,
-      get services() {
-        return lifespan.services;
-      },
-      clock: systemClock,
-      deadlines: this.#deadlines,
-      link: this.#link,
-      log: this.#log,
-      keyPauses: this.#keyPauses,
-      warnAfterS: (phase, assignment) => {
-        const [taskMs, schedulerMs] = [assignment.phaseWarningsMs[phase], this.#schedulerWarningsMs[phase]];
-        if (taskMs !== undefined) return taskMs / 1000;
-        const own = options.warnS.get(phase);
-        if (own !== undefined) return own;
-        return schedulerMs === undefined ? DEFAULT_WARN_S.get(phase) : schedulerMs / 1000;
-      },
-    };
-    this.#runner = new Runner(host, options, () => ({
-      classify: options.classify,
-      maxResultBytes: this.#maxResultBytes,
-    }));
-    this.#pauses = new Pauses({ runner: this.#runner, link: this.#link, log: this.#log });
+    void this.#attempts.scratch.cleanUp();
+    this.#pauses = new Pauses({ runner: this.#attempts.runner, link: this.#link, log: this.#log });
     const probe = options.backpressure?.probe;
     this.#probe = probe && new ProbeLoop({ probe, clock: systemClock, link: this.#link, log: this.#log });
     this.#probe?.start();
@@ -179,7 +137,7 @@ export class Engine {
   /** Current phase for a fatal report: `startup`, `run` or `task`. */
   get phase(): string {
     if (!this.#isReady) return "startup";
-    return this.#runner.runningCount > 0 ? "task" : "run";
+    return this.#attempts.runner.runningCount > 0 ? "task" : "run";
   }
 
   /** Reports the loaded resources to the scheduler. */
@@ -211,13 +169,17 @@ export class Engine {
     const fatal = describeFatal(phase, error);
     logFatal(this.#log, fatal, { event, error, startFacts: startFacts(this.#options) });
     if (mustBeReported(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
-    this.#loading.stop();
+    this.#attempts.loading.stop();
     this.#probe?.stop();
-    const inFlight = this.#runner.inFlightIds;
-    logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
-    this.#runner.abandon(error);
-    this.#deadlines.clear();
-    this.#scratch.stop();
+    const inFlight = this.#attempts.runner.inFlightIds;
+    logStopped(
+      this.#log,
+      event === "worker.fatal" ? "fatal" : "startup_timeout",
+      this.#attempts.runner.totals,
+    );
+    this.#attempts.runner.abandon(error);
+    this.#attempts.deadlines.clear();
+    this.#attempts.scratch.stop();
     this.#ready.reject(error);
     this.#metrics.close();
     void this.#end({ phase, error }, error instanceof LinkError ? { fatal, inFlight } : undefined);
@@ -229,7 +191,7 @@ export class Engine {
 
   /** @param unreported What the link's thread cannot report any more. */
   async #end(info: FatalInfo, unreported: Omit<LastReport, "ready"> | undefined): Promise<void> {
-    const tornDown = this.#tearDown(TEARDOWN_MS, info.error);
+    const tornDown = this.#attempts.tearDown(TEARDOWN_MS, info.error);
     if (unreported !== undefined) await this.#reportWithoutLink({ ...unreported, ready: this.#isReady });
     if (!(await this.#link.terminate()) && this.#linkData.program) {
       const fields = { event: "worker.killed", signal: "SIGKILL", exit_code: 137 };
@@ -257,7 +219,8 @@ export class Engine {
   }
 
   async #prepare(): Promise<void> {
-    if (!(await this.#step("lifespan", LifespanError, () => this.#lifespan.open(this.#startup)))) return;
+    if (!(await this.#step("lifespan", LifespanError, () => this.#attempts.lifespan.open(this.#startup))))
+      return;
     if (!(await this.#step("preflight", PreflightError, () => this.#options.preflight?.(this.#startup))))
       return;
     this.#preflightPassed = true;
@@ -280,14 +243,6 @@ export class Engine {
     return !this.#over;
   }
 
-  /** Tears down what the lifespan has set up, once no handler runs. */
-  #tearDown(limitMs: number, reason: Error): Promise<void> {
-    return this.#lifespan.close(limitMs, reason, {
-      done: () => this.#runner.returned(),
-      count: () => this.#runner.unreturnedCount,
-    });
-  }
-
   #markReady(): void {
     if (
       !this.#registered ||
@@ -306,13 +261,13 @@ export class Engine {
     if (this.#over) return;
     switch (message.kind) {
       case "assignments":
-        this.#runner.take(message.groups);
+        this.#attempts.runner.take(message.groups);
         return;
       case "cancel":
-        this.#runner.cancel(message);
+        this.#attempts.runner.cancel(message);
         return;
       case "revoke":
-        this.#runner.revoke(message.attemptId, message.reason);
+        this.#attempts.runner.revoke(message.attemptId, message.reason);
         return;
       case "registered":
         this.#welcomed(message);
@@ -326,15 +281,15 @@ export class Engine {
         logLinkMessage(this.#log, message, this.#registered ? undefined : startFacts(this.#options));
         return;
       case "acknowledged":
-        this.#runner.acknowledged(message.attemptIds);
+        this.#attempts.runner.acknowledged(message.attemptIds);
         return;
       case "refused":
-        if (message.stale) this.#runner.refused(message.attemptId);
-        else this.#runner.acknowledged([message.attemptId]);
+        if (message.stale) this.#attempts.runner.refused(message.attemptId);
+        else this.#attempts.runner.acknowledged([message.attemptId]);
         logLinkMessage(this.#log, message, undefined);
         return;
       case "keyPauseAnswered": {
-        const key = this.#keyPauses.answered(message);
+        const key = this.#attempts.keyPauses.answered(message);
         if (key !== undefined)
           this.#log.warn(
             { event: "worker.key_pause.refused", key, error: message.error },
@@ -355,10 +310,10 @@ export class Engine {
         this.#pauses.resume("operator", message.reason);
         return;
       case "prepareResource":
-        void this.#loading.prepare(message.resource, message.waitingTasks);
+        void this.#attempts.loading.prepare(message.resource, message.waitingTasks);
         return;
       case "releaseResource":
-        void this.#loading.release(message.resource, message.reason);
+        void this.#attempts.loading.release(message.resource, message.reason);
         return;
       case "verdict":
         this.fail("startup", new VerdictError(message.status, message.reason, message.message));
@@ -385,9 +340,12 @@ export class Engine {
   }
 
   #welcomed(message: Extract<FromLink, { kind: "registered" }>): void {
-    this.#schedulerWarningsMs = message.phaseWarningsMs;
-    if (message.maxResultBytes > 0) this.#maxResultBytes = message.maxResultBytes;
-    const { address, serverId } = message;
+    const { address, serverId, phaseWarningsMs, maxResultBytes } = message;
+    const { settings } = this.#attempts;
+    this.#attempts.settings = {
+      phaseWarningsMs,
+      maxResultBytes: maxResultBytes > 0 ? maxResultBytes : settings.maxResultBytes,
+    };
     this.#pauses.welcomed(message.pauseReason);
     if (!message.first) {
       this.#log.info({ event: "worker.reconnected", address, server_id: serverId }, "connected again");
@@ -401,35 +359,36 @@ export class Engine {
   async #drainOnce(reason: string, timeoutS: number): Promise<void> {
     if (this.#over) return;
     const endMs = systemClock.monotonicMs() + timeoutS * 1000;
-    this.#runner.setRejectReason("DRAINING");
-    this.#loading.stop();
+    this.#attempts.runner.setRejectReason("DRAINING");
+    this.#attempts.loading.stop();
     this.#probe?.stop();
     this.#ready.reject(new WorkerStoppedError());
     this.#link.send({ kind: "draining", reason, deadlineMs: timeoutS * 1000 });
-    const running = this.#runner.runningCount;
+    const running = this.#attempts.runner.runningCount;
     this.#log.info({ event: "worker.draining", reason, running, timeout_s: timeoutS }, "worker draining");
-    this.#runner.releaseWaiting("drain");
-    if (!(await settledWithin(this.#runner.idle(), timeoutS * 1000))) {
-      this.#runner.stopAll(reason);
-      if (!(await settledWithin(this.#runner.idle(), UNWIND_MS))) this.#runner.releaseRunning("drain");
+    this.#attempts.runner.releaseWaiting("drain");
+    if (!(await settledWithin(this.#attempts.runner.idle(), timeoutS * 1000))) {
+      this.#attempts.runner.stopAll(reason);
+      if (!(await settledWithin(this.#attempts.runner.idle(), UNWIND_MS)))
+        this.#attempts.runner.releaseRunning("drain");
     }
     if (this.#over) return;
     const leftMs = endMs - systemClock.monotonicMs();
     const flushMs = Math.max(MIN_FLUSH_MS, leftMs);
-    const tornDown = this.#tearDown(Math.max(TEARDOWN_MS, leftMs), new WorkerStoppedError());
+    const tornDown = this.#attempts.tearDown(Math.max(TEARDOWN_MS, leftMs), new WorkerStoppedError());
     this.#link.send({ kind: "finish", reason: "finished", flushMs });
     if (!(await settledWithin(this.#link.closed, flushMs + LINK_END_MS))) {
       this.#linkFailed("did not end with the drain");
     }
     await tornDown;
     // Folders that are not removed in this time are removed by their age.
-    await settledWithin(this.#scratch.settled(), TEARDOWN_MS);
+    await settledWithin(this.#attempts.scratch.settled(), TEARDOWN_MS);
     if (this.#over) return;
     this.#over = true;
-    this.#scratch.stop();
-    this.#deadlines.clear();
+    this.#attempts.scratch.stop();
+    this.#attempts.deadlines.clear();
     this.#metrics.close();
-    logStopped(this.#log, reason, this.#runner.totals);
+    logStopped(this.#log, reason, this.#attempts.runner.totals);
     this.#ended.resolve(undefined);
   }
 }

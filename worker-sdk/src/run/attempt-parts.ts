@@ -1,0 +1,87 @@
+/** The parts of a worker that run attempts: everything but the connection and the process. */
+import type { AttemptHost } from "../attempt/attempt-host.ts";
+import { Deadlines } from "../attempt/deadlines.ts";
+import { KeyPauses } from "../attempt/key-pauses.ts";
+import { Runner } from "../attempt/runner.ts";
+import type { Clock } from "../clock.ts";
+import { WorkerLifespan } from "../lifespan/worker-lifespan.ts";
+import type { AssignmentMessage } from "../link/messages.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { CompiledOptions } from "../options/options.ts";
+import { DEFAULT_WARN_S } from "../options/options.ts";
+import type { ResourceLoaders } from "../resources/resource-loaders.ts";
+import { ResourceLoading } from "../resources/resource-loading.ts";
+import type { Resources } from "../resources/resources.ts";
+import { ScratchFolders } from "../scratch/scratch-folders.ts";
+
+/** What the parts need of the rest of the worker. */
+export interface AttemptPartsNeeds {
+  readonly options: CompiledOptions;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Where what attempts report goes. */
+  readonly link: AttemptHost["link"];
+  readonly resources: Resources;
+  readonly loaders: ResourceLoaders;
+}
+
+/** What a scheduler sets for its workers. */
+export interface SchedulerSettings {
+  /** Thresholds of phases that neither the task nor the worker sets. */
+  readonly phaseWarningsMs: Readonly<Record<string, number>>;
+  /** Largest output in bytes. */
+  readonly maxResultBytes: number;
+}
+
+/** Runs attempts, with what their contexts offer. A started worker has one, and a run without a scheduler. */
+export class AttemptParts {
+  readonly deadlines: Deadlines;
+  readonly keyPauses: KeyPauses;
+  readonly lifespan: WorkerLifespan;
+  readonly loading: ResourceLoading;
+  readonly runner: Runner;
+  readonly scratch: ScratchFolders;
+  /** What the scheduler set when the worker registered. */
+  settings: SchedulerSettings = { phaseWarningsMs: {}, maxResultBytes: Number.POSITIVE_INFINITY };
+
+  constructor({ options, log, clock, link, resources, loaders }: AttemptPartsNeeds) {
+    const lifespan = new WorkerLifespan(options.lifespan, log, clock);
+    this.lifespan = lifespan;
+    this.deadlines = new Deadlines(clock);
+    this.keyPauses = new KeyPauses(clock, link);
+    this.loading = new ResourceLoading({ resources, loaders, link, log, clock });
+    this.scratch = new ScratchFolders(options.scratch, log, clock);
+    const host: AttemptHost = {
+      scratch: this.scratch,
+      get services() {
+        return lifespan.services;
+      },
+      clock,
+      deadlines: this.deadlines,
+      link,
+      log,
+      keyPauses: this.keyPauses,
+      warnAfterS: (phase, assignment) => this.#warnAfterS(phase, assignment, options),
+    };
+    this.runner = new Runner(host, options, () => ({
+      classify: options.classify,
+      maxResultBytes: this.settings.maxResultBytes,
+    }));
+  }
+
+  /** Tears down what the lifespan has set up, once no handler runs. */
+  tearDown(limitMs: number, reason: Error): Promise<void> {
+    return this.lifespan.close(limitMs, reason, {
+      done: () => this.runner.returned(),
+      count: () => this.runner.unreturnedCount,
+    });
+  }
+
+  #warnAfterS(phase: string, assignment: AssignmentMessage, options: CompiledOptions): number | undefined {
+    const [taskMs, schedulerMs] = [assignment.phaseWarningsMs[phase], this.settings.phaseWarningsMs[phase]];
+    if (taskMs !== undefined) return taskMs / 1000;
+    const own = options.warnS.get(phase);
+    if (own !== undefined) return own;
+    return schedulerMs === undefined ? DEFAULT_WARN_S.get(phase) : schedulerMs / 1000;
+  }
+}
