@@ -6,7 +6,9 @@ import { migrateDatabase } from "@muster/scheduler";
 import { lockTable } from "../support/database/locker.ts";
 import { startServer, type TestServer } from "../support/database/server.ts";
 import { Fleet } from "../support/fleet/fleet.ts";
+import { RawWorker } from "../support/peers/raw-worker.ts";
 import { type Exit, killAll, Program } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { startTestScheduler } from "../support/programs/scheduler.ts";
 import { until } from "../support/waits.ts";
 
@@ -87,6 +89,26 @@ describe("muster doctor", () => {
     assert.match(text, /^ok\tloops\.running\t/m);
     assert.match(text, /^setting\tkeep-days\t3\tflag$/m);
     assert.ok(!text.includes(TOKEN) && (password === "" || !text.includes(password)), "a secret was shown");
+  });
+
+  it("says which workers dial the default address, and what each worker runs with", async () => {
+    const stray = new RawWorker(fleet.scheduler.grpc, {
+      token: TOKEN,
+      hello: { settings: [{ name: "scheduler", value: "127.0.0.1:7070", source: "default" }] },
+    });
+    stray.hello();
+    await stray.next("welcome");
+    const { code, diagnosis } = await diagnosed(fleet.scheduler.grpc);
+    const found = check(diagnosis, "workers.addresses");
+    assert.deepEqual([code, found.status], [0, CheckStatus.NOTE]);
+    assert.match(found.summary, /^1 worker dials 127\.0\.0\.1:7070, the default/);
+    assert.match(found.remedy, /MUSTER_SCHEDULER_ADDR/);
+    stray.cut();
+    const args = ["worker", "well", "--settings"];
+    const well = await runMuster(fleet.scheduler.grpc, args, { MUSTER_TOKEN: TOKEN });
+    assert.match(well.stdout, /^setting\ttoken\t\(set, not shown\)\t(?:environment|option)$/m);
+    assert.match(well.stdout, /^setting\tdrainTimeoutS\t30\tdefault$/m);
+    assert.ok(!well.stdout.includes(TOKEN), "a secret was shown");
   });
 
   it("reports a wrong token with 4, and an unreachable scheduler with 5 and what was tried", async () => {

@@ -45,6 +45,34 @@ describe("store: sessions", () => {
     assert.equal(record?.schedulerId, "b");
   });
 
+  it("keeps the settings of a worker, as it last registered with them", async () => {
+    const { store } = fixture;
+    const setting = { name: "scheduler", value: "127.0.0.1:7070", source: "default", variable: "ADDR" };
+    const open = { ...sessionOpen("has-settings"), settings: [setting] };
+    await store.openSessions([open], "a", LONG_MS);
+    assert.deepEqual((await store.getWorker("has-settings"))?.settings, [setting]);
+    const { count, workers } = await store.defaultAddressed(1);
+    assert.deepEqual(
+      [count, workers.map(({ workerId, address }) => [workerId, address])],
+      [1, [["has-settings", "127.0.0.1:7070"]]],
+    );
+    const listed = await store.listWorkers({
+      pool: undefined,
+      living: true,
+      beforeId: undefined,
+      limit: 100,
+    });
+    assert.equal(listed.find(({ workerId }) => workerId === "has-settings")?.settings, undefined);
+    await store.openSessions(
+      [{ ...open, settings: [{ ...setting, source: "option" }] }, sessionOpen("says-none")],
+      "a",
+      LONG_MS,
+    );
+    assert.equal((await store.getWorker("has-settings"))?.settings?.[0]?.source, "option");
+    assert.equal((await store.getWorker("says-none"))?.settings, undefined);
+    assert.equal((await store.defaultAddressed(1)).count, 0);
+  });
+
   it("names every older living session of the same worker id, not the newest and not the gone", async () => {
     const { store } = fixture;
     const [old, older] = [

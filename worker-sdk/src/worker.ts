@@ -10,6 +10,9 @@ import { Link } from "./link/link.ts";
 import type { FatalMessage } from "./link/messages.ts";
 import type { Logger } from "./logging/logger.ts";
 import { createProgramLogger, silentLogger } from "./logging/logger.ts";
+import { processEnvironment } from "./options/connection-options.ts";
+import type { EffectiveSetting } from "./options/effective-setting.ts";
+import { effectiveSettings } from "./options/effective-settings.ts";
 import { type HandleOptions, Handlers } from "./options/handlers.ts";
 import { checkSeconds } from "./options/option-checks.ts";
 import type { CompiledOptions } from "./options/options.ts";
@@ -68,6 +71,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
   /** Resolves when the worker has ended: with `undefined` after a drain, with the error otherwise. Never rejects. */
   readonly closed: Promise<FatalInfo | undefined>;
   readonly #options: CompiledOptions;
+  readonly #settings: readonly EffectiveSetting[];
   readonly #handlers: Handlers;
   readonly #loaders: ResourceLoaders;
   readonly #close: (fatal: FatalInfo | undefined) => void;
@@ -83,6 +87,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
    */
   constructor(options: WorkerOptions<Inputs, Services, TaskServices> = {}) {
     this.#options = compileOptions(options);
+    this.#settings = effectiveSettings(options, this.#options, processEnvironment);
     this.#handlers = new Handlers(this.#options.tasks);
     this.#loaders = new ResourceLoaders();
     this.resources = new Resources(this.#options.resources, this.#loaders, (names) =>
@@ -251,7 +256,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
   /** Reports for a worker that never started, over a connection of its own. */
   #reportFatal(fatal: FatalMessage): boolean {
     if (this.#status !== "new") return false;
-    const parts = { resources: this.resources, loaders: this.#loaders };
+    const parts = { resources: this.resources, loaders: this.#loaders, settings: this.#settings };
     const data = linkData(this.#options, parts, [], {
       program: false,
       registerInMs: FATAL_REPORT_MS,
@@ -267,8 +272,8 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
     this.#handlers.seal(this.#options.taskLifespan);
     this.#setStatus("starting");
     this.#loaders.seal();
-    const loadables = { resources: this.resources, loaders: this.#loaders };
-    const engine = new Engine(this.#options, log, loadables, mode);
+    const parts = { resources: this.resources, loaders: this.#loaders, settings: this.#settings };
+    const engine = new Engine(this.#options, log, parts, mode);
     this.#engine = engine;
     engine.ready.then(
       () => this.#setStatus("ready"),

@@ -1,17 +1,11 @@
 /** Shows a diagnosis as text. */
-import type { Check, Diagnosis, EffectiveSetting } from "@muster/protocol";
+import type { Check, Diagnosis } from "@muster/protocol";
 import { CheckStatus } from "@muster/protocol";
 import { isWrong } from "../doctor/checks.ts";
 import type { Colors, Io, Screen } from "../io/io.ts";
 import { enumName } from "./cells.ts";
-import { writeTable } from "./table.ts";
+import { writeSettings } from "./settings-view.ts";
 import { oneLine, wrap } from "./text.ts";
-
-const SETTING_COLUMNS = [
-  { title: "SETTING" },
-  { title: "VALUE", shrink: "first" },
-  { title: "SOURCE" },
-] as const;
 
 /** `FAILED` and the longest name, with gaps. */
 const STATUS_WIDTH = 8;
@@ -21,28 +15,19 @@ const WIDEST = 110;
 /** Shows the checks, the settings, and a summary of the faults. */
 export function writeDiagnosis(diagnosis: Diagnosis, { stdout }: Io, allSettings: boolean): void {
   const { checks } = diagnosis;
-  const settings = diagnosis.settings.filter(({ source }) => allSettings || source !== "default");
-  const others = diagnosis.settings.length - settings.length;
+  const settings = {
+    heading: `${stdout.colors.bold("Configuration")} of ${oneLine(diagnosis.schedulerId)}`,
+    allBy: "muster doctor --settings",
+    all: allSettings,
+  };
   if (!stdout.isTTY) {
     for (const { status, name, summary, remedy } of checks)
       stdout.write(`${[enumName(CheckStatus, status), name, summary, remedy].map(oneLine).join("\t")}\n`);
-    for (const { name, value, source } of settings)
-      stdout.write(`${["setting", name, value, source].map(oneLine).join("\t")}\n`);
+    writeSettings(stdout, diagnosis.settings, settings);
     return;
   }
   for (const check of checks) writeCheck(check, stdout);
-  if (settings.length > 0) {
-    stdout.write(`\n${stdout.colors.bold("Configuration")} of ${oneLine(diagnosis.schedulerId)}\n`);
-    writeTable(
-      stdout,
-      SETTING_COLUMNS,
-      settings.map((setting) => settingRow(setting, stdout.colors)),
-    );
-  }
-  if (others > 0) {
-    const text = `${settings.length === 0 ? "every setting has its default" : `${others} more have their defaults`}: muster doctor --settings`;
-    stdout.write(`${settings.length === 0 ? "\n" : ""}${stdout.colors.dim(text)}\n`);
-  }
+  writeSettings(stdout, diagnosis.settings, settings);
   const wrong = checks.filter(isWrong);
   const { green, red } = stdout.colors;
   const verdict =
@@ -64,17 +49,6 @@ function writeCheck({ status, name, summary, evidence, remedy }: Check, screen: 
   if (!isWrong({ status })) return;
   for (const { key, value } of evidence) screen.write(`${dim(wrap(`${key}: ${value}`, width, indent))}\n`);
   if (remedy !== "") screen.write(`${green(wrap(`-> ${remedy}`, width, indent))}\n`);
-}
-
-function settingRow({ name, value, source, variable }: EffectiveSetting, colors: Colors) {
-  const set = source !== "default";
-  const where = source === "environment" ? variable : source === "flag" ? `--${name}` : "default";
-  const paint = set ? String : colors.dim;
-  return [
-    { text: name, paint },
-    { text: value || "(not set)", paint },
-    { text: where, paint },
-  ];
 }
 
 function word(status: CheckStatus): string {

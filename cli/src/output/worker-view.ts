@@ -6,6 +6,7 @@ import type { Io } from "../io/io.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
 import { launchFields } from "./launch-view.ts";
 import { refusalLine } from "./rejection-view.ts";
+import { writeSettings } from "./settings-view.ts";
 import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
 import { formatBytes, printable } from "./text.ts";
@@ -26,7 +27,7 @@ const RUNNING_COLUMNS = [
 ] as const;
 
 /** Shows one worker with all its fields. */
-export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
+export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings = false): void {
   const now = clock.now();
   const { colors } = stdout;
   const state = workerStateCell(worker, colors);
@@ -75,11 +76,20 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
           phaseText(phase),
         ])),
   ]);
-  if (!stdout.isTTY) return;
+  const settings = {
+    heading: colors.bold("Settings"),
+    allBy: `muster worker ${worker.id} --settings`,
+    all: allSettings,
+  };
+  if (!stdout.isTTY) {
+    writeSettings(stdout, worker.settings, settings);
+    return;
+  }
   if (worker.running.length > 0) stdout.write("\n");
   writeTable(stdout, RUNNING_COLUMNS, worker.running.map(runningRow));
   if (worker.startupPhases.length > 0) stdout.write("\n");
   writeTable(stdout, PHASE_COLUMNS, completedPhases(worker.startupPhases).map(phaseRow));
+  if (worker.settings.length > 0) writeSettings(stdout, worker.settings, settings);
   const traceback = worker.fatal?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
   const tail = worker.launch?.exit?.logTail ?? "";

@@ -6,6 +6,7 @@ import type { RateLimits } from "../dispatch/admission/rate-limits.ts";
 import type { StrictOrders } from "../dispatch/admission/strict-orders.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
+import { addressCheck } from "../domain/diagnosis/address-check.ts";
 import { type Check, skipped } from "../domain/diagnosis/check.ts";
 import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
 import { scheduleCheck } from "../domain/diagnosis/schedule-check.ts";
@@ -71,7 +72,7 @@ export interface DiagnoserParts {
     Pick<RateLimitStore, "keyPauses"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
     Pick<ScheduleStore, "troubledSchedules"> &
-    Pick<SessionStore, "listContests" | "pausedWorkers"> &
+    Pick<SessionStore, "defaultAddressed" | "listContests" | "pausedWorkers"> &
     Pick<TaskStore, "longestHeld">;
   readonly classes: ClassIndex;
   readonly concurrencyKeys: Pick<ConcurrencyKeys, "holdReason">;
@@ -210,7 +211,11 @@ export class Diagnoser {
       typeOf: (classId) => facts.classOf(classId)?.type ?? "",
       now: facts.now,
     });
-    return [...checks, scheduleCheck(troubled.schedules, troubled.nowMs)];
+    return [
+      ...checks,
+      addressCheck(await this.#parts.store.defaultAddressed(LIST_LIMIT)),
+      scheduleCheck(troubled.schedules, troubled.nowMs),
+    ];
   }
 
   /** Of the classes that no living worker can run, those that cost more than any known worker has. */

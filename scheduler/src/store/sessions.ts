@@ -12,6 +12,7 @@ import type {
   StartupPhaseRecord,
   WorkerHello,
 } from "../domain/workers/worker.ts";
+import type { DefaultAddressed, WorkerSetting } from "../domain/workers/worker-setting.ts";
 import type { AttemptRow } from "./attempts.ts";
 
 /** A worker's registration. */
@@ -19,6 +20,8 @@ export interface SessionOpen {
   readonly uuid: string;
   readonly workerId: string;
   readonly hello: WorkerHello;
+  /** Absent or empty from an SDK that does not say them. */
+  readonly settings?: readonly WorkerSetting[];
   readonly phases: readonly StartupPhaseRecord[];
   readonly ready: boolean;
   readonly draining: boolean;
@@ -156,6 +159,9 @@ export interface SessionStore {
     withinMs: number;
     limit: number;
   }): Promise<Contest[]>;
+
+  /** The living workers that dial the SDK's default address, and at most `limit` of them by name. */
+  defaultAddressed(limit: number): Promise<DefaultAddressed>;
 
   /** Adds them, keeps at most `keep` rows in all, and returns how many others were dropped for it. */
   recordRejectedWorkers(

@@ -23,7 +23,7 @@ async function setUp(t: TestContext, answer: (stream: ServerHttp2Stream, count: 
   await once(server, "listening");
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const transport = createFailoverTransport(
-    { addresses: [address], token: undefined, tls: undefined },
+    { addresses: [address], isDefaultAddress: false, token: undefined, tls: undefined },
     10_000,
   );
   t.after(() => {

@@ -1,5 +1,6 @@
 import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
+import type { EffectiveSetting } from "../options/effective-setting.ts";
 import type { Measures } from "./health/measures.ts";
 
 /** Messages between the main thread and the thread of the link: plain objects, many in one post. */
@@ -320,6 +321,8 @@ export interface LinkData {
     readonly gid: number | undefined;
     readonly cwd: string;
   };
+  /** For Hello. */
+  readonly settings: readonly EffectiveSetting[];
   /** Phases before the thread was started. */
   readonly startupPhases: readonly StartupPhaseMessage[];
   /** Milliseconds until the register timeout. */

@@ -45,6 +45,8 @@ export interface TlsMaterial {
 export interface Connection {
   /** At least one `host:port`. */
   readonly addresses: readonly string[];
+  /** True when neither an option nor a variable names an address: the default is this machine. */
+  readonly isDefaultAddress: boolean;
   readonly token: string | undefined;
   /** Unset means plain text. */
   readonly tls: TlsMaterial | undefined;
@@ -69,6 +71,7 @@ export function resolveConnection(
 ): Connection {
   return {
     addresses: resolveAddresses(options.scheduler, env, faults),
+    isDefaultAddress: options.scheduler === undefined && !env.MUSTER_SCHEDULER_ADDR,
     token: resolveToken(options.token, env, faults),
     tls: resolveTls(options.tls, env, faults),
   };

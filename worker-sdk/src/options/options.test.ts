@@ -9,7 +9,12 @@ const tasks = { t: () => 1 };
 
 test("an option wins over its variable, a variable over the default", () => {
   const defaults = compileOptions({ tasks }, {});
-  assert.deepEqual(defaults.connection, { addresses: ["127.0.0.1:7070"], token: undefined, tls: undefined });
+  assert.deepEqual(defaults.connection, {
+    addresses: ["127.0.0.1:7070"],
+    isDefaultAddress: true,
+    token: undefined,
+    tls: undefined,
+  });
   assert.deepEqual(
     [
       defaults.registerTimeoutS,

@@ -18,13 +18,11 @@ import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
-import type { ResourceLoaders } from "../resources/resource-loaders.ts";
-import type { Resources } from "../resources/resources.ts";
 import { OtelMetrics } from "../tracing/metrics.ts";
 import { AttemptParts } from "./attempt-parts.ts";
 import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
-import { linkData } from "./link-data.ts";
+import { type LinkParts, linkData } from "./link-data.ts";
 import { logLinkMessage } from "./link-log.ts";
 import { Pauses } from "./pauses.ts";
 import { ProbeLoop } from "./probe-loop.ts";
@@ -76,12 +74,7 @@ export class Engine {
   #drain: Promise<void> | undefined;
   #over = false;
 
-  constructor(
-    options: CompiledOptions,
-    log: Logger,
-    loadables: { readonly resources: Resources; readonly loaders: ResourceLoaders },
-    mode: EngineMode,
-  ) {
+  constructor(options: CompiledOptions, log: Logger, parts: LinkParts, mode: EngineMode) {
     this.#options = options;
     this.#log = log.child({ worker_id: options.id });
     const { elapsed_ms: _, ...facts } = startFacts(options);
@@ -94,7 +87,7 @@ export class Engine {
     this.#startup.report("boot", "ok");
     this.#startup.report("scheduler_connecting", "started");
     const timeoutMs = options.registerTimeoutS * 1000;
-    this.#linkData = linkData(options, loadables, early, {
+    this.#linkData = linkData(options, parts, early, {
       program: mode.program,
       stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
       registerInMs: Math.max(0, mode.registerTimeoutFromMs + timeoutMs - processAgeMs()),
@@ -111,7 +104,8 @@ export class Engine {
     };
     this.#attempts = new AttemptParts({
       ...{ options, link: this.#link, log: this.#log, clock: systemClock },
-      ...loadables,
+      resources: parts.resources,
+      loaders: parts.loaders,
     });
     void this.#attempts.scratch.cleanUp();
     this.#pauses = new Pauses({ runner: this.#attempts.runner, link: this.#link, log: this.#log });

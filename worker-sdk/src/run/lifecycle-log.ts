@@ -16,6 +16,7 @@ export interface Totals {
 export function startFacts(options: CompiledOptions): Readonly<Record<string, unknown>> {
   return {
     scheduler_addr: options.connection.addresses.join(","),
+    ...(options.connection.isDefaultAddress ? { scheduler_addr_source: "default" } : {}),
     ...processFacts(),
     elapsed_ms: Math.round(processAgeMs()),
   };

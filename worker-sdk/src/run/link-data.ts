@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism, hostname, totalmem } from "node:os";
 import { processAgeMs } from "../clock.ts";
 import type { LinkData, StartupPhaseMessage } from "../link/messages.ts";
+import type { EffectiveSetting } from "../options/effective-setting.ts";
 import type { CompiledOptions } from "../options/options.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import type { Resources } from "../resources/resources.ts";
@@ -21,10 +22,17 @@ export function processFacts(): {
   return { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.(), cwd: process.cwd() };
 }
 
+/** What a worker has besides its options. */
+export interface LinkParts {
+  readonly resources: Resources;
+  readonly loaders: ResourceLoaders;
+  readonly settings: readonly EffectiveSetting[];
+}
+
 /** Start data of the link's thread. `startupPhases` are those reported so far. */
 export function linkData(
   options: CompiledOptions,
-  { resources, loaders }: { readonly resources: Resources; readonly loaders: ResourceLoaders },
+  { resources, loaders, settings }: LinkParts,
   startupPhases: readonly StartupPhaseMessage[],
   rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel">,
 ): Omit<LinkData, "shared"> {
@@ -65,6 +73,7 @@ export function linkData(
     loadable: loaders.names,
     launchId: options.launchId,
     http: options.http,
+    settings,
     startupPhases,
     registerTimeoutS: options.registerTimeoutS,
     processAgeMs: processAgeMs(),

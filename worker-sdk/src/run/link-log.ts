@@ -25,7 +25,9 @@ export function logLinkMessage(
       if (unregistered)
         log.warn(
           { event: "worker.dial.failed", ...fields, ...unregistered },
-          "dialling the scheduler failed",
+          unregistered.scheduler_addr_source === "default"
+            ? "dialling the scheduler failed: MUSTER_SCHEDULER_ADDR is not set, and the default is this machine"
+            : "dialling the scheduler failed",
         );
       else
         log.warn(

@@ -10,6 +10,7 @@ import { writeWorker } from "../../output/worker-view.ts";
 import { defineWorkerKill } from "./worker-kill.ts";
 
 interface Options {
+  readonly settings?: true;
   readonly json?: true;
 }
 
@@ -26,6 +27,7 @@ export function defineWorker(command: Command, io: Io): void {
       "Shows one worker: its state, the attempts that it holds, its last heartbeat and its startup phases.",
     )
     .helpCommand(false)
+    .option("--settings", "show the settings that have their defaults, too")
     .option("--json", "print the Worker as JSON")
     .addHelpText(
       "after",
@@ -43,7 +45,7 @@ async function showWorker(id: string, options: Options, command: Command, io: Io
     present((await fleet.getWorker({ workerId: id }, call)).worker, "a worker"),
   );
   if (options.json) writeJson(io.stdout, WorkerSchema, worker);
-  else writeWorker(worker, io);
+  else writeWorker(worker, io, options.settings ?? false);
 }
 
 function addPauses(worker: Command, io: Io): void {

@@ -5,6 +5,7 @@ import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { processInWords } from "../../domain/workers/contest.ts";
 import type { QuarantineSettings } from "../../domain/workers/quarantine.ts";
 import type { StartupPhaseRecord, WorkerHello } from "../../domain/workers/worker.ts";
+import type { WorkerSetting } from "../../domain/workers/worker-setting.ts";
 import type { AttemptStore, SessionOpen, SessionOpened, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -31,6 +32,8 @@ export interface Registration {
   readonly uuid: string;
   readonly workerId: string;
   readonly hello: WorkerHello;
+  /** Only stored: nothing is decided by them. */
+  readonly settings?: readonly WorkerSetting[];
   readonly phases: readonly StartupPhaseRecord[];
   readonly ready: boolean;
   readonly draining: boolean;

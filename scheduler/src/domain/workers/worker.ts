@@ -7,6 +7,7 @@ import { isConnecting, type LaunchRecord } from "./launch.ts";
 import type { OperatorPause } from "./operator-pause.ts";
 import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 import type { QuarantineRecord } from "./quarantine.ts";
+import type { WorkerSetting } from "./worker-setting.ts";
 
 export type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 
@@ -19,6 +20,8 @@ export interface WorkerRecord {
   readonly workerId: string;
   readonly schedulerId: string;
   readonly hello: WorkerHello;
+  /** Only of a single worker, and only from an SDK that says them. */
+  readonly settings?: readonly WorkerSetting[];
   readonly phases: readonly StartupPhaseRecord[];
   readonly ready: boolean;
   readonly draining: boolean;

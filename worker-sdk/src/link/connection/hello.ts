@@ -54,6 +54,7 @@ export function buildHello(
     startupPhases: now.phases.map(startupPhase),
     features: [...data.features],
     loadableResources: [...data.loadable],
+    settings: data.settings.map((setting) => ({ ...setting })),
     lastError: now.lastError,
     ready: now.ready,
     draining: now.draining,

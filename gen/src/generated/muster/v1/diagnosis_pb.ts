@@ -117,13 +117,14 @@ export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
   messageDesc(file_muster_v1_diagnosis, 1);
 
 /**
- * A setting as a scheduler runs with it.
+ * A setting as a program runs with it.
  *
  * @generated from message muster.v1.EffectiveSetting
  */
 export type EffectiveSetting = Message<"muster.v1.EffectiveSetting"> & {
   /**
-   * Its flag without dashes, for example `grpc-addr`.
+   * Of a scheduler its flag without dashes, for example `grpc-addr`; of a worker the option of its SDK, for example
+   * `concurrency`.
    *
    * @generated from field: string name = 1;
    */
@@ -137,14 +138,14 @@ export type EffectiveSetting = Message<"muster.v1.EffectiveSetting"> & {
   value: string;
 
   /**
-   * Where the value comes from: `flag`, `environment` or `default`.
+   * Where the value comes from: `flag`, `option` (given by the worker's program), `environment` or `default`.
    *
    * @generated from field: string source = 3;
    */
   source: string;
 
   /**
-   * Its environment variable.
+   * Its environment variable; empty when it has none.
    *
    * @generated from field: string variable = 4;
    */

@@ -51,6 +51,16 @@ describe("a worker's hello", () => {
     assert.match(fault({ "": 1n }), /is no name of a capacity/);
   });
 
+  it("keep the settings that fit, and cut the rest", () => {
+    const setting = { name: "n".repeat(200), value: `v\0${"v".repeat(300)}`, source: "option", variable: "" };
+    const { settings = [] } = toRegistration(hello({ settings: Array.from({ length: 101 }, () => setting) }));
+    assert.equal(settings.length, 100);
+    assert.deepEqual(
+      [settings[0]?.name.length, settings[0]?.value.length, settings[0]?.value.includes("\0")],
+      [128, 256, false],
+    );
+  });
+
   it("are refused as a hello with every fault at once, and with both versions", () => {
     const refused = refusal(() =>
       toRegistration(hello({ workerId: "", sessionId: "", slotCount: 0, taskTypes: [], prefetchCount: -1 })),

@@ -32,6 +32,10 @@ const MAX_QUEUES = 1_000;
 
 const MAX_ASSIGNMENT_BYTES = 1_000_000_000_000n;
 
+const MAX_SETTINGS = 100;
+
+const MAX_SETTING_VALUE = 256;
+
 /** Size of all startup phases of a hello: a dozen phases of a few lines take some KB. */
 const MAX_PHASE_BYTES = 256 * 1_024;
 
@@ -78,6 +82,12 @@ export function toRegistration(hello: Hello): Registration {
         runtime: storable(host?.runtime ?? "", MAX_TEXT),
       },
     },
+    settings: hello.settings.slice(0, MAX_SETTINGS).map(({ name, value, source, variable }) => ({
+      name: storable(name, MAX_NAME),
+      value: storable(value, MAX_SETTING_VALUE),
+      source: storable(source, MAX_NAME),
+      variable: storable(variable, MAX_NAME),
+    })),
     phases: hello.startupPhases.map(toStartupPhase),
     ready: hello.ready || hello.startupPhases.some(({ phase }) => phase === "ready"),
     draining: hello.draining,

@@ -65,6 +65,7 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
       operatorPause && { reason: operatorPause.reason, pauseTime: timestampFromDate(operatorPause.since) },
     ),
     ...optional("completions", completionsOf(worker, now)),
+    settings: (worker.settings ?? []).map((setting) => ({ ...setting })),
     ...optional("quarantine", worker.quarantine && fromQuarantine(worker.quarantine)),
     ...optional("launch", launch && fromLaunch(launch, worker, now, silentAfterMs)),
   });

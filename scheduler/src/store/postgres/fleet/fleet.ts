@@ -12,6 +12,7 @@ import type {
   WorkerHello,
   WorkerRecord,
 } from "../../../domain/workers/worker.ts";
+import type { WorkerSetting } from "../../../domain/workers/worker-setting.ts";
 import type { LaunchFilter } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { type StopColumn, toStop } from "../sessions/launch-stops.ts";
@@ -53,7 +54,7 @@ const LIST: Statement = {
 
 const GET: Statement = {
   name: "worker-get",
-  text: `select w.*, t.log_tail from (
+  text: `select w.*, t.log_tail, n.settings from (
     (select ${WORKER_COLUMNS}, s.gone_time is null as living from ${SESSIONS}
       where s.worker_id = $1 or s.uuid::text = lower($1)
       order by s.gone_time is null desc, s.id desc limit 1)
@@ -67,6 +68,7 @@ const GET: Statement = {
       where s.id is null and (a.worker_id = $1 or a.launch_id = $1)
       order by a.end_time is null desc, a.id desc limit 1)) w
     left join launch t on t.id = w.launch_row
+    left join worker_session n on n.id = w.id
    order by living desc, place desc limit 1`,
 };
 
@@ -117,6 +119,8 @@ interface SessionColumns {
   disconnected: boolean;
   operator_pause: { reason: string; since: number } | null;
   quarantine: QuarantineColumn | null;
+  /** Only of a single worker. */
+  settings?: WorkerSetting[] | null;
 }
 
 interface LaunchColumns {
@@ -225,6 +229,7 @@ function toWorker(row: WorkerColumns): WorkerRecord {
     fatal: row.fatal ?? launch?.end?.exit?.fatal,
     activeCount: row.heartbeat?.running.length ?? 0,
     launch,
+    ...(row.settings ? { settings: row.settings } : {}),
     ...(row.quarantine ? { quarantine: toQuarantine(row.quarantine) } : {}),
     ...(row.operator_pause
       ? { operatorPause: { reason: row.operator_pause.reason, since: new Date(row.operator_pause.since) } }

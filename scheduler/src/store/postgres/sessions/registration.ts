@@ -16,18 +16,19 @@ const OPEN: Statement = {
     select l.session_id from session_lease l join worker_session s on s.id = l.session_id
      where s.uuid = any($1::uuid[]) order by l.session_id for update of l),
   input as materialized (
-    select d.uuid::uuid as uuid, d.worker_id, d.hello::jsonb as hello, d.phases::jsonb as phases, d.ready, d.draining
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[])
-        as d(uuid, worker_id, hello, phases, ready, draining)
+    select d.uuid::uuid as uuid, d.worker_id, d.hello::jsonb as hello, d.phases::jsonb as phases, d.ready, d.draining,
+           d.settings::jsonb as settings
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $9::text[])
+        as d(uuid, worker_id, hello, phases, ready, draining, settings)
      where (select count(*) from locked) >= 0),
 ${CONTESTED},
   opened as (
-    insert into worker_session (uuid, worker_id, scheduler_id, hello, phases, ready, draining)
-    select d.uuid, d.worker_id, $7, d.hello, d.phases, d.ready, d.draining
+    insert into worker_session (uuid, worker_id, scheduler_id, hello, phases, ready, draining, settings)
+    select d.uuid, d.worker_id, $7, d.hello, d.phases, d.ready, d.draining, d.settings
       from input d where not exists (select from contested c where c.uuid = d.uuid)
     on conflict (uuid) do update
        set scheduler_id = excluded.scheduler_id, hello = excluded.hello, phases = excluded.phases,
-           ready = excluded.ready, draining = excluded.draining, connect_time = now(),
+           ready = excluded.ready, draining = excluded.draining, settings = excluded.settings, connect_time = now(),
            gone_time = null, gone_reason = null
     returning id, uuid, worker_id, (xmax <> 0) as known, quarantine),
   leased as (
@@ -99,6 +100,7 @@ export async function openSessions(
     opens.map(({ draining }) => draining),
     schedulerId,
     leaseMs,
+    opens.map(({ settings }) => (settings?.length ? JSON.stringify(settings) : null)),
   ]);
   await noteChallengers(db, opened, opens);
   const older = await db.cold<{ id: number; scheduler_id: string; worker_id: string }>(OLDER, [

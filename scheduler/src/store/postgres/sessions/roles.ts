@@ -11,6 +11,7 @@ import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
 import { openSessions, recordStartup } from "./registration.ts";
 import { forgetRejectedWorkers, listRejectedWorkers, recordRejectedWorkers } from "./rejected-workers.ts";
 import { endSessions, observeExpired, reapSessions } from "./termination.ts";
+import { defaultAddressed } from "./worker-settings.ts";
 
 export function sessionStore(db: Database): SessionStore {
   return {
@@ -27,6 +28,7 @@ export function sessionStore(db: Database): SessionStore {
     pauseWorker: (workerId, reason) => pauseWorker(db, workerId, reason),
     resumeWorker: (workerId, reason) => resumeWorker(db, workerId, reason),
     listContests: (options) => listContests(db, options),
+    defaultAddressed: (limit) => defaultAddressed(db, limit),
     recordRejectedWorkers: (rejected, schedulerId, keep) =>
       recordRejectedWorkers(db, rejected, schedulerId, keep),
     forgetRejectedWorkers: (workers) => forgetRejectedWorkers(db, workers),
