@@ -89,6 +89,7 @@ export class Engine {
     const timeoutMs = options.registerTimeoutS * 1000;
     this.#linkData = linkData(options, parts, early, {
       program: mode.program,
+      logsDebug: log.isLevelEnabled?.("debug") ?? false,
       stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
       registerInMs: Math.max(0, mode.registerTimeoutFromMs + timeoutMs - processAgeMs()),
     });

@@ -19,6 +19,8 @@ export interface SessionPlan {
   readonly capacities?: Readonly<Record<string, number>>;
   /** Payload that it takes ahead; the scheduler's default by default. */
   readonly assignmentBytes?: number;
+  /** None by default. */
+  readonly features?: readonly string[];
   /** True by default. */
   readonly ready?: boolean;
   readonly draining?: boolean;
@@ -30,7 +32,10 @@ export interface SessionPlan {
 
 /** A hello, for the queue `default` unless others are given. */
 export function madeHello(
-  plan: Pick<SessionPlan, "types" | "queues" | "slots" | "prefetch" | "capacities" | "assignmentBytes">,
+  plan: Pick<
+    SessionPlan,
+    "types" | "queues" | "slots" | "prefetch" | "capacities" | "assignmentBytes" | "features"
+  >,
 ): WorkerHello {
   return {
     ...HELLO,
@@ -40,6 +45,7 @@ export function madeHello(
     prefetch: plan.prefetch ?? 0,
     capacities: plan.capacities ?? {},
     assignmentBytes: plan.assignmentBytes ?? 0,
+    features: plan.features ?? HELLO.features,
   };
 }
 

@@ -6,6 +6,7 @@ import { durationsMs, encode, resourceStates, startupPhase } from "../codec/wire
 import { Counters } from "../health/counters.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
 import { HeartbeatSender } from "../health/heartbeat.ts";
+import { heartbeatLine } from "../health/heartbeat-line.ts";
 import { measureWorker } from "../health/measure-worker.ts";
 import { type Measures, prometheusText } from "../health/measures.ts";
 import { ProcessMetrics } from "../health/process-metrics.ts";
@@ -36,7 +37,7 @@ export class Connection {
   readonly #clock: Clock;
   readonly #emit: (message: FromLink) => void;
   readonly #shared: SharedState;
-  readonly #inFlight = new InFlightAttempts();
+  readonly #inFlight: InFlightAttempts;
   readonly #counters = new Counters();
   readonly #attempts: AttemptReports;
   readonly #processMetrics: ProcessMetrics;
@@ -59,6 +60,7 @@ export class Connection {
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
     this.#clock = clock;
+    this.#inFlight = new InFlightAttempts(clock);
     this.#emit = emit;
     this.#shared = shared;
     this.#resources = data.resources;
@@ -325,12 +327,22 @@ export class Connection {
         },
       }),
     );
-    const fields = {
-      sequence: Number(sequence),
-      held: this.#inFlight.size,
-      loop_age_ms: this.#processMetrics.loopAgeMs,
-    };
-    this.#emit({ kind: "log", level: "debug", event: "worker.heartbeat", fields, message: "heartbeat sent" });
+    this.#emit({
+      kind: "log",
+      level: "debug",
+      ...heartbeatLine({
+        sequence: Number(sequence),
+        ready: this.#ready,
+        draining: this.#attempts.draining,
+        paused: this.#pauses.inWords !== undefined,
+        held: this.#inFlight.size,
+        slots: this.#data.slots,
+        idleMs: this.#inFlight.emptyMs,
+        completed: this.#counters.get("tasks_succeeded"),
+        resources: this.#resources,
+        loopAgeMs: this.#processMetrics.loopAgeMs,
+      }),
+    });
     this.#emit({ kind: "measures", measures: this.#measure() });
   }
 

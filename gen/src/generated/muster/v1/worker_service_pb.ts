@@ -407,7 +407,8 @@ export type Hello = Message<"muster.v1.Hello"> & {
 
   /**
    * Optional abilities, for example `prepare_resource`; unknown names are ignored. `tracing`: the worker
-   * exports the spans of its runs and their phases itself, so the scheduler need not.
+   * exports the spans of its runs and their phases itself, so the scheduler need not. `queue_view_full`: it wants
+   * QueueView also while its slots are taken.
    *
    * @generated from field: repeated string features = 18;
    */
@@ -1548,8 +1549,9 @@ export const ReleaseResourceSchema: GenMessage<ReleaseResource> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker_service, 29);
 
 /**
- * What an idle worker sees in the queues and why it is not its own. Sent when the worker has become idle and
- * when the picture changes, rate-limited; to be logged at debug. Nothing is to be answered.
+ * What a worker sees in the queues and why it is not its own. Sent when the worker has become idle and when the picture
+ * changes, rate-limited; with the feature `queue_view_full` also when all of its slots are taken. To be logged at debug.
+ * Nothing is to be answered.
  *
  * @generated from message muster.v1.QueueView
  */
