@@ -1,6 +1,9 @@
 /** Version of the worker protocol that this package describes; Hello and Welcome carry it. */
 export const PROTOCOL_VERSION = 1;
 
+/** Largest value of a checkpoint, bytes. */
+export const MAX_CHECKPOINT_BYTES = 256 * 1024;
+
 /** Domain of every `google.rpc.ErrorInfo` that Muster sends. */
 export const ERROR_DOMAIN = "muster";
 

@@ -2,6 +2,7 @@ export * from "./constants.ts";
 export * from "./generated/google/rpc/error_details_pb.ts";
 export * from "./generated/google/rpc/status_pb.ts";
 export * from "./generated/muster/v1/batch_pb.ts";
+export * from "./generated/muster/v1/checkpoint_pb.ts";
 export * from "./generated/muster/v1/circuit_pb.ts";
 export * from "./generated/muster/v1/concurrency_pb.ts";
 export * from "./generated/muster/v1/dependency_pb.ts";

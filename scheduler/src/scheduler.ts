@@ -130,6 +130,7 @@ export async function startScheduler(options: {
       updateServing();
       dispatch.expiryGuard.databaseChanged(available);
       if (available) {
+        dispatch.checkpoints.tryNow();
         dispatch.committer.tryNow();
         background.schedulesSoon();
       }
@@ -352,6 +353,7 @@ export async function startScheduler(options: {
     await Promise.all([grpc.stop(Math.min(limit.leftMs, 2_000)), http.stop(Math.min(limit.leftMs, 2_000))]);
     await limit.within("loops", background.stop());
     await limit.within("refusals", dispatch.rejectedWorkers.stop());
+    await limit.within("checkpoints", dispatch.checkpoints.stop());
     await limit.within("events", dispatch.eventWriter.stop());
     await limit.within("traces", dispatch.traces.stop());
     try {

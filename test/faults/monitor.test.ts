@@ -25,13 +25,13 @@ describe("what the logs say of a night", () => {
     const [one, two] = fleet.schedulers;
     assert.ok(one && two);
     const labels = [{ gpus: "2" }, { gpu: "a100" }, { zone: "eu" }];
-    const workers = await Promise.all(
+    await Promise.all(
       labels.map((label, index) =>
         fleet.worker(`f27-${index}`, {
           queue: "f27",
           slots: 1,
           scheduler: index === 0 ? one.grpc : two.grpc,
-          env: { LABELS: JSON.stringify(label), WORKER_LOG_LEVEL: "debug" },
+          env: { LABELS: JSON.stringify(label) },
         }),
       ),
     );
@@ -55,16 +55,6 @@ describe("what the logs say of a night", () => {
         "MONITOR: GPUs: 3/3, Workers: 3/3, Queue: 197, Processing: 3, Stuck: 0 | queued gate:197",
       );
     }
-    const full = await workers[1]?.line("worker.queue_view", ({ msg }) => String(msg).includes("197"));
-    assert.match(
-      String(full?.msg),
-      /^Tasks wait - queue: \[gate in f27: 197.*\]; gate in f27: its slots are taken; 1 other worker holds 1/,
-    );
-    const beat = await workers[1]?.line("worker.heartbeat", ({ status }) => status === "full");
-    assert.deepEqual(
-      [beat?.held, beat?.slots, beat?.idle_s, beat?.tasks_completed, beat?.resources],
-      [1, 1, 0, 0, []],
-    );
     const queued = await waiting(handles[TASKS - 1]?.id ?? "");
     assertReason(queued, {
       evidence: { busy_with: /^t-\d+\.1 \(gate\) on f27-\d for /, workers_looked_at: /^3$/ },

@@ -185,6 +185,14 @@ export class KeyPauseError extends Error {
   override readonly name = "KeyPauseError";
 }
 
+/**
+ * What `ctx.checkpoint()` rejects with: the value was not stored, or that is not known because the attempt ended before the answer;
+ * the message has the reason.
+ */
+export class CheckpointError extends Error {
+  override readonly name = "CheckpointError";
+}
+
 /** Thrown by `start()` when the worker is stopped before it is ready, or was stopped already. */
 export class WorkerStoppedError extends Error {
   override readonly name = "WorkerStoppedError";

@@ -7,6 +7,7 @@ export { TaskContract } from "./contract/task-contract.ts";
 export {
   BudgetExhaustedError,
   CancelledError,
+  CheckpointError,
   DrainError,
   HttpListenError,
   KeyPauseError,

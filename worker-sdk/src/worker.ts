@@ -259,7 +259,6 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
     const parts = { resources: this.resources, loaders: this.#loaders, settings: this.#settings };
     const data = linkData(this.#options, parts, [], {
       program: false,
-      logsDebug: false,
       registerInMs: FATAL_REPORT_MS,
       stdoutLogLevel: undefined,
     });

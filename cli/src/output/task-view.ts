@@ -1,8 +1,9 @@
 /** Shows one task as text. */
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Attempt, Task } from "@muster/protocol";
 import { FailureClass, RetryPolicySource, TaskState, UniqueWhile } from "@muster/protocol";
 import { showConcurrencyKey } from "../arguments/concurrency.ts";
+import { formatAge } from "../arguments/duration.ts";
 import { isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
 import { backoffText, delaysText } from "./backoff-text.ts";
@@ -66,6 +67,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["retries", retryText(task)],
     ["iterations", unlessEmpty(iterationsText(task))],
     ["progress", unlessEmpty([progressText(task), task.progress?.message ?? ""].filter(Boolean).join("  "))],
+    ["checkpoint", checkpointText(task, now)],
     ["submitted", momentCell(task.createTime, now)],
     ["may start", momentCell(task.runTime, now)],
     ["assigned", momentCell(task.assignTime, now)],
@@ -158,6 +160,14 @@ function outOf(count: number, allowed: number): string {
 function iterationsText({ iterationCount, maxIterationCount }: Task): string {
   if (maxIterationCount > 0) return `${iterationCount} of ${maxIterationCount}`;
   return iterationCount > 0 ? String(iterationCount) : "";
+}
+
+/** The last checkpoint, with its size and age. */
+function checkpointText({ checkpoint }: Task, now: number): string | undefined {
+  if (checkpoint === undefined) return undefined;
+  const { attemptId, valueBytes, contentType, updateTime } = checkpoint;
+  const age = updateTime === undefined ? "" : `, stored ${formatAge(now - timestampMs(updateTime))}`;
+  return `${formatBytes(Number(valueBytes))} of ${contentType} by ${attemptId}${age}`;
 }
 
 /** The policy that applies now, with the source of each part. */

@@ -19,6 +19,7 @@ import { RateLimits } from "./admission/rate-limits.ts";
 import type { AdmissionRule } from "./admission/rule.ts";
 import { StrictOrders } from "./admission/strict-orders.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
+import { CheckpointWriter } from "./attempts/checkpoint-writer.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
@@ -78,6 +79,7 @@ export interface Dispatch {
   readonly concurrencyKeys: ConcurrencyKeys;
   readonly batches: Batches;
   readonly changer: TaskChanger;
+  readonly checkpoints: CheckpointWriter;
   readonly control: TaskControl;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -183,6 +185,7 @@ export function createDispatch(options: {
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
   const eventWriter = new EventWriter({ store, clock, log, signals });
+  const checkpoints = new CheckpointWriter({ store, clock, log, signals });
   const queueSettings = new QueueSettingsCache(store);
   const mechanisms = new Mechanisms({
     ...{ queueSettings, eventWriter, counters, log },
@@ -248,6 +251,7 @@ export function createDispatch(options: {
     peers,
     traces,
     eventWriter,
+    checkpoints,
     quarantines,
     retryPolicies,
     onScheduled,
@@ -257,6 +261,7 @@ export function createDispatch(options: {
     registry,
     classes,
     committer,
+    checkpoints,
     eventWriter,
     clock,
     log,
@@ -408,6 +413,7 @@ export function createDispatch(options: {
     backlog,
     batches,
     changer,
+    checkpoints,
     circuits,
     classes,
     concurrencyKeys,

@@ -1,4 +1,5 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
+import type { Checkpoint } from "../domain/tasks/checkpoint.ts";
 import type { ConcurrencyKey, KeyState, OrderState } from "../domain/tasks/concurrency.ts";
 import type { LimitOutcome } from "../domain/tasks/limit-plan.ts";
 import type { BucketState } from "../domain/tasks/rate-limit.ts";
@@ -35,6 +36,8 @@ export interface ClaimedAttempt extends AttemptRow {
   readonly payload: Uint8Array;
   readonly contentType: string;
   readonly headers: Readonly<Record<string, string>> | undefined;
+  /** The last one of its task; absent when it has none. */
+  readonly checkpoint?: Checkpoint;
 }
 
 /** The result of a claim of tasks with concurrency keys. */

@@ -1,6 +1,7 @@
 /** The store as the composition root makes it: all roles together. A part takes the roles that it uses. */
 import type { AttemptStore } from "./attempts.ts";
 import type { BatchStore } from "./batches.ts";
+import type { CheckpointStore } from "./checkpoints.ts";
 import type { CircuitStore } from "./circuits.ts";
 import type { ClaimStore } from "./claims.ts";
 import type { ClassStore } from "./classes.ts";
@@ -23,6 +24,7 @@ import type { TaskStore } from "./tasks.ts";
 
 export type * from "./attempts.ts";
 export type * from "./batches.ts";
+export type * from "./checkpoints.ts";
 export type * from "./circuits.ts";
 export type * from "./claims.ts";
 export type * from "./classes.ts";
@@ -51,6 +53,7 @@ export interface Store
   extends ClassStore,
     ClaimStore,
     AttemptStore,
+    CheckpointStore,
     CircuitStore,
     DependencyStore,
     BatchStore,

@@ -137,8 +137,12 @@ export interface TaskStore {
   longestHeld(limit: number): Promise<HeldTasks>;
   /** Ends a queued task, or marks an active one. */
   cancelTask(id: number, reason: string): Promise<CancelResult>;
-  /** Queues an ended or waiting task to run now, or when the tasks that it waits for have ended. */
-  retryTask(id: number): Promise<RetryResult>;
+  /**
+   * Queues an ended or waiting task to run now, or when the tasks that it waits for have ended.
+   *
+   * @param afresh Its next attempt gets no checkpoint.
+   */
+  retryTask(id: number, afresh?: boolean): Promise<RetryResult>;
   /** Changes an open task; a field that the edit does not have stays. */
   editTask(id: number, edit: TaskEdit, reason: string): Promise<EditResult>;
   /** Keeps a queued task from starting until it is released. A second hold changes nothing. */

@@ -59,6 +59,36 @@ const worker = new Worker({
       }
       return { from, max: ctx.maxIterations };
     },
+    /**
+     * Stores the numbers up to `last` as checkpoints, after the one that it goes on from; fails after `failAt`. After a number it
+     * waits for its file in `gates`; `deaf` ignores cancellation then. What was stored and refused is appended to the file `acks`.
+     */
+    steps: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { failAt, gates = {}, deaf, acks, last } = Object(ctx.payload);
+      const from = Number(ctx.resumeFrom ?? 0);
+      for (let n = from + 1; n <= last; n++) {
+        try {
+          await ctx.checkpoint(n);
+          appendFileSync(String(acks), `${ctx.attempt.id} stored ${n}\n`);
+        } catch (error) {
+          appendFileSync(String(acks), `${ctx.attempt.id} refused ${n}: ${error}\n`);
+          throw error;
+        }
+        if (n === failAt) throw new RetryableError(`it failed after ${n}`, { code: "ON_PURPOSE" });
+        while (gates[n] !== undefined && !existsSync(String(gates[n])))
+          await delay(20, undefined, deaf ? {} : { signal: ctx.signal });
+      }
+      return { from };
+    },
+    /** Stores `count` checkpoints of some size without waiting for them, then fails. */
+    burst: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      if (ctx.resumeFrom !== undefined) return ctx.resumeFrom;
+      const { count } = Object(ctx.payload);
+      for (let n = 1; n <= count; n++) void ctx.checkpoint({ n, filler: "x".repeat(100_000) });
+      throw new RetryableError("it failed after the burst", { code: "ON_PURPOSE" });
+    },
     /** Holds the main loop until the file `gate` exists, without a processor of its own for it. */
     block: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

@@ -1,13 +1,14 @@
 /** One attempt: its handler, its events and its outcome. */
 import { cutWellFormed } from "@muster/common/text";
-import { BudgetExhaustedError, KeyPauseError, TimedOutError } from "../errors.ts";
-import type { AssignmentMessage, Outcome } from "../link/messages.ts";
+import { BudgetExhaustedError, CheckpointError, KeyPauseError, TimedOutError } from "../errors.ts";
+import type { AssignmentMessage, FromLink, Outcome } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
 import type { CompiledTask } from "../options/options.ts";
 import type { ScratchFolder } from "../scratch/scratch-folders.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
+import { Checkpoints, resumeValue } from "./checkpoints.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { toCode } from "./failure/classify.ts";
@@ -19,6 +20,8 @@ import { ProgressThrottle } from "./progress.ts";
 
 /** Largest output chunk of one message. */
 const MAX_CHUNK_BYTES = 64 * 1024;
+
+const NOT_OURS = "the attempt is no longer this worker's";
 
 /** Why a handler was asked to stop. */
 export interface StopRequest {
@@ -59,6 +62,8 @@ export class Attempt implements TaskContext<never, never, never> {
   #phases: Phases | undefined;
   #progress: ProgressThrottle | undefined;
   #iterations: Iterations | undefined;
+  #checkpoints: Checkpoints | undefined;
+  #resumeFrom: { readonly value: unknown } | undefined;
   #chunks = 0;
   #scratch: Promise<ScratchFolder> | undefined;
 
@@ -156,6 +161,8 @@ export class Attempt implements TaskContext<never, never, never> {
   abort(stop: StopRequest): void {
     if (this.stop !== undefined || this.closed) return;
     this.stop = stop;
+    // No answer comes any more.
+    if (stop.kind === "revoked") this.#checkpoints?.close(NOT_OURS);
     this.#controller?.abort(stop.reason);
   }
 
@@ -164,6 +171,22 @@ export class Attempt implements TaskContext<never, never, never> {
     this.#progress ??= new ProgressThrottle(this.id, this.#host);
     this.#progress.report(howFar, message);
   };
+
+  get resumeFrom(): unknown {
+    this.#resumeFrom ??= { value: resumeValue(this.assignment.resumePoint) };
+    return this.#resumeFrom.value;
+  }
+
+  readonly checkpoint = (value: unknown): Promise<void> => {
+    this.#checkpoints ??= new Checkpoints(this.id, this.#host.link);
+    if (this.closed) throw new CheckpointError("The checkpoint was not stored: the attempt has ended.");
+    return this.#checkpoints.put(value);
+  };
+
+  /** The scheduler has answered a checkpoint. */
+  checkpointAnswered(answer: Extract<FromLink, { kind: "checkpointAnswered" }>): void {
+    this.#checkpoints?.answered(answer);
+  }
 
   get iterations(): number {
     return this.#iterations?.begun ?? this.assignment.iterations;
@@ -254,6 +277,7 @@ export class Attempt implements TaskContext<never, never, never> {
   close(): void {
     this.#progress?.close();
     this.#iterations?.close();
+    this.#checkpoints?.close(this.revoked ? NOT_OURS : "the attempt has ended");
     this.#phases?.close();
     this.unwinding?.close();
     this.#host.deadlines.remove(this.runDeadline);

@@ -105,6 +105,30 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    * @throws TypeError when it is neither, or the message is not a text.
    */
   progress(howFar: number | ProgressCount, message?: string): void;
+  /**
+   * What an earlier attempt of the task stored last with `checkpoint`, parsed from JSON, or bytes; undefined when none did. It
+   * does not change while the handler runs.
+   */
+  readonly resumeFrom: unknown;
+  /**
+   * Stores how far the handler is: the next attempt of the task finds the value in `resumeFrom`, whatever ended this one.
+   *
+   * ```ts
+   * for (let page = Number(ctx.resumeFrom ?? 0); page < pages; page++) {
+   *   await read(page);
+   *   await ctx.checkpoint(page + 1);
+   * }
+   * ```
+   *
+   * The promise resolves when the value, or a later one of this attempt, is in the database. A handler that does not wait may
+   * call it often: while one is on its way, of later ones the latest is kept.
+   *
+   * @param value JSON or bytes, at most 256 KiB (262,144 bytes): larger data belongs elsewhere, and its place here.
+   * @throws TypeError when it has no JSON form, RangeError when it is too large.
+   * @throws CheckpointError (the promise rejects) when it was not stored: the attempt is no longer this worker's or has ended, or
+   * the scheduler refused it. While the scheduler or its database is away the promise waits.
+   */
+  checkpoint(value: unknown): Promise<void>;
   /** Iterations that the task has begun, earlier attempts included, up to the last report that was stored. */
   readonly iterations: number;
   /** Iterations that all attempts of the task may begin together (`maxIterations`); undefined without a budget. */

@@ -155,6 +155,17 @@ export class Runner {
     this.#stop(attempt, { kind: "revoked", reason: new RevokedError(reason) }, DEFAULT_GRACE_MS);
   }
 
+  /** The scheduler has answered a checkpoint. */
+  checkpointAnswered(answer: Extract<FromLink, { kind: "checkpointAnswered" }>): void {
+    this.#running.get(answer.attemptId)?.checkpointAnswered(answer);
+    if (answer.error === "") return;
+    const { attemptId, error } = answer;
+    this.#host.log.warn(
+      { event: "task.checkpoint.refused", attempt_id: attemptId, error },
+      "checkpoint not stored",
+    );
+  }
+
   /** The scheduler has acknowledged these outcomes. */
   acknowledged(attemptIds: readonly string[]): void {
     for (const attemptId of attemptIds) {

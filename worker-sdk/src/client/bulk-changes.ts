@@ -23,6 +23,7 @@ const MAX_AGE_S = 3_162_240_000;
  *
  * - `"cancel"` ends open tasks; workers of running ones are asked to stop them.
  * - `"retry"` runs failed and cancelled tasks again, others where `states` names them.
+ * - `{ retry: { afresh: true } }` does so without their checkpoints.
  * - `"delete"` deletes the records of ended tasks, with attempts and outputs.
  * - `{ moveTo }` moves queued tasks to another queue; `createQueue` makes it when there is none.
  * - `{ priority }` sets the priority of queued tasks.
@@ -31,6 +32,7 @@ export type BulkChange =
   | "cancel"
   | "retry"
   | "delete"
+  | { readonly retry: { readonly afresh: boolean } }
   | { readonly moveTo: string; readonly createQueue?: boolean }
   | { readonly priority: number };
 
@@ -251,9 +253,13 @@ const MAX_PRIORITY = 1_000;
 /** Programs without type checks misspell names: a condition that is left out would let more tasks through. */
 function checkChange(change: BulkChange, filter: BulkFilter): void {
   const faults: string[] = [];
-  if (typeof change === "string" ? !NAMED_CHANGES.has(change) : !("moveTo" in change || "priority" in change))
+  if (
+    typeof change === "string"
+      ? !NAMED_CHANGES.has(change)
+      : !("moveTo" in change || "priority" in change || "retry" in change)
+  )
     faults.push(
-      `change: ${JSON.stringify(change)} is none of "cancel", "retry", "delete", { moveTo } and { priority }`,
+      `change: ${JSON.stringify(change)} is none of "cancel", "retry", "delete", { retry }, { moveTo } and { priority }`,
     );
   else if (typeof change === "object" && "priority" in change && !isPriority(change.priority))
     faults.push(
@@ -280,6 +286,7 @@ function encodeKind(change: BulkChange): Kind {
   if (change === "cancel") return { case: "cancelTasks", value: {} };
   if (change === "retry") return { case: "retryTasks", value: {} };
   if (change === "delete") return { case: "deleteTasks", value: {} };
+  if ("retry" in change) return { case: "retryTasks", value: { afresh: change.retry.afresh } };
   if ("moveTo" in change)
     return {
       case: "moveTasks",

@@ -127,9 +127,15 @@ export class TaskHandle<Output = unknown> {
    *
    * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `TASK_HELD`, `UNIQUE_KEY_HELD` (by another task),
    *   `DEPENDENCY_FAILED` (a task whose success it waits for has ended otherwise: retry that one first).
+   * @param options.afresh The next attempt gets no checkpoint. @default false, of a task that has succeeded true
    */
-  async retry(options: CallOptions = {}): Promise<Task> {
-    return this.#one("RetryTask", options, (call) => this.#tasks.retryTask({ taskId: this.id }, call));
+  async retry({
+    afresh = false,
+    ...options
+  }: CallOptions & { readonly afresh?: boolean } = {}): Promise<Task> {
+    return this.#one("RetryTask", options, (call) =>
+      this.#tasks.retryTask({ taskId: this.id, afresh }, call),
+    );
   }
 
   /**

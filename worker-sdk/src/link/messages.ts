@@ -24,6 +24,8 @@ export interface AssignmentMessage {
   readonly cost: Readonly<Record<string, number>> | undefined;
   /** The tick of the schedule that submitted the task; undefined when a producer did. */
   readonly tick: { readonly schedule: string; readonly tickMs: number; readonly manual: boolean } | undefined;
+  /** The last checkpoint of the task; undefined when it has none. JSON is a text. */
+  readonly resumePoint: { readonly value: string | Uint8Array } | undefined;
   /** Iterations that earlier attempts have begun. */
   readonly iterations: number;
   /** Iterations that all attempts may begin together; 0 for no limit. */
@@ -135,6 +137,15 @@ export type ToLink =
       readonly name: string;
       readonly elapsedMs: number;
       readonly attributes: Readonly<Record<string, string>> | undefined;
+    }
+  /** How far a handler is, for the next attempt of its task. */
+  | {
+      readonly kind: "checkpoint";
+      readonly attemptId: string;
+      /** Number within the attempt, from 1. */
+      readonly sequence: number;
+      readonly value: string | Uint8Array;
+      readonly contentType: string;
     }
   /** Iterations that the task has begun. */
   | { readonly kind: "iterations"; readonly attemptId: string; readonly count: number }
@@ -256,6 +267,13 @@ export type FromLink =
       readonly kind: "keyPauseAnswered";
       readonly requestId: number;
       readonly leftMs: number | undefined;
+      readonly error: string;
+    }
+  /** A checkpoint and those before it are durable; with an error they are not stored. */
+  | {
+      readonly kind: "checkpointAnswered";
+      readonly attemptId: string;
+      readonly sequence: number;
       readonly error: string;
     }
   | { readonly kind: "drain"; readonly reason: string; readonly deadlineMs: number | undefined }

@@ -9,6 +9,7 @@ export const LOG_EVENTS = {
   "task.cancel.unwinding": "warn",
   "task.cancel.unwound": "info",
   "task.cancelled": "info",
+  "task.checkpoint.refused": "warn",
   "task.completed": "info",
   "task.failed": "info",
   "task.failure.replaced": "warn",

@@ -11,8 +11,6 @@ export interface Logger {
   warn(fields: object, message?: string): void;
   error(fields: object, message?: string): void;
   child(fields: Record<string, unknown>): Logger;
-  /** Whether lines of a level are written, as pino has it. Without it the SDK takes debug lines for not written. */
-  isLevelEnabled?(level: string): boolean;
 }
 
 /** Writes a line: facts with or without a message, or a message alone. */
@@ -115,7 +113,6 @@ function withKeysOnce(log: Logger, bound: Readonly<Record<string, unknown>>): Lo
     warn: (fields, message) => log.warn(facts(fields), message),
     error: (fields, message) => log.error(facts(fields), message),
     child: (fields) => withKeysOnce(log, { ...bound, ...fields }),
-    isLevelEnabled: (level) => log.isLevelEnabled?.(level) ?? false,
   };
 }
 

@@ -89,7 +89,6 @@ export class Engine {
     const timeoutMs = options.registerTimeoutS * 1000;
     this.#linkData = linkData(options, parts, early, {
       program: mode.program,
-      logsDebug: log.isLevelEnabled?.("debug") ?? false,
       stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
       registerInMs: Math.max(0, mode.registerTimeoutFromMs + timeoutMs - processAgeMs()),
     });
@@ -282,6 +281,9 @@ export class Engine {
         if (message.stale) this.#attempts.runner.refused(message.attemptId);
         else this.#attempts.runner.acknowledged([message.attemptId]);
         logLinkMessage(this.#log, message, undefined);
+        return;
+      case "checkpointAnswered":
+        this.#attempts.runner.checkpointAnswered(message);
         return;
       case "keyPauseAnswered": {
         const key = this.#attempts.keyPauses.answered(message);

@@ -34,15 +34,14 @@ export function linkData(
   options: CompiledOptions,
   { resources, loaders, settings }: LinkParts,
   startupPhases: readonly StartupPhaseMessage[],
-  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel"> & { readonly logsDebug: boolean },
+  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel">,
 ): Omit<LinkData, "shared"> {
-  const { logsDebug, ...start } = rest;
   const { addresses, token, tls } = options.connection;
   const { uid, gid, cwd } = processFacts();
   // Without a limit the constraint is 0 or 2^64.
   const memoryBytes = Math.min(process.constrainedMemory() || totalmem(), totalmem());
   return {
-    ...start,
+    ...rest,
     host: {
       hostname: hostname(),
       cpuCount: availableParallelism(),
@@ -69,8 +68,6 @@ export function linkData(
       ...(loaders.any ? ["prepare_resource"] : []),
       // The scheduler writes the spans of runs for workers that do not.
       ...(isTracing() ? ["tracing"] : []),
-      // The scheduler counts what waits for it, also while the worker is full.
-      ...(logsDebug ? ["queue_view_full"] : []),
     ],
     pressure: options.backpressure?.limits,
     loadable: loaders.names,

@@ -28,13 +28,6 @@ test("a queue view is one line with depths and why none of it came", () => {
       [entry("llm", 5), entry("ocr", 1, "labels", "it lacks the label gpu=a100 (it has no gpu)")],
       "No suitable tasks - queue: [llm: 5, ocr: 1]; llm: claimed by others; ocr: it lacks the label gpu=a100 (it has no gpu) (labels)",
     ],
-    [
-      [
-        entry("llm", 197, "slots", "its slots are taken; 2 other workers hold 3"),
-        entry("ocr", 0, "", "lost race: 1 were claimed by others first"),
-      ],
-      "Tasks wait - queue: [llm: 197, ocr: 0]; llm: its slots are taken; 2 other workers hold 3; ocr: lost race: 1 were claimed by others first",
-    ],
   ];
   for (const [entries, line] of cases) assert.equal(queueViewLine(entries), line);
 });

@@ -12,11 +12,6 @@ export function queueViewLine(entries: readonly QueueViewMessage[]): string {
     const lost = entries.map((entry) => `${kind(entry)}: ${entry.detail}`).join("; ");
     return `Tasks available - queue: [${depths}], all claimed by others; ${lost}`;
   }
-  // Others may have been faster before the last slot was taken.
-  if (entries.every(({ removed_by: filter }) => filter === "slots" || filter === "")) {
-    const taken = entries.map((entry) => `${kind(entry)}: ${entry.detail}`).join("; ");
-    return `Tasks wait - queue: [${depths}]; ${taken}`;
-  }
   const why = entries.map((entry) =>
     entry.removed_by === ""
       ? `${kind(entry)}: claimed by others`

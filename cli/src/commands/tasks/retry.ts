@@ -15,10 +15,15 @@ const WORDS: ChangeWords = {
   done: ({ done }) => `${done} queued again`,
 };
 
+interface RetryOptions extends ChangeCommandOptions {
+  readonly afresh?: true;
+}
+
 export function defineRetry(command: Command, io: Io): void {
   command.description(
     "Queues ended tasks again with all their retries. A task that waits for a retry becomes ready at once, one with dependencies waits for those of its predecessors that are open.",
   );
+  command.option("--afresh", "start without the checkpoints that earlier attempts have stored");
   addChangeOptions(command, ["queued", "succeeded", "failed", "cancelled"]);
   command
     .addHelpText(
@@ -26,25 +31,30 @@ export function defineRetry(command: Command, io: Io): void {
       `
 Without --state, a filter is for failed and cancelled tasks. With \`queued\` it is for
 those that wait for a retry or for their time.
+The next attempt of a task goes on from its last checkpoint, unless it has succeeded.
 
 Examples:
   $ muster retry t-1042
   $ muster retry --detail RETRIES_EXHAUSTED --ended-after 2h
   $ muster retry --queue ocr --failure-code AUTH_FAILED --yes`,
     )
-    .action((ids: string[], options: ChangeCommandOptions, self: Command) => {
+    .action((ids: string[], options: RetryOptions, self: Command) => {
       const id = singleId(ids, options);
       return id !== undefined
         ? retryTask(id, options, self, io)
-        : changeTasks("retry", WORDS, ids, options, { command: self, io });
+        : changeTasks(options.afresh ? { retry: { afresh: true } } : "retry", WORDS, ids, options, {
+            command: self,
+            io,
+          });
     });
   addConnectionOptions(command);
 }
 
-async function retryTask(id: string, options: ChangeCommandOptions, command: Command, io: Io): Promise<void> {
+async function retryTask(id: string, options: RetryOptions, command: Command, io: Io): Promise<void> {
   const task = await withApiSession(command, io, async (session) => {
     if (!options.yes) await confirmSucceeded(session, id, io);
-    return present((await session.tasks.retryTask({ taskId: id }, session.call)).task, "a task");
+    const request = { taskId: id, afresh: options.afresh ?? false };
+    return present((await session.tasks.retryTask(request, session.call)).task, "a task");
   });
   if (options.json) writeJson(io.stdout, TaskSchema, task);
   else

@@ -22,6 +22,7 @@ import type { ResultAck } from "../sessions/link.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
+import type { CheckpointWriter } from "./checkpoint-writer.ts";
 import type { EventWriter } from "./event-writer.ts";
 import { HeldResults } from "./held-results.ts";
 import type { RetryPolicies } from "./retry-policies.ts";
@@ -74,6 +75,7 @@ export class ResultCommitter {
   readonly #peers: Peers;
   readonly #traces: AttemptTraces;
   readonly #eventWriter: EventWriter;
+  readonly #checkpoints: Pick<CheckpointWriter, "flushOf">;
   readonly #quarantines: Pick<Quarantines, "reported">;
   readonly #retryPolicies: Pick<RetryPolicies, "decide">;
   readonly #onScheduled: (delayMs: number) => void;
@@ -95,6 +97,7 @@ export class ResultCommitter {
     peers: Peers;
     traces: AttemptTraces;
     eventWriter: EventWriter;
+    checkpoints: Pick<CheckpointWriter, "flushOf">;
     quarantines: Pick<Quarantines, "reported">;
     retryPolicies: Pick<RetryPolicies, "decide">;
     onScheduled: (delayMs: number) => void;
@@ -111,6 +114,7 @@ export class ResultCommitter {
     this.#peers = parts.peers;
     this.#traces = parts.traces;
     this.#eventWriter = parts.eventWriter;
+    this.#checkpoints = parts.checkpoints;
     this.#quarantines = parts.quarantines;
     this.#retryPolicies = parts.retryPolicies;
     this.#onScheduled = parts.onScheduled;
@@ -363,7 +367,9 @@ export class ResultCommitter {
   }
 
   async #write(requests: readonly CommitRequest[]): Promise<readonly CommitResult[]> {
-    await this.#eventWriter.flushEventsOf(requests.map(({ key }) => key.taskId));
+    const taskIds = requests.map(({ key }) => key.taskId);
+    await this.#eventWriter.flushEventsOf(taskIds);
+    await this.#checkpoints.flushOf(taskIds);
     return this.#store.commitResults(requests);
   }
 }

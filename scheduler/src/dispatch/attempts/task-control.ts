@@ -70,12 +70,13 @@ export class TaskControl {
    * Queues an ended task, or one that waits for its time, to run now or when the tasks that it waits for have ended;
    * undefined when there is none.
    *
+   * @param afresh Its next attempt gets no checkpoint.
    * @throws Refusal `UNIQUE_KEY_HELD` when another task holds its unique key, `DEPENDENCY_FAILED` when a task whose
    *   success it waits for has ended otherwise, `TASK_NOT_RETRYABLE` when it waits for tasks, `TASK_HELD` when it is held.
    */
-  async retry(taskId: number): Promise<"queued" | "active" | undefined> {
+  async retry(taskId: number, afresh = false): Promise<"queued" | "active" | undefined> {
     const { store, dispatcher, peers, signals, counters } = this.#parts;
-    const result = await store.retryTask(taskId);
+    const result = await store.retryTask(taskId, afresh);
     if (result?.outcome === "key_held") {
       counters.keyConflicts.refused++;
       throw retryKeyHeld(taskId, result);

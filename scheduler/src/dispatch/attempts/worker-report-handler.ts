@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
+import type { NewCheckpoint } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { CANCEL_GRACE_MS } from "../limits.ts";
@@ -12,6 +13,7 @@ import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import { noteMovement, notePhaseEvent } from "./attempt-watch.ts";
+import { type CheckpointWriter, staleAck } from "./checkpoint-writer.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
 import type { AttemptProgress } from "./phase-progress.ts";
@@ -150,6 +152,16 @@ export class WorkerReportHandler {
     this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
+  /** Its handler has stored how far it is. */
+  handleCheckpoint(session: Session, checkpoint: NewCheckpoint): void {
+    const { key, sequence } = checkpoint;
+    if (this.#after(session, key, () => this.handleCheckpoint(session, checkpoint))) return;
+    const attempt = this.#current(session, key, "checkpoint");
+    if (!attempt) return session.link?.ackCheckpoint(staleAck(key, sequence));
+    noteMovement(attempt, this.#parts.clock.monotonic());
+    this.#parts.checkpoints.put(session, checkpoint);
+  }
+
   handleOutput(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
     const attempt = this.#current(session, key, "output");
     if (!attempt) return;
@@ -225,6 +237,7 @@ export interface WorkerReportParts {
   readonly registry: Pick<Registry, "byId">;
   readonly classes: Pick<ClassIndex, "change">;
   readonly committer: Pick<ResultCommitter, "commitResults" | "endAttempt">;
+  readonly checkpoints: Pick<CheckpointWriter, "put">;
   readonly eventWriter: Pick<EventWriter, "appendEvent" | "appendOutput" | "writeAttempt">;
   readonly clock: Clock;
   readonly log: Logger;

@@ -48,7 +48,8 @@ export class AssignmentSender {
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
       const held = new Attempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
       session.hold(held, session === planned);
-      if (!session.takeAhead(held, attempt.payload.byteLength) || isMisplaced) {
+      const bytes = attempt.payload.byteLength + (attempt.checkpoint?.value.byteLength ?? 0);
+      if (!session.takeAhead(held, bytes) || isMisplaced) {
         givenBack.push({ session, attempt: held, reason: isMisplaced ? "moved" : "payload_ahead" });
         continue;
       }
@@ -118,5 +119,6 @@ function toAssignment(
     options: claimed.options,
     resources: taskClass.requirements.resources,
     cost: taskClass.requirements.cost,
+    checkpoint: claimed.checkpoint,
   };
 }

@@ -112,38 +112,6 @@ describe("the queue views of idle workers", () => {
     assert.equal(seen[1]?.entries.find(({ type }) => type === "tts")?.removedBy, "queue_paused");
   });
 
-  it("also while a worker is full, when it asks for that, with what others hold", async () => {
-    counts.set(4, 197);
-    const full = (id: number, features: readonly string[]) => {
-      const session = madeSession({
-        id,
-        features,
-        types: { tts: 0 },
-        link: { queueView: (entries) => seen.push({ worker: `w-${id}`, entries }) },
-      });
-      session.reserve({ type: "tts", requirements: {} });
-      registry.add(session);
-    };
-    full(1, ["queue_view_full"]);
-    full(2, []);
-    full(3, []);
-    assert.equal(await run(0), 1, "the others do not ask");
-    assert.deepEqual(seen, [
-      {
-        worker: "w-1",
-        entries: [
-          {
-            queue: "default",
-            type: "tts",
-            ready: 197,
-            removedBy: "slots",
-            detail: "its slots are taken; 2 other workers hold 2",
-          },
-        ],
-      },
-    ]);
-  });
-
   it("only when the picture changes, less often while only the depths do, and once that it is over", async () => {
     join(1);
     counts.set(1, 125);

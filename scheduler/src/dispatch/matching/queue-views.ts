@@ -1,4 +1,4 @@
-/** Sends workers that are idle, or full and ask for it, the waiting tasks, with the reason that they get none. */
+/** Sends idle workers the waiting tasks, with the reason that they get none. */
 import type { Clock } from "../../clock.ts";
 import { whyRemoved } from "../../domain/explain/removed.ts";
 import { largest } from "../../domain/largest.ts";
@@ -32,13 +32,6 @@ interface SentView {
   text: string;
 }
 
-/** Classes of which tasks wait, the largest first. */
-type Waiting = readonly { readonly taskClass: TaskClass; readonly ready: number }[];
-
-type HeldByType = ReadonlyMap<string, { readonly tasks: number; readonly workers: number }>;
-
-const NONE_HELD: HeldByType = new Map();
-
 /** What the views are made from. */
 export interface QueueViewParts {
   readonly classes: { get(id: number): Pick<ClassEntry, "taskClass"> | undefined };
@@ -51,8 +44,8 @@ export interface QueueViewParts {
 }
 
 /**
- * Sends idle workers what waits and why none of it may run there, and full ones that ask for it. Costs nothing while no
- * such worker is there, one bounded count an interval otherwise, and a message only when the view has changed.
+ * Sends idle workers what waits and why none of it may run there. Costs nothing while no worker is idle, one bounded
+ * count an interval otherwise, and a message only when the view has changed.
  */
 export class QueueViews {
   readonly #parts: QueueViewParts;
@@ -75,10 +68,9 @@ export class QueueViews {
     if (due.length === 0) return;
     const counts = await backlog.read(intervalMs / 2);
     const waiting = this.#waiting(counts);
-    const held = due.some(({ outstanding }) => outstanding > 0) ? heldByType(registry.all()) : NONE_HELD;
     for (const session of due) {
-      // It may have been given something, or have ended something, meanwhile.
-      if (session.link && isServed(session)) this.#send(session, waiting, held);
+      // It may have been given something meanwhile.
+      if (session.link && session.outstanding === 0) this.#send(session, waiting);
     }
   }
 
@@ -87,21 +79,21 @@ export class QueueViews {
   }
 
   #isDue(session: Session, now: number): boolean {
-    if (!session.ready || session.draining || !isServed(session)) return false;
+    if (!session.ready || session.draining || session.outstanding > 0) return false;
     const sent = this.#sent.get(session.uuid);
     return sent === undefined || now - sent.at >= sent.waitMs;
   }
 
-  #waiting(counts: ReadonlyMap<number, number>): Waiting {
+  #waiting(counts: ReadonlyMap<number, number>): { taskClass: TaskClass; ready: number }[] {
     return largest(counts, MAX_CLASSES, ([, a], [, b]) => b - a).flatMap(([id, ready]) => {
       const entry = this.#parts.classes.get(id);
       return entry ? [{ taskClass: entry.taskClass, ready }] : [];
     });
   }
 
-  #send(session: Session, waiting: Waiting, held: HeldByType): void {
+  #send(session: Session, waiting: readonly { taskClass: TaskClass; ready: number }[]): void {
     const { clock, intervalMs } = this.#parts;
-    const entries = this.#entries(session, waiting, held);
+    const entries = this.#entries(session, waiting);
     const shape = entries
       .map(({ queue, type, removedBy: filter }) => `${queue} ${type} ${filter}`)
       .join("\n");
@@ -120,7 +112,7 @@ export class QueueViews {
   }
 
   /** The largest first; classes that differ only in their requirements and are removed alike are one. */
-  #entries(session: Session, waiting: Waiting, held: HeldByType): QueueViewEntry[] {
+  #entries(session: Session, waiting: readonly { taskClass: TaskClass; ready: number }[]): QueueViewEntry[] {
     const { classes, admission, clock } = this.#parts;
     const now = clock.monotonic();
     const kinds = new Map<
@@ -137,9 +129,7 @@ export class QueueViews {
         kind.ready += ready;
         continue;
       }
-      const removed = hold?.detail ?? whyRemoved(taskClass, session, filter);
-      const detail =
-        filter === "slots" ? `${removed}; ${heldByOthers(taskClass.type, session, held)}` : removed;
+      const detail = hold?.detail ?? whyRemoved(taskClass, session, filter);
       kinds.set(key, { queue: taskClass.queue, type: taskClass.type, ready, removedBy: name, detail });
     }
     for (const [classId, count] of session.takeLostRaces()) {
@@ -154,35 +144,4 @@ export class QueueViews {
     }
     return [...kinds.values()].sort((a, b) => b.ready - a.ready).slice(0, MAX_ENTRIES);
   }
-}
-
-/** The feature of workers that ask for views while they are full: those that log at debug. */
-const FULL_VIEW = "queue_view_full";
-
-/** True for a worker that holds nothing, or no more can be given to and that asks for views then. */
-function isServed(session: Session): boolean {
-  if (session.outstanding === 0) return true;
-  return session.credit <= 0 && session.hello.features.includes(FULL_VIEW);
-}
-
-/** Attempts that the workers of this scheduler hold, by type, and how many workers hold them. */
-function heldByType(sessions: Iterable<Session>): HeldByType {
-  const held = new Map<string, { tasks: number; workers: number }>();
-  for (const { types } of sessions) {
-    for (const [type, { active }] of types) {
-      if (active === 0) continue;
-      const before = held.get(type) ?? { tasks: 0, workers: 0 };
-      held.set(type, { tasks: before.tasks + active, workers: before.workers + 1 });
-    }
-  }
-  return held;
-}
-
-/** What workers other than this one hold of a type, in words. */
-function heldByOthers(type: string, session: Session, held: HeldByType): string {
-  const own = session.types.get(type)?.active ?? 0;
-  const all = held.get(type) ?? { tasks: 0, workers: 0 };
-  const workers = all.workers - (own > 0 ? 1 : 0);
-  if (workers === 0) return "no other worker of this scheduler holds one";
-  return `${workers} other worker${workers === 1 ? " holds" : "s hold"} ${all.tasks - own}`;
 }

@@ -2,6 +2,7 @@
 import type { Refusal } from "../../domain/errors.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
 import type { Cost } from "../../domain/matching/capacity.ts";
+import type { Checkpoint } from "../../domain/tasks/checkpoint.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
 
 /** An attempt as it is handed to a worker. */
@@ -17,6 +18,17 @@ export interface OutgoingAssignment {
   readonly options: TaskOptions | undefined;
   readonly resources: readonly string[];
   readonly cost: Cost | undefined;
+  /** The last one of its task; undefined when it has none. */
+  readonly checkpoint?: Checkpoint | undefined;
+}
+
+/** What became of a checkpoint; without an error it is durable. */
+export interface CheckpointAck {
+  readonly key: AttemptKey;
+  readonly sequence: number;
+  readonly error?: string;
+  /** It was refused because the attempt is no longer the worker's. */
+  readonly stale?: boolean;
 }
 
 /** What became of a result. */
@@ -41,6 +53,7 @@ export interface WorkerLink {
   cancel(key: AttemptKey, reason: string, graceMs: number, timedOut: boolean): void;
   revoke(key: AttemptKey, reason: string): void;
   ackResults(acks: readonly ResultAck[]): void;
+  ackCheckpoint(ack: CheckpointAck): void;
   drain(reason: string, deadlineMs: number | undefined): void;
   pause(reason: string): void;
   resume(reason: string): void;

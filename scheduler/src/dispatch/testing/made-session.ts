@@ -19,8 +19,6 @@ export interface SessionPlan {
   readonly capacities?: Readonly<Record<string, number>>;
   /** Payload that it takes ahead; the scheduler's default by default. */
   readonly assignmentBytes?: number;
-  /** None by default. */
-  readonly features?: readonly string[];
   /** True by default. */
   readonly ready?: boolean;
   readonly draining?: boolean;
@@ -32,10 +30,7 @@ export interface SessionPlan {
 
 /** A hello, for the queue `default` unless others are given. */
 export function madeHello(
-  plan: Pick<
-    SessionPlan,
-    "types" | "queues" | "slots" | "prefetch" | "capacities" | "assignmentBytes" | "features"
-  >,
+  plan: Pick<SessionPlan, "types" | "queues" | "slots" | "prefetch" | "capacities" | "assignmentBytes">,
 ): WorkerHello {
   return {
     ...HELLO,
@@ -45,7 +40,6 @@ export function madeHello(
     prefetch: plan.prefetch ?? 0,
     capacities: plan.capacities ?? {},
     assignmentBytes: plan.assignmentBytes ?? 0,
-    features: plan.features ?? HELLO.features,
   };
 }
 
@@ -73,6 +67,7 @@ export function madeLink(given: Partial<WorkerLink> = {}): WorkerLink {
     assign: nothing,
     cancel: nothing,
     revoke: nothing,
+    ackCheckpoint: nothing,
     ackResults: nothing,
     drain: nothing,
     pause: nothing,

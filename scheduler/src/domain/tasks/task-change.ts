@@ -4,7 +4,7 @@ import { END_STATES, OPEN_STATES, type TaskState } from "./task-state.ts";
 /** What is done to each task. */
 export type TaskChange =
   | { readonly kind: "cancel" }
-  | { readonly kind: "retry" }
+  | { readonly kind: "retry"; readonly afresh?: boolean }
   | { readonly kind: "move"; readonly queue: string; readonly createQueue: boolean }
   | { readonly kind: "set_priority"; readonly priority: number }
   | { readonly kind: "delete" };

@@ -39,6 +39,8 @@ export interface TaskOptions {
   readonly maxIterations?: number;
   /** Set by the store: iterations that its attempts have begun, up to the last report. */
   readonly iterations?: number;
+  /** Set by the store: it has a checkpoint, which its next attempt gets. */
+  readonly checkpointed?: true;
   /** Set by the scheduler for a task whose trace is recorded. */
   readonly trace?: TaskTrace;
   readonly watchdogs?: TaskWatchdogs;

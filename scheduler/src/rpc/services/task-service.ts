@@ -28,9 +28,10 @@ import {
 } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { DependencyStore, InsertedTask, TaskStore } from "../../store/store.ts";
+import type { CheckpointStore, DependencyStore, InsertedTask, TaskStore } from "../../store/store.ts";
 import type { Tracing } from "../../telemetry/spans/tracing.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
+import { fromCheckpointSummary } from "../convert/tasks/checkpoint.ts";
 import { fromLimitOutcome } from "../convert/tasks/concurrency.ts";
 import { fromTaskLinks } from "../convert/tasks/dependencies.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
@@ -69,6 +70,7 @@ export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts 
   readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> &
     BatchHandlerParts["store"] &
     ChangeHandlerParts["store"] &
+    Pick<CheckpointStore, "checkpointOf"> &
     Pick<DependencyStore, "taskLinks"> &
     WatchTaskParts["store"];
   readonly submitter: Submitter;
@@ -108,7 +110,14 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
     async getTask({ taskId, uniqueKey }) {
       const task = uniqueKey ? await keyOwner(store, taskId, uniqueKey) : await requireTask(store, taskId);
       const attempts = await store.countedAttempts(task.id);
-      return { task: fittedTask(task, retryPolicies, attempts, parts.sizes.maxMessageBytes) };
+      const message = fittedTask(task, retryPolicies, attempts, parts.sizes.maxMessageBytes);
+      // A success is not gone on from.
+      const checkpoint =
+        task.options?.checkpointed && task.state !== "succeeded"
+          ? await store.checkpointOf(task.id)
+          : undefined;
+      if (checkpoint) message.checkpoint = fromCheckpointSummary(task.id, checkpoint);
+      return { task: message };
     },
 
     async listTasks(request) {
@@ -137,8 +146,8 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       return { task: await shown(taskId) };
     },
 
-    async retryTask({ taskId }) {
-      const outcome = await control.retry(requireId(taskId));
+    async retryTask({ taskId, afresh }) {
+      const outcome = await control.retry(requireId(taskId), afresh);
       if (outcome === undefined) throw taskNotFound(taskId);
       if (outcome === "active") {
         throw new Refusal(

@@ -14,6 +14,7 @@ import type { KeyPauser } from "../../dispatch/admission/key-pauser.ts";
 import type { WorkerReportHandler } from "../../dispatch/attempts/worker-report-handler.ts";
 import type { LeaseSettings, SizeLimits } from "../../dispatch/limits.ts";
 import type {
+  CheckpointAck,
   OutgoingAssignment,
   QueueViewEntry,
   ResultAck,
@@ -34,6 +35,7 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.ts";
 import type { ResultsFrame } from "../codec/results-frame.ts";
 import { toAttemptKey, toIterations, toProgress, toRejection } from "../convert/tasks/attempt-report.ts";
+import { fromCheckpointAck, toCheckpoint } from "../convert/tasks/checkpoint.ts";
 import { toAskedPause } from "../convert/tasks/key-pause.ts";
 import { toResult } from "../convert/tasks/result.ts";
 import { toCount } from "../convert/values/numbers.ts";
@@ -53,7 +55,7 @@ import type { StreamRejector } from "./stream-rejector.ts";
 const MAX_UNREAD_MESSAGES = 10_000;
 
 /** Features beyond the protocol's first version, as Welcome lists them. */
-const FEATURES = ["brief_starts", "key_pauses"];
+const FEATURES = ["brief_starts", "key_pauses", "checkpoints"];
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
 const MAX_FRAME_SHARE = 0.5;
@@ -130,8 +132,8 @@ class WorkerStream implements WorkerLink {
     const limit = this.#parts.sizes.maxMessageBytes * MAX_FRAME_SHARE;
     let start = 0;
     let bytes = 0;
-    for (const [index, { payload }] of assignments.entries()) {
-      const size = payload.byteLength + 1_024;
+    for (const [index, { payload, checkpoint }] of assignments.entries()) {
+      const size = payload.byteLength + (checkpoint?.value.byteLength ?? 0) + 1_024;
       if (index > start && bytes + size > limit) {
         this.#write(assignmentsFrame(assignments.slice(start, index)));
         start = index;
@@ -157,6 +159,10 @@ class WorkerStream implements WorkerLink {
     // Acknowledgements of one commit arrive one by one; they leave in one frame.
     if (this.#acks.length === 0) setImmediate(() => this.#flushAcks());
     this.#acks.push(...acks);
+  }
+
+  ackCheckpoint(ack: CheckpointAck): void {
+    this.#send({ case: "checkpointAck", value: fromCheckpointAck(ack) });
   }
 
   drain(reason: string, deadlineMs: number | undefined): void {
@@ -306,6 +312,11 @@ class WorkerStream implements WorkerLink {
           session,
           kind.value.results.map((result) => toResult(result, sizes)),
         );
+      case "taskCheckpoint": {
+        const checkpoint = toCheckpoint(kind.value);
+        if ("error" in checkpoint) return this.ackCheckpoint(checkpoint);
+        return reportHandler.handleCheckpoint(session, checkpoint);
+      }
       case "keyPauseRequest":
         void this.#pauseKey(session, kind.value.requestId, toAskedPause(kind.value));
         return;

@@ -20,7 +20,7 @@ import { maintenanceStore } from "./schema/roles.ts";
 import { quarantineStore } from "./sessions/quarantines.ts";
 import { launchStore, sessionStore } from "./sessions/roles.ts";
 import { statisticsStore } from "./statistics/roles.ts";
-import { attemptStore, claimStore, classStore, taskStore } from "./tasks/roles.ts";
+import { attemptStore, checkpointStore, claimStore, classStore, taskStore } from "./tasks/roles.ts";
 
 /** Options of the PostgreSQL store. */
 export interface PostgresStoreOptions {
@@ -95,6 +95,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...classStore(db),
     ...claimStore(db),
     ...attemptStore(db),
+    ...checkpointStore(db),
     ...concurrencyStore(db),
     ...rateLimitStore(db),
     ...circuitStore(db),

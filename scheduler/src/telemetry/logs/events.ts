@@ -1,6 +1,7 @@
 /** Every event name of the scheduler's log with its level, or levels; docs/logs.md describes them, and a test compares. */
 export const LOG_EVENTS = {
   "census.failed": "error",
+  "checkpoint.write_failed": "error",
   "circuit.closed": "info",
   "circuit.half_opened": "info",
   "circuit.opened": "warn",

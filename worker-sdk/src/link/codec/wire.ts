@@ -234,6 +234,7 @@ function newGroup(assignment: IncomingAssignment): AssignmentGroup {
       resources: assignment.resources,
       cost: costOf(assignment.cost),
       tick: tickOf(assignment.scheduleTick),
+      resumePoint: resumePointOf(assignment.resumePoint),
       iterations: assignment.iterationCount,
       maxIterations: assignment.maxIterationCount,
     },
@@ -270,7 +271,8 @@ function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
 function isPlain(assignment: IncomingAssignment): boolean {
   if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
   if (assignment.iterationCount > 0 || assignment.maxIterationCount > 0) return false;
-  const { phaseTimeouts, phaseWarnings, cost, scheduleTick } = assignment;
+  const { phaseTimeouts, phaseWarnings, cost, scheduleTick, resumePoint } = assignment;
+  if (resumePoint !== undefined) return false;
   return scheduleTick === undefined && isEmpty(phaseTimeouts) && isEmpty(phaseWarnings) && isEmpty(cost);
 }
 
@@ -283,6 +285,10 @@ function tickOf(tick: IncomingAssignment["scheduleTick"]): AssignmentMessage["ti
   if (tick === undefined) return undefined;
   const { schedule, tickTime, manual } = tick;
   return { schedule, tickMs: tickTime === undefined ? 0 : timestampMs(tickTime), manual };
+}
+
+function resumePointOf(point: IncomingAssignment["resumePoint"]): AssignmentMessage["resumePoint"] {
+  return point && { value: payloadOf(point.value, point.contentType) };
 }
 
 function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {

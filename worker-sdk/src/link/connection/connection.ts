@@ -6,12 +6,12 @@ import { durationsMs, encode, resourceStates, startupPhase } from "../codec/wire
 import { Counters } from "../health/counters.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
 import { HeartbeatSender } from "../health/heartbeat.ts";
-import { heartbeatLine } from "../health/heartbeat-line.ts";
 import { measureWorker } from "../health/measure-worker.ts";
 import { type Measures, prometheusText } from "../health/measures.ts";
 import { ProcessMetrics } from "../health/process-metrics.ts";
 import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
+import { CheckpointQueue } from "../outbox/checkpoints.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { KeyPauseRequests } from "../outbox/key-pauses.ts";
 import { Outbox } from "../outbox/outbox.ts";
@@ -37,11 +37,12 @@ export class Connection {
   readonly #clock: Clock;
   readonly #emit: (message: FromLink) => void;
   readonly #shared: SharedState;
-  readonly #inFlight: InFlightAttempts;
+  readonly #inFlight = new InFlightAttempts();
   readonly #counters = new Counters();
   readonly #attempts: AttemptReports;
   readonly #processMetrics: ProcessMetrics;
   readonly #outbox: Outbox;
+  readonly #checkpoints: CheckpointQueue;
   readonly #keyPauses: KeyPauseRequests;
   readonly #dialer: Dialer;
   readonly #heartbeats: HeartbeatSender;
@@ -60,13 +61,13 @@ export class Connection {
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
     this.#clock = clock;
-    this.#inFlight = new InFlightAttempts(clock);
     this.#emit = emit;
     this.#shared = shared;
     this.#resources = data.resources;
     this.#phases = [...data.startupPhases];
     this.#processMetrics = new ProcessMetrics(clock, shared);
-    this.#outbox = new Outbox(this.#inFlight, (kind, count) => {
+    this.#checkpoints = new CheckpointQueue(this.#inFlight, emit);
+    this.#outbox = new Outbox(this.#inFlight, this.#checkpoints, (kind, count) => {
       this.#counters.add("messages_shed", count);
       this.#counters.add(`${kind}_shed`, count);
     });
@@ -143,6 +144,7 @@ export class Connection {
       counters: this.#counters,
       shutdown: this.#shutdown,
       keyPauses: this.#keyPauses,
+      outbox: this.#outbox,
       emit,
     });
   }
@@ -221,6 +223,9 @@ export class Connection {
       case "progress":
         this.#attempts.progress(message);
         return;
+      case "checkpoint":
+        this.#attempts.checkpoint(message);
+        return;
       case "iterations":
         this.#attempts.iterations(message);
         return;
@@ -290,6 +295,7 @@ export class Connection {
       phaseWarningsMs: durationsMs(welcome.phaseWarnings),
     });
     this.#welcomed = true;
+    this.#checkpoints.open(welcome.features);
     this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS));
     this.#keyPauses.open(welcome.features);
     this.#sendPhases();
@@ -327,22 +333,12 @@ export class Connection {
         },
       }),
     );
-    this.#emit({
-      kind: "log",
-      level: "debug",
-      ...heartbeatLine({
-        sequence: Number(sequence),
-        ready: this.#ready,
-        draining: this.#attempts.draining,
-        paused: this.#pauses.inWords !== undefined,
-        held: this.#inFlight.size,
-        slots: this.#data.slots,
-        idleMs: this.#inFlight.emptyMs,
-        completed: this.#counters.get("tasks_succeeded"),
-        resources: this.#resources,
-        loopAgeMs: this.#processMetrics.loopAgeMs,
-      }),
-    });
+    const fields = {
+      sequence: Number(sequence),
+      held: this.#inFlight.size,
+      loop_age_ms: this.#processMetrics.loopAgeMs,
+    };
+    this.#emit({ kind: "log", level: "debug", event: "worker.heartbeat", fields, message: "heartbeat sent" });
     this.#emit({ kind: "measures", measures: this.#measure() });
   }
 

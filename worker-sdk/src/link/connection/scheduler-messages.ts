@@ -8,6 +8,7 @@ import type { FromLink } from "../messages.ts";
 import type { AttemptReports } from "../outbox/attempt-reports.ts";
 import type { InFlightAttempts } from "../outbox/in-flight.ts";
 import type { KeyPauseRequests } from "../outbox/key-pauses.ts";
+import type { Outbox } from "../outbox/outbox.ts";
 import { controlMessageFor } from "./control-messages.ts";
 import type { Shutdown } from "./shutdown.ts";
 
@@ -18,6 +19,7 @@ export interface SchedulerMessagesParts {
   readonly counters: Counters;
   readonly shutdown: Shutdown;
   readonly keyPauses: Pick<KeyPauseRequests, "answered">;
+  readonly outbox: Pick<Outbox, "checkpointAnswered">;
   readonly emit: (message: FromLink) => void;
 }
 
@@ -57,6 +59,9 @@ export class SchedulerMessages {
       }
       case "revokeAttempt":
         attempts.revoke(kind.value.attemptId, kind.value.reason);
+        return;
+      case "checkpointAck":
+        this.#parts.outbox.checkpointAnswered(kind.value);
         return;
       case "keyPauseAnswer":
         this.#parts.keyPauses.answered(kind.value);

@@ -201,6 +201,20 @@ export class AttemptReports {
     this.#outbox.iterations(attempt);
   }
 
+  /** Keeps and sends how far a handler is, for the next attempt. */
+  checkpoint(message: Extract<ToLink, { kind: "checkpoint" }>): void {
+    const attempt = this.#current(message.attemptId);
+    if (attempt === undefined) {
+      const { attemptId, sequence } = message;
+      const error = "the attempt is no longer this worker's";
+      this.#emit({ kind: "checkpointAnswered", attemptId, sequence, error });
+      return;
+    }
+    attempt.progressAtMs = this.#clock.monotonicMs();
+    attempt.phases?.progress();
+    this.#outbox.checkpoint(message);
+  }
+
   /** Keeps and sends an outcome. */
   result({ attemptId, outcome, cost, notify }: Extract<ToLink, { kind: "result" }>): void {
     this.#counters.add(`tasks_${outcome.kind}`);

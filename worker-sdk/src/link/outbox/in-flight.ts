@@ -3,7 +3,6 @@ import { create } from "@bufbuild/protobuf";
 import { ChurnMap } from "@muster/common/churn-map";
 import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
-import type { Clock } from "../../clock.ts";
 import { durationFromMs } from "../../duration.ts";
 import type { OpenPhases } from "./open-phases.ts";
 
@@ -68,21 +67,8 @@ export interface InFlightAttempt {
 /** The attempts in flight: heartbeats and Hello list them, and a new stream sends their messages again. */
 export class InFlightAttempts {
   readonly #attempts = new ChurnMap<string, InFlightAttempt>();
-  readonly #clock: Pick<Clock, "monotonicMs">;
-  /** Since when none is in flight; undefined while one is. */
-  #emptySinceMs: number | undefined;
   #eventCount = 0;
   #pendingResults = 0;
-
-  constructor(clock: Pick<Clock, "monotonicMs">) {
-    this.#clock = clock;
-    this.#emptySinceMs = clock.monotonicMs();
-  }
-
-  /** For how long none has been in flight, milliseconds; 0 while one is. */
-  get emptyMs(): number {
-    return this.#emptySinceMs === undefined ? 0 : this.#clock.monotonicMs() - this.#emptySinceMs;
-  }
 
   /** Attempts in flight. */
   get size(): number {
@@ -131,7 +117,6 @@ export class InFlightAttempts {
       events: { kept: [], sent: 0, sequence: 0 },
     };
     this.#attempts.set(attemptId, attempt);
-    this.#emptySinceMs = undefined;
     return attempt;
   }
 
@@ -149,9 +134,7 @@ export class InFlightAttempts {
     if (attempt.result !== undefined) this.#pendingResults -= 1;
     attempt.phases?.cancel();
     this.#eventCount -= attempt.events.kept.length;
-    this.#attempts.delete(attemptId);
-    if (this.#attempts.size === 0) this.#emptySinceMs = this.#clock.monotonicMs();
-    return true;
+    return this.#attempts.delete(attemptId);
   }
 
   /** Keeps an event of an attempt; false when there is no room and it was dropped. */

@@ -1,8 +1,11 @@
 /** The messages to the scheduler until they are acknowledged. */
 import { ChurnMap } from "@muster/common/churn-map";
+import type { CheckpointAck } from "@muster/protocol";
 import type { WorkerMessageKind } from "../codec/wire.ts";
 import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";
 import type { Stream } from "../connection/stream.ts";
+import type { ToLink } from "../messages.ts";
+import type { CheckpointQueue } from "./checkpoints.ts";
 import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
 
 /** Events that a scheduler with the feature `brief_starts` accepts in the message of the acceptance. */
@@ -38,6 +41,7 @@ interface WaitingOutput {
  */
 export class Outbox {
   readonly #inFlight: InFlightAttempts;
+  readonly #checkpoints: CheckpointQueue;
   readonly #onShed: (kind: "progress" | "output", count: number) => void;
   #stream: Stream | undefined;
   #briefStarts = false;
@@ -55,8 +59,13 @@ export class Outbox {
   readonly #results = new ChurnMap<InFlightAttempt, true>();
   #flushScheduled = false;
 
-  constructor(inFlight: InFlightAttempts, onShed: (kind: "progress" | "output", count: number) => void) {
+  constructor(
+    inFlight: InFlightAttempts,
+    checkpoints: CheckpointQueue,
+    onShed: (kind: "progress" | "output", count: number) => void,
+  ) {
     this.#inFlight = inFlight;
+    this.#checkpoints = checkpoints;
     this.#onShed = onShed;
   }
 
@@ -130,6 +139,17 @@ export class Outbox {
     this.#schedule();
   }
 
+  /** Keeps a checkpoint, which is sent before the result of its attempt. */
+  checkpoint(message: Extract<ToLink, { kind: "checkpoint" }>): void {
+    this.#checkpoints.put(message);
+    this.#schedule();
+  }
+
+  /** The scheduler has answered a checkpoint. */
+  checkpointAnswered(ack: CheckpointAck): void {
+    if (this.#checkpoints.answered(ack)) this.#schedule();
+  }
+
   /** A phase starts or ends: progress that waits belongs to what ran before, and is written before the event. */
   sealProgress(attemptId: string, begins: boolean): void {
     const waiting = this.#progress.get(attemptId);
@@ -153,6 +173,7 @@ export class Outbox {
 
   /** Queues the result of an attempt in flight. */
   result(attempt: InFlightAttempt): void {
+    this.#checkpoints.resultKept(attempt.attemptId);
     if (this.#stream === undefined) return;
     this.#results.set(attempt, true);
     this.#schedule();
@@ -164,6 +185,7 @@ export class Outbox {
     this.#progress.delete(attempt.attemptId);
     this.#results.delete(attempt);
     this.#counted.delete(attempt);
+    this.#checkpoints.forget(attempt.attemptId);
   }
 
   /** Writes what may be written now, in the order that keeps an attempt's history in order. */
@@ -177,6 +199,7 @@ export class Outbox {
     this.#writeAccepts(stream);
     for (const bytes of this.#control) stream.write(bytes);
     this.#control = [];
+    this.#checkpoints.writeTo(stream);
     for (const { attemptId, iterations } of this.#counted.keys())
       stream.write(encode({ case: "taskProgress", value: { attemptId, iterationCount: iterations } }));
     this.#counted.clear();

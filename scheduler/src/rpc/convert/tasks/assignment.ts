@@ -8,6 +8,7 @@ import { fromScheduleTick } from "../schedules/schedule-tick.ts";
 import { fromCost } from "../values/amounts.ts";
 import { optional } from "../values/optional.ts";
 import { durationFromMs, durations } from "../values/time.ts";
+import { fromCheckpoint } from "./checkpoint.ts";
 
 /** An assignment in protobuf. */
 export function fromAssignment(assignment: OutgoingAssignment): Assignment {
@@ -31,5 +32,6 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     maxIterationCount: options?.maxIterations ?? 0,
     iterationCount: options?.iterations ?? 0,
     ...optional("scheduleTick", options?.tick && fromScheduleTick(options.tick)),
+    ...optional("resumePoint", assignment.checkpoint && fromCheckpoint(key.taskId, assignment.checkpoint)),
   });
 }

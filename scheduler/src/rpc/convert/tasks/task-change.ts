@@ -76,7 +76,7 @@ function toChange({ change }: ChangeTasksRequest, report: Report): TaskChange | 
     case "cancelTasks":
       return { kind: "cancel" };
     case "retryTasks":
-      return { kind: "retry" };
+      return { kind: "retry", afresh: change.value.afresh };
     case "deleteTasks":
       return { kind: "delete" };
     case "moveTasks": {

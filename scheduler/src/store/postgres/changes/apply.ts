@@ -77,7 +77,9 @@ async function changeOnce(
       };
     }),
   );
-  return apart.length === 0 ? done : withApart(done, await retryEach(db, apart));
+  return apart.length === 0
+    ? done
+    : withApart(done, await retryEach(db, apart, change.kind === "retry" && change.afresh === true));
 }
 
 async function lockKeys(tx: Runner, change: TaskChange, tasks: readonly FoundTask[]): Promise<LockedKeys> {
@@ -151,11 +153,12 @@ function lockStatement(
 async function retryEach(
   db: Database,
   ids: readonly number[],
+  afresh: boolean,
 ): Promise<Required<Pick<Carried, "waiting" | "skipped">>> {
   const waiting: ChangedTasks["waiting"][number][] = [];
   const skipped: { id: number; code: SkipCode }[] = [];
   for (const id of ids) {
-    const result = await retryTask(db, id);
+    const result = await retryTask(db, id, afresh);
     if (result?.outcome === "queued") waiting.push(result.task);
     else skipped.push({ id, code: RETRY_SKIPS[result?.outcome ?? "none"] });
   }

@@ -25,6 +25,7 @@ const DELETE: Statement = {
     delete from task_finished f using unnest($1::bigint[]) as d(id) where f.id = d.id returning f.id, f.epoch),
   attempts as (delete from task_attempt a using gone where a.task_id = gone.id),
   outputs as (delete from task_output o using gone where o.task_id = gone.id),
+  checkpoints as (delete from task_checkpoint c using gone where c.task_id = gone.id),
   dependencies as (
     delete from task_dependency d using gone
      where d.task_id = gone.id and not exists (select from batch b where b.id = gone.id)),

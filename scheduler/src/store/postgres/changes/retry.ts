@@ -7,14 +7,16 @@ import { int4Array, int8Array } from "../arrays.ts";
 import { IS_PER_KEY } from "../concurrency/idle-classes.ts";
 import type { Runner, Statement } from "../connection/database.ts";
 import { STATE } from "../task-states.ts";
-import { KEPT_BY_RETRY } from "../tasks/task-columns.ts";
+import { KEPT_BY_RETRY, valuesKeptByRetry } from "../tasks/task-columns.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
 import type { Carried, Carrying, KeyOwners, LockedTask } from "./carrying.ts";
 
 const WAKE: Statement = {
   name: "change-wake",
   text: `with woken as (
-    update task t set wake_time = null, ready_time = now() from unnest($1::bigint[]) as d(id) where t.id = d.id
+    update task t set wake_time = null, ready_time = now(),
+           options = case when $3::boolean then nullif(t.options - 'checkpointed', '{}') else t.options end
+      from unnest($1::bigint[]) as d(id) where t.id = d.id
     returning t.id, t.class_id, t.priority, t.epoch),
   ev as (
     insert into event (name, task_id, epoch, attributes)
@@ -41,7 +43,7 @@ const RETRY: Statement = {
       from back where session_id is not null),
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
-    select ${KEPT_BY_RETRY}, failure, ${STATE.queued}, now() from back order by id
+    select ${valuesKeptByRetry("$3::boolean")}, failure, ${STATE.queued}, now() from back order by id
     returning id, class_id, priority, epoch),
   used as (
     update task_class c set idle_time = null from (select distinct class_id from back) b
@@ -68,16 +70,17 @@ export async function lockKeysOfRetried(tx: Runner, tasks: readonly FoundTask[])
 
 export async function retryFound(
   tx: Runner,
-  { tasks, keys: { owners = new Map() }, reason }: Carrying,
+  { change, tasks, keys: { owners = new Map() }, reason }: Carrying,
 ): Promise<Carried> {
+  const afresh = change.kind === "retry" && change.afresh === true;
   const open = tasks.filter(({ state }) => state === "queued");
   const woken =
-    open.length > 0 ? await tx.run<Queued>(WAKE, [int8Array(open.map(({ id }) => id)), reason]) : [];
+    open.length > 0 ? await tx.run<Queued>(WAKE, [int8Array(open.map(({ id }) => id)), reason, afresh]) : [];
   const ended = tasks.filter(({ state }) => state !== "queued");
   const { free, held } = divide(ended, owners);
   if (free.length > 0) await tx.run(LOCK_CLASSES, [int4Array(free.map(({ classId }) => classId))]);
   const queued =
-    free.length > 0 ? await tx.run<Queued>(RETRY, [int8Array(free.map(({ id }) => id)), reason]) : [];
+    free.length > 0 ? await tx.run<Queued>(RETRY, [int8Array(free.map(({ id }) => id)), reason, afresh]) : [];
   await giveKeys(
     tx,
     free.flatMap((task) => (task.uniqueKey === undefined ? [] : [ownerOf(task)])),

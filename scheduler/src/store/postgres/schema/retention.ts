@@ -4,6 +4,7 @@ import { closeIdle } from "../circuits/circuits.ts";
 import { dropIdleClasses } from "../concurrency/idle-classes.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
+import { STATE } from "../task-states.ts";
 
 /** Days ahead for which partitions are created. */
 const PARTITIONS_AHEAD_DAYS = 7;
@@ -85,7 +86,18 @@ const DROP_BATCHES: Statement = {
       and not exists (select from task_finished f where f.id = b.id)`,
 };
 
+// It goes with its task, and when that has succeeded or was begun afresh. One that is replaced at this moment is young again.
+const DROP_CHECKPOINTS: Statement = {
+  name: "drop-checkpoints",
+  text: `delete from task_checkpoint c
+    where c.update_time < now() - least($1::int * interval '1 day', interval '10 min')
+      and not exists (select from task t where t.id = c.task_id and t.options ? 'checkpointed')
+      and not exists (select from task_finished f
+                       where f.id = c.task_id and f.options ? 'checkpointed' and f.state <> ${STATE.succeeded})`,
+};
+
 const DROP_ROWS = [
+  DROP_CHECKPOINTS,
   DROP_KEYS,
   olderThan("worker_session", "gone_time"),
   olderThan("worker_refusal", "last_time"),

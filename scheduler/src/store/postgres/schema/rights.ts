@@ -7,7 +7,7 @@ export const TABLES = [
   ...["task_finished", "task_attempt", "task_key", "event", "task_output", "launch", "worker_refusal"],
   ...["worker_pause", "concurrency_key", "class_key", "rate_key", "rate_bucket", "class_rate"],
   ...["circuit", "task_dependency", "task_wait", "dependency_end", "batch", "schedule", "fairness_weight"],
-  "completion_count",
+  ...["completion_count", "task_checkpoint"],
 ];
 
 /** When rights on more tables are missing, one command grants them on all. */

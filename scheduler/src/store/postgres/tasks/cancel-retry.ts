@@ -8,7 +8,7 @@ import { hasDependencies, linkAgain, oldDependencies } from "../dependencies/ret
 import { ACTIVE, STATE } from "../task-states.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
 import { MOVED, untilFound } from "./moving-task.ts";
-import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY, VALUES_KEPT_BY_RETRY } from "./task-columns.ts";
+import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY, valuesKeptByRetry } from "./task-columns.ts";
 
 // A queued task ends here; of an active one the request is recorded.
 const CANCEL: Statement = {
@@ -43,7 +43,8 @@ const PLACE: Statement = {
 const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
   text: `with woken as (
-    update task t set wake_time = null, ready_time = now()
+    update task t set wake_time = null, ready_time = now(),
+           options = case when $2::boolean then nullif(options - 'checkpointed', '{}') else options end
      where id = $1 and state = ${STATE.queued} and wake_time is not null and not ${IS_WAITING} and hold is null
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from woken)
@@ -62,7 +63,7 @@ const retryEnded = (condition = ""): string => `with back as (
       from back where session_id is not null),
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
-    select ${VALUES_KEPT_BY_RETRY}, failure, ${STATE.queued}, now() from back
+    select ${valuesKeptByRetry("$2::boolean")}, failure, ${STATE.queued}, now() from back
     returning id, class_id, priority, epoch),
   used as (
     update task_class c set idle_time = null from back where c.id = back.class_id and ${IS_PER_KEY}),
@@ -113,11 +114,11 @@ interface Retried {
   priority: number;
 }
 
-/** Queues an ended or waiting task to run now. */
-export function retryTask(db: Database, id: number): Promise<RetryResult> {
+/** Queues an ended or waiting task to run now. @param afresh Its next attempt gets no checkpoint. */
+export function retryTask(db: Database, id: number, afresh = false): Promise<RetryResult> {
   return untilFound(id, "retried", async () => {
     for (const statement of [RETRY_WAITING, RETRY_ENDED]) {
-      const [row] = await db.cold<Retried>(statement, [id]);
+      const [row] = await db.cold<Retried>(statement, [id, afresh]);
       if (row) return queued(row);
     }
     const [place] = await db.cold<Place>(PLACE, [id]);
@@ -126,7 +127,7 @@ export function retryTask(db: Database, id: number): Promise<RetryResult> {
     // A task without a key and dependencies has ended since the statement: it is tried again.
     const { queue, key, linked } = place;
     if (queue === null || (key === null && !linked)) return MOVED;
-    return (await retryDecided(db, id, key === null ? undefined : { id, queue, key })) ?? MOVED;
+    return (await retryDecided(db, id, afresh, key === null ? undefined : { id, queue, key })) ?? MOVED;
   });
 }
 
@@ -134,7 +135,12 @@ export function retryTask(db: Database, id: number): Promise<RetryResult> {
  * Queues an ended task that has a unique key or dependencies, unless another task holds the key or a predecessor has not
  * succeeded; undefined when it is not ended any more.
  */
-async function retryDecided(db: Database, id: number, wanted: KeyOwner | undefined): Promise<RetryResult> {
+async function retryDecided(
+  db: Database,
+  id: number,
+  afresh: boolean,
+  wanted: KeyOwner | undefined,
+): Promise<RetryResult> {
   // Same effect when it runs twice: the second run finds a task that is queued.
   return db.retrying(() =>
     db.batchTransaction(async (tx): Promise<RetryResult> => {
@@ -142,7 +148,7 @@ async function retryDecided(db: Database, id: number, wanted: KeyOwner | undefin
       if (held) return held;
       const { after, failed } = await oldDependencies(tx, id);
       if (failed) return failed;
-      const [row] = await tx.run<Retried>(RETRY_ENDED_DECIDED, [id]);
+      const [row] = await tx.run<Retried>(RETRY_ENDED_DECIDED, [id, afresh]);
       if (!row) return undefined;
       if (wanted) await giveKeys(tx, [wanted]);
       const waitsForTasks = await linkAgain(tx, id, after);

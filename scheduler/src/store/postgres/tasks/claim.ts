@@ -25,6 +25,7 @@ import {
   SENT_COLUMNS,
   toClaimedAttempt,
 } from "./attempt-columns.ts";
+import { withCheckpoints } from "./checkpoints.ts";
 import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
 import { noteIterations } from "./iterations.ts";
 
@@ -195,7 +196,10 @@ export async function claim(
     int8Array(sorted.map(({ sessionId }) => sessionId)),
     schedulerId ?? null,
   ]);
-  return rows.flatMap((row) => claimedAttempts(row));
+  return withCheckpoints(
+    db,
+    rows.flatMap((row) => claimedAttempts(row)),
+  );
 }
 
 /**
@@ -210,7 +214,8 @@ export async function claimKeyed(
   strict = false,
 ): Promise<KeyedClaim> {
   const statement = strict ? CLAIM_KEYED.strict : CLAIM_KEYED.anyOrder;
-  return toKeyedClaim(await db.hot<HeldRow>(statement, heldParameters(wanted, schedulerId, strict)));
+  const rows = await db.hot<HeldRow>(statement, heldParameters(wanted, schedulerId, strict));
+  return toKeyedClaim(db, rows);
 }
 
 /** As `claimKeyed`, for tasks of classes with rate limits. */
@@ -227,7 +232,7 @@ export async function claimRated(
   const statement = strict ? CLAIM_RATED.strict : CLAIM_RATED.anyOrder;
   const rows = await db.hot<Row>(statement, heldParameters(wanted, schedulerId, strict));
   return {
-    ...toKeyedClaim(rows),
+    ...(await toKeyedClaim(db, rows)),
     rateLimited: rows[0]?.rate_limited ?? [],
     buckets: (rows[0]?.buckets ?? []).map(([key, overrides, limit, periodMs, burst, debtMs, pausedMs]) => ({
       ...{ key, overrides, limit, periodMs, burst, debtMs, pausedMs },
@@ -259,9 +264,12 @@ function heldParameters(
   ];
 }
 
-function toKeyedClaim(rows: readonly HeldRow[]): KeyedClaim {
+async function toKeyedClaim(db: Database, rows: readonly HeldRow[]): Promise<KeyedClaim> {
   const [first] = rows;
-  const claimed = rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row, true) : []));
+  const claimed = await withCheckpoints(
+    db,
+    rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row, true) : [])),
+  );
   const taken = new Set(first?.fronts ? claimed.map(({ taskId }) => taskId) : []);
   return {
     claimed,
@@ -300,7 +308,8 @@ export async function retake(
 
 /** Attempts that were assigned to these sessions and not accepted. */
 export async function assignedTo(db: Database, sessionIds: readonly number[]): Promise<ClaimedAttempt[]> {
-  return (await db.cold<ClaimColumns>(ASSIGNED_TO, [sessionIds])).map(toClaimedAttempt);
+  const rows = await db.cold<ClaimColumns>(ASSIGNED_TO, [sessionIds]);
+  return withCheckpoints(db, rows.map(toClaimedAttempt));
 }
 
 /** Writes reports of running attempts; stale ones change nothing. */

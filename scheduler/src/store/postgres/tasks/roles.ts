@@ -2,6 +2,7 @@
 
 import { dependsOnOthers } from "../../../domain/tasks/limit-plan.ts";
 import type { AttemptStore } from "../../attempts.ts";
+import type { CheckpointStore } from "../../checkpoints.ts";
 import type { ClaimStore } from "../../claims.ts";
 import type { ClassStore } from "../../classes.ts";
 import type { TaskStore } from "../../tasks.ts";
@@ -10,6 +11,7 @@ import { insertKeyedTasks } from "../unique-keys/insert-keyed.ts";
 import { keyOwner } from "../unique-keys/key-rows.ts";
 import { committedResults, countedAttempts } from "./attempts.ts";
 import { cancelTask, retryTask } from "./cancel-retry.ts";
+import { checkpointOf, putCheckpoints } from "./checkpoints.ts";
 import { assignedTo, claim, claimKeyed, claimRated, retake, touch } from "./claim.ts";
 import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
 import { commitResults } from "./commit.ts";
@@ -61,6 +63,13 @@ export function attemptStore(db: Database): AttemptStore {
   };
 }
 
+export function checkpointStore(db: Database): CheckpointStore {
+  return {
+    putCheckpoints: (checkpoints) => putCheckpoints(db, checkpoints),
+    checkpointOf: (taskId) => checkpointOf(db, taskId),
+  };
+}
+
 export function taskStore(db: Database): TaskStore {
   return {
     getTask: (id) => getTask(db, id),
@@ -70,7 +79,7 @@ export function taskStore(db: Database): TaskStore {
     listTasks: (filter) => listTasks(db, filter),
     longestHeld: (limit) => longestHeld(db, limit),
     cancelTask: (id, reason) => cancelTask(db, id, reason),
-    retryTask: (id) => retryTask(db, id),
+    retryTask: (id, afresh) => retryTask(db, id, afresh),
     editTask: (id, edit, reason) => editTask(db, id, edit, reason),
     holdTask: (id, reason) => holdTask(db, id, reason),
     releaseTask: (id, reason) => releaseTask(db, id, reason),

@@ -13,7 +13,7 @@ import type {
   TaskRecord,
 } from "../../../domain/tasks/task.ts";
 import { LINKS } from "../dependencies/links.ts";
-import { stateOf } from "../task-states.ts";
+import { STATE, stateOf } from "../task-states.ts";
 import { fromStoredFailure, type StoredFailure } from "./failure-json.ts";
 
 /** Media type that is stored as null. */
@@ -120,10 +120,17 @@ export const KEPT_BY_QUEUED_END = namesKept("task", "end").join(", ");
 /** Columns that a task keeps when it is retried by hand. */
 export const KEPT_BY_RETRY = namesKept("task").join(", ");
 
-/** Their values: the count of iterations starts again, as that of attempts does. */
-export const VALUES_KEPT_BY_RETRY = namesKept("task")
-  .map((name) => (name === "options" ? "nullif(options - 'iterations', '{}')" : name))
-  .join(", ");
+/**
+ * Their values: the count of iterations starts again, as that of attempts does. The checkpoint of a success is not gone on from.
+ *
+ * @param afresh An expression: no checkpoint is.
+ */
+export function valuesKeptByRetry(afresh: string): string {
+  const left = `array['iterations', case when state = ${STATE.succeeded} or ${afresh} then 'checkpointed' end]`;
+  return namesKept("task")
+    .map((name) => (name === "options" ? `nullif(options - array_remove(${left}, null), '{}')` : name))
+    .join(", ");
+}
 
 type Table = "task" | "task_finished";
 
