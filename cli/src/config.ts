@@ -1,9 +1,9 @@
 /** Connection settings of commands, from options and the environment. */
 import { readFileSync } from "node:fs";
+import { parseDuration } from "@muster/common/duration";
 import type { ConnectionOptions } from "@muster/worker/client";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { parseDuration } from "./arguments/duration.ts";
 import { argument } from "./arguments/parse.ts";
 import { CliError } from "./errors.ts";
 import { ExitCode } from "./exit-codes.ts";

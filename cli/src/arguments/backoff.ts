@@ -1,13 +1,13 @@
 /** Parses the waits before retries. */
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import {
   ExponentialBackoffSchema,
   type FixedBackoff,
   FixedBackoffSchema,
   type RetryPolicy,
 } from "@muster/protocol";
-import { parseDuration } from "./duration.ts";
 
 /** The waits of a retry policy. */
 export type Backoff = RetryPolicy["backoff"];

@@ -1,8 +1,8 @@
 /** Parses the circuit breaker of a task. */
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import { type CircuitRule, CircuitRuleSchema } from "@muster/protocol";
-import { parseDuration } from "./duration.ts";
 
 /** Names of the parts of the option, as the help shows them. */
 const NAMES = "rate, window, samples, open, max-open, probes";

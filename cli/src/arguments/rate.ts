@@ -1,7 +1,7 @@
 /** Parses rates: `100/1m` is 100 starts in a minute. */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import { InvalidArgumentError } from "commander";
-import { parseDuration } from "./duration.ts";
 
 /** A rate; without a burst the bucket holds as many tokens as `limit`. */
 export interface Rate {

@@ -1,8 +1,9 @@
 /** The options of commands that change the tasks that a filter lets through. */
+
+import { parseDuration } from "@muster/common/duration";
 import type { BulkFilter } from "@muster/worker/client";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
-import { parseDuration } from "./duration.ts";
 import { argument } from "./parse.ts";
 
 type State = NonNullable<BulkFilter["states"]>[number];

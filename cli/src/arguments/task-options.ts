@@ -1,13 +1,13 @@
 /** The options of a task that `muster submit` and `muster schedule set` share, and the fields that they set. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import type { CircuitRule, CostRaise, FixedBackoff, TaskSpec, TaskSpecSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { type Backoff, parseBackoff, parseDelays } from "./backoff.ts";
 import { circuitRule } from "./circuit.ts";
 import { type ConcurrencyKey, concurrencyKey } from "./concurrency.ts";
 import { costAmount, costRaise } from "./cost.ts";
-import { parseDuration } from "./duration.ts";
 import { argument, collect, keyValue, wholeNumber } from "./parse.ts";
 import { type KeyRate, keyRate, rateLimitMessage } from "./rate.ts";
 

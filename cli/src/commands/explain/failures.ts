@@ -1,9 +1,9 @@
 /** `muster failures`: counts failures within a window of time, by code and cause. */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import { GetFailureStatisticsResponseSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
-import { parseDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";

@@ -1,10 +1,11 @@
 /** `muster top`: shows the fleet on the whole screen. */
+
+import { parseDuration } from "@muster/common/duration";
 import type { Overview } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { CallError, describeFailure } from "../../api/failure-report.ts";
-import { parseDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions, callConfig } from "../../config.ts";
 import { ExitCode } from "../../exit-codes.ts";

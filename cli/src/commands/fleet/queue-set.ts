@@ -1,6 +1,7 @@
 /** `muster queue set`: sets settings of a queue, or takes them back. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import {
   type ConfigureQueueRequestSchema,
   type FixedBackoff,
@@ -10,7 +11,6 @@ import {
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { type Backoff, parseBackoff, parseDelays } from "../../arguments/backoff.ts";
-import { parseDuration } from "../../arguments/duration.ts";
 import { type ModeChange, parseModes } from "../../arguments/modes.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";

@@ -1,11 +1,11 @@
 /** `muster run`: starts a worker and supervises its process. */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { parseDuration } from "@muster/common/duration";
 import { WORKER_ID } from "@muster/common/name-forms";
 import { Client } from "@muster/worker/client";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { parseDuration } from "../../arguments/duration.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions, callConfig, type Environment } from "../../config.ts";
 import { CliError } from "../../errors.ts";

@@ -1,10 +1,10 @@
 /** `muster schedule set NAME`: makes a schedule, or replaces it. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import { type CatchUpPolicy, OverlapPolicy, ScheduleSchema, type ScheduleSpecSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
-import { parseDuration } from "../../arguments/duration.ts";
 import { parseMoment } from "../../arguments/moment.ts";
 import { argument, enumChoices, enumNameOf, wholeNumber } from "../../arguments/parse.ts";
 import { type Payload, readPayload } from "../../arguments/payload.ts";

@@ -1,6 +1,7 @@
 /** `muster submit TYPE`: submits a task. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "@muster/common/duration";
 import { whileFull } from "@muster/common/while-full";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import {
@@ -15,7 +16,6 @@ import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
 import { type After, after } from "../../arguments/after.ts";
-import { parseDuration } from "../../arguments/duration.ts";
 import { argument, enumChoices, enumNameOf } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
 import { readPayload } from "../../arguments/payload.ts";
