@@ -24,4 +24,14 @@ export * from "./generated/muster/v1/task_service_pb.ts";
 export * from "./generated/muster/v1/worker_pb.ts";
 export * from "./generated/muster/v1/worker_service_pb.ts";
 export * from "./grpc-definition.ts";
+export { type Content, essence, isJson, readContent } from "./plain/content.ts";
+export { type EnumName, type Plain, type PlainMessage, plain } from "./plain/plain.ts";
+export {
+  type PlainContent,
+  type PlainFailure,
+  type PlainTask,
+  plainTask,
+  type ReadTaskContent,
+  type TaskStateName,
+} from "./plain/plain-task.ts";
 export * from "./wire.ts";

@@ -264,6 +264,7 @@ export async function startScheduler(options: {
       task: services.task,
       fleet: services.fleet,
       schedule: services.schedule,
+      plain: { store, followers, clock, stopping: stopping.signal, run: (work) => database.run(work) },
     });
     started.grpc = await startGrpcServer({
       listening,

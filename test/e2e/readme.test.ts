@@ -68,13 +68,30 @@ describe("the README's examples", () => {
   });
 
   it("submits and reads with curl", async () => {
-    assert.deepEqual(JSON.parse(await shell(block(4))), { tasks: [{ taskId: "t-3" }] });
-    const client = await shell("npx muster task t-3 --json");
-    assert.equal(JSON.parse(client).id, "t-3");
-    await shell('npx muster submit greet \'{"name": "Bob"}\' --wait');
-    const { task } = JSON.parse(await shell(block(5)));
-    assert.equal(task.id, "t-3");
-    assert.equal(Buffer.from(task.output, "base64").toString(), '{"text":"Hello, Ada!"}');
+    assert.equal(block(4).trim().split("\n").length, 1, "the example is one line");
+    assert.equal(await shell(block(4)), '{"text":"Hello, Ada!"}');
+    const [submitted = "", read = ""] = (await shell(block(5))).split("\n");
+    assert.deepEqual(JSON.parse(submitted), { taskId: "t-4" });
+    const { id, type, payload } = JSON.parse(read);
+    assert.deepEqual([id, type, payload.json], ["t-4", "greet", { name: "Ada" }]);
+  });
+
+  it("docs/plain-http.md: submits, reads, and answers a mistake in words", async () => {
+    const page = await readFile(join(ROOT, "docs", "plain-http.md"), "utf8");
+    const blocks = [...page.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(
+      ([, kind, text = ""]) => [kind, text] as const,
+    );
+    assert.deepEqual(
+      blocks.map(([kind]) => kind),
+      ["sh run", "sh run", "json", "sh run"],
+    );
+    const [submit, mistake, answer, read] = blocks.map(([, text]) => text);
+    assert.equal(await shell(submit ?? ""), '{"text":"Hello, Ada!"}{"taskId":"t-6"}\n');
+    assert.equal(await shell(mistake ?? ""), answer);
+    const task = JSON.parse(await shell(read ?? ""));
+    assert.deepEqual([task.id, task.state, task.result.json], ["t-3", "succeeded", { text: "Hello, Ada!" }]);
+    const later = JSON.parse(await shell("npx muster task t-6 --json"));
+    assert.deepEqual([later.queue, later.priority, later.uniqueKey], ["nightly", 5, "ada"]);
   });
 
   it("asks", async () => {

@@ -1,4 +1,4 @@
-/** Reads durations as people write them. */
+/** Reads durations with units, such as `90s`. */
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
 

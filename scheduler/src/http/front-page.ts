@@ -17,6 +17,9 @@ export function frontPage(grpc: string, services: readonly DescService[]): Front
     version: VERSION,
     grpc,
     paths: {
+      "/v1/tasks/TYPE": "submits by POST: the body is the payload, ?wait=30s answers with the result",
+      "/v1/tasks/ID": "a task as JSON; /result and /payload as they were sent",
+      "/v1/openapi.json": "the description of these, in OpenAPI 3.1",
       "/livez": "200 while the scheduler's loops run",
       "/readyz": "200 while it takes work; otherwise 503 and why",
       "/metrics": "measures, in the Prometheus text format; asks for the token when there is one",
@@ -43,6 +46,7 @@ Paths here:
 ${lines.join("\n")}
 
 For example:
+  curl -s 'http://HOST:PORT/v1/tasks/TYPE?wait=30s' --json '{}'
   curl -s -H 'content-type: application/json' -d '{}' http://HOST:PORT/muster.v1.TaskService/ListTasks
 `;
 }

@@ -22,6 +22,7 @@ import { connectCalls } from "./connect-calls.ts";
 import { type FrontPage, frontPage, frontPageText, wantsJson } from "./front-page.ts";
 import type { Health } from "./health.ts";
 import { readTarget } from "./request-target.ts";
+import { type PlainTasksParts, plainTasks } from "./tasks/plain-tasks.ts";
 
 const SERVICES = [TaskService, FleetService, ScheduleService];
 
@@ -36,7 +37,7 @@ export interface HttpServer {
 }
 
 /**
- * Serves TaskService, FleetService and ScheduleService by the Connect protocol (JSON for curl and browsers), and the probes.
+ * Serves tasks by plain HTTP; TaskService, FleetService and ScheduleService by the Connect protocol; and the probes.
  *
  * @throws Error when the address cannot be listened on; the message names it.
  */
@@ -54,9 +55,15 @@ export async function startHttpServer(options: {
   fleet: Handlers<typeof FleetService>;
   schedule: Handlers<typeof ScheduleService>;
   listening: ListenerParts;
+  /** What the resources under `/v1` need. */
+  plain: Pick<PlainTasksParts, "store" | "followers" | "clock" | "stopping" | "run">;
 }): Promise<HttpServer> {
   const { listening, config, auth, calls, log, health, scrape, grpcAddress } = options;
   const serveCall = connectCalls({ ...options, maxMessageBytes: config.sizes.maxMessageBytes });
+  const servePlain = plainTasks({
+    ...options.plain,
+    ...{ auth, calls, task: options.task, maxPayloadBytes: config.sizes.maxPayloadBytes },
+  });
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     const problem = rejectedCertificate(request, listening);
     if (problem !== undefined) return answer(response, 401, { error: problem });
@@ -69,10 +76,12 @@ export async function startHttpServer(options: {
       void serveMetrics(request, response, { auth, scrape, log });
     } else if (path === "/" && (request.method === "GET" || request.method === "HEAD")) {
       serveFrontPage(request, response, frontPage(grpcAddress(), SERVICES));
+    } else if (path.startsWith("/v1/")) {
+      servePlain(path, request, response);
     } else if (!serveCall(path, request, response)) {
       answer(response, 404, {
         error: `there is nothing at ${quoted(path)}; GET / lists what there is`,
-        see: ["/", "/livez", "/readyz", "/metrics"],
+        see: ["/", "/v1/openapi.json", "/livez", "/readyz", "/metrics"],
       });
     }
   };

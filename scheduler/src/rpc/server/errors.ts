@@ -59,7 +59,8 @@ export function isInternal(error: unknown): boolean {
   return !(error instanceof ConnectError) && toRefusal(error) === undefined;
 }
 
-function toRefusal(error: unknown): Refusal | undefined {
+/** The refusal that an error is answered with; undefined for an internal error. */
+export function toRefusal(error: unknown): Refusal | undefined {
   if (error instanceof Refusal) return error;
   if (error instanceof UnstorableError) {
     const message = `${error.message}: send other values; nothing was applied`;

@@ -1,0 +1,113 @@
+/** A task as a plain object. */
+import type { Failure, FailureClass } from "../generated/muster/v1/failure_pb.ts";
+import type { Attempt, Task, TaskState } from "../generated/muster/v1/task_pb.ts";
+import { TaskSchema } from "../generated/muster/v1/task_pb.ts";
+import { type EnumName, type Plain, plain } from "./plain.ts";
+
+/** A state of a task: `queued`, `assigned`, `running`, `succeeded`, `failed` or `cancelled`. */
+export type TaskStateName = EnumName<typeof TaskState>;
+
+/** Why an attempt or a task failed. */
+export interface PlainFailure extends Omit<Plain<Failure>, "details" | "failureClass"> {
+  readonly failureClass: EnumName<typeof FailureClass>;
+  /** Facts about the failure for its caller, as its handler gave them; absent for none. */
+  readonly details?: unknown;
+}
+
+/** One try of a task on one worker. */
+export interface PlainAttempt extends Omit<Plain<Attempt>, "failure"> {
+  readonly failure?: PlainFailure;
+}
+
+/** A payload or a result: its media type, its size, and its content where it is JSON or text. */
+export interface PlainContent {
+  /** Media type, for example `application/json`. */
+  readonly contentType: string;
+  /** Size in bytes. */
+  readonly bytes: number;
+  /** The value of JSON; absent for other content, and for one that was not read. */
+  readonly json?: unknown;
+  /** The text, where it is no JSON; absent for other content, and for one that was not read. */
+  readonly text?: string;
+}
+
+/** The fields of a message that the plain task shows in another way. */
+type Shown =
+  | "attempts"
+  | "failure"
+  | "state"
+  | "payload"
+  | "payloadBytes"
+  | "contentType"
+  | "output"
+  | "outputBytes"
+  | "outputContentType"
+  | "taskType";
+
+/** A task with readable members only; `JSON.stringify` writes it, dates as texts in ISO 8601. */
+export interface PlainTask extends Omit<Plain<Task>, Shown> {
+  /** Task type: the name of its handler. */
+  readonly type: string;
+  readonly state: TaskStateName;
+  /** Why it failed, or why its last attempt failed while it waits for a retry. */
+  readonly failure?: PlainFailure;
+  /** Earlier attempts, the oldest first; of many the first and the last. */
+  readonly attempts: readonly PlainAttempt[];
+  /** Its input. */
+  readonly payload: PlainContent;
+  /** Its result; absent unless it has succeeded. */
+  readonly result?: PlainContent;
+}
+
+/** Reads the content of a task: of its payload or its result. */
+export type ReadTaskContent = (bytes: Uint8Array, contentType: string) => Pick<PlainContent, "json" | "text">;
+
+/** Fields whose names in `omittedFields` are those of the message. */
+const OMITTED_NAMES: Readonly<Record<string, string>> = { output: "result" };
+
+/**
+ * The plain form of a task.
+ *
+ * @param read What is shown of a payload or a result that the message has.
+ */
+export function plainTask(task: Task, read: ReadTaskContent): PlainTask {
+  const { payload, payloadBytes, contentType, output, outputBytes, outputContentType, ...fields } = plain(
+    TaskSchema,
+    task,
+  );
+  const { id, queue, state, taskType, failure, attempts, omittedFields, ...others } = fields;
+  const content = (bytes: Uint8Array, size: number | string, type: string): PlainContent => ({
+    contentType: type,
+    bytes: Number(size),
+    ...(bytes.byteLength === Number(size) && bytes.byteLength > 0 ? read(bytes, type) : {}),
+  });
+  return {
+    ...{ id, type: taskType, queue, state: state as TaskStateName },
+    ...others,
+    ...(failure ? { failure: plainFailure(failure) } : {}),
+    attempts: attempts.map(({ failure: why, ...attempt }) => ({
+      ...attempt,
+      ...(why ? { failure: plainFailure(why) } : {}),
+    })),
+    payload: content(payload, payloadBytes, contentType),
+    ...(outputContentType === "" ? {} : { result: content(output, outputBytes, outputContentType) }),
+    omittedFields: omittedFields.map((name) => OMITTED_NAMES[name] ?? name),
+  };
+}
+
+function plainFailure({ details, failureClass, ...failure }: Plain<Failure>): PlainFailure {
+  return {
+    ...failure,
+    failureClass: failureClass as PlainFailure["failureClass"],
+    ...(details === "" ? {} : { details: parsed(details) }),
+  };
+}
+
+/** Details are JSON; a worker in another language may send other text. */
+function parsed(details: string): unknown {
+  try {
+    return JSON.parse(details);
+  } catch {
+    return details;
+  }
+}
