@@ -113,6 +113,34 @@ describe("the examples of the SDK's pages", () => {
     assert.ok(listed?.omittedFields.includes("failure.details"), listed?.omittedFields.join(", "));
   });
 
+  it("docs/batch-handlers.md: one call for the attempts of a key, and an outcome for each", async () => {
+    const start = await page("batch-handlers", ["embed.ts", "worker.ts"]);
+    const worker = start("worker.ts");
+    const tasks = await Promise.all(
+      ["en", "en", "de", "en", "en"].map((language, index) =>
+        client.submit<{ vector: number[]; batch: number }>("text.embed", {
+          text: index === 3 ? "" : "x".repeat(index + 1),
+          language,
+        }),
+      ),
+    );
+    await ready(worker);
+    const outcomes = await Promise.allSettled(tasks.map((task) => task.result()));
+    assert.deepEqual(
+      outcomes.map((each) =>
+        each.status === "fulfilled" ? each.value : (each.reason as TaskFailedError).code,
+      ),
+      [
+        { vector: [1], batch: 4 },
+        { vector: [2], batch: 4 },
+        { vector: [3], batch: 1 },
+        "EMPTY_TEXT",
+        { vector: [5], batch: 4 },
+      ],
+    );
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+  });
+
   it("docs/scratch.md: a folder for each attempt, kept after a failure, removed by its age at a later start", async () => {
     const start = await page("scratch", ["worker.ts"]);
     const dir = join(folder.path, "scratch-folders");

@@ -15,6 +15,8 @@ const NAMES = [
   "worker_outbox_size",
   "worker_event_loop_delay_seconds",
   "worker_retry_attempts_total",
+  "worker_batches_total",
+  "worker_batch_attempts_total",
   "worker_duplicate_skips_total",
   "worker_shed_messages_total",
 ];

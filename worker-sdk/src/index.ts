@@ -2,6 +2,7 @@
 import "./node-version.ts";
 
 export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./attempt/context.ts";
+export type { BatchOptions } from "./batching/batch-options.ts";
 export { type ContractOptions, defineTask } from "./contract/define-task.ts";
 export { TaskContract } from "./contract/task-contract.ts";
 export {
@@ -35,7 +36,7 @@ export type {
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
 export type { Backpressure, ProbeContext, Watermarks } from "./options/backpressure.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
-export type { HandleOptions } from "./options/handlers.ts";
+export type { HandleBatchOptions, HandleOptions } from "./options/handlers.ts";
 export { OptionsError } from "./options/options-error.ts";
 export type { ScratchOptions } from "./options/scratch-options.ts";
 export type {

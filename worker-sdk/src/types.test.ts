@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
-import { Worker } from "./index.ts";
+import { defineTask, Worker } from "./index.ts";
 
 test("payload types come from any Standard Schema library", () => {
   const worker = new Worker({
@@ -27,5 +27,11 @@ test("payload types come from any Standard Schema library", () => {
       },
     },
   });
+  worker.handleBatch(
+    defineTask({ type: "batched", input: z.object({ page: z.string() }), output: z.number() }),
+    // @ts-expect-error -- the results are numbers
+    (inputs, members) => members.map((ctx) => ctx.payload.page + (inputs[0]?.page ?? "")),
+    { batch: { size: 1, key: (ctx) => ctx.payload.page } },
+  );
   assert.equal(worker.status, "new");
 });

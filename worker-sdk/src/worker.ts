@@ -13,7 +13,7 @@ import { createProgramLogger, silentLogger } from "./logging/logger.ts";
 import { processEnvironment } from "./options/connection-options.ts";
 import type { EffectiveSetting } from "./options/effective-setting.ts";
 import { effectiveSettings } from "./options/effective-settings.ts";
-import { type HandleOptions, Handlers } from "./options/handlers.ts";
+import { type HandleBatchOptions, type HandleOptions, Handlers } from "./options/handlers.ts";
 import { checkSeconds } from "./options/option-checks.ts";
 import type { CompiledOptions } from "./options/options.ts";
 import { compileOptions } from "./options/options.ts";
@@ -88,7 +88,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
   constructor(options: WorkerOptions<Inputs, Services, TaskServices> = {}) {
     this.#options = compileOptions(options);
     this.#settings = effectiveSettings(options, this.#options, processEnvironment);
-    this.#handlers = new Handlers(this.#options.tasks);
+    this.#handlers = new Handlers(this.#options.tasks, this.#options.concurrency);
     this.#loaders = new ResourceLoaders();
     this.resources = new Resources(this.#options.resources, this.#loaders, (names) =>
       this.#engine?.sendResources(names),
@@ -134,6 +134,34 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
     options?: HandleOptions,
   ): this {
     this.#handlers.add(task, handler, options);
+    return this;
+  }
+
+  /**
+   * Adds a handler that runs several attempts of a defined task in one call. It gets their inputs and their contexts, and
+   * returns an array with one entry for each, in the same order: the result, or an `Error` that fails this attempt alone. A
+   * throw fails all of them. Possible until the worker starts.
+   *
+   * @throws OptionsError when the type has a handler already, or an argument is not valid, for example a batch larger than
+   * the worker's `concurrency`.
+   * @throws WorkerStartedError when the worker has started.
+   *
+   * @example
+   * ```ts
+   * worker.handleBatch(embed, (inputs) => model.embed(inputs.map(({ text }) => text)), {
+   *   batch: { size: 16, waitMs: 50, key: ({ payload }) => payload.language },
+   * });
+   * ```
+   */
+  handleBatch<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
+    task: TaskContract<I, O, E>,
+    handler: (
+      inputs: readonly SchemaOutput<I>[],
+      members: readonly TaskContext<SchemaOutput<I>, Services, TaskServices>[],
+    ) => readonly (SchemaInput<O> | Error)[] | Promise<readonly (SchemaInput<O> | Error)[]>,
+    options: HandleBatchOptions<SchemaOutput<I>>,
+  ): this {
+    this.#handlers.addBatch(task, handler, options);
     return this;
   }
 

@@ -68,6 +68,7 @@ export class Runner {
     this.#use = new CapacityUse(options.concurrency, options.capacities);
     for (const task of options.tasks.values()) {
       this.#types.set(task.type, { task, active: 0, syncMs: Number.POSITIVE_INFINITY });
+      task.batches?.open(host);
     }
   }
 
@@ -83,7 +84,9 @@ export class Runner {
 
   /** Rejects new assignments for this reason; `undefined` accepts them again. */
   setRejectReason(reason: "DRAINING" | "PAUSED" | undefined): void {
-    if (this.#rejectReason !== "DRAINING") this.#rejectReason = reason;
+    if (this.#rejectReason === "DRAINING") return;
+    this.#rejectReason = reason;
+    if (reason === "DRAINING") for (const { task } of this.#types.values()) task.batches?.drain();
   }
 
   /** Accepts assignments within slots and prefetch, rejects the rest, and starts those for whose cost there is room. */

@@ -187,6 +187,8 @@ export type ToLink =
       readonly data: string | Uint8Array;
     }
   | { readonly kind: "cancelling"; readonly attemptId: string }
+  /** A batch handler was called with so many attempts. */
+  | { readonly kind: "batch"; readonly type: string; readonly size: number }
   | {
       readonly kind: "pauseKey";
       readonly requestId: number;

@@ -1,6 +1,8 @@
 /** The task types of a worker: those of its options, and those that are added before it starts. */
 
 import type { TaskContext } from "../attempt/context.ts";
+import { type AnyBatchHandler, type BatchOptions, compileBatch } from "../batching/batch-options.ts";
+import { Batches } from "../batching/batches.ts";
 import { type ContractParts, TaskContract } from "../contract/task-contract.ts";
 import { WorkerStartedError } from "../errors.ts";
 import { chainOf } from "../lifespan/handler-chain.ts";
@@ -17,6 +19,18 @@ export interface HandleOptions {
   readonly concurrency?: number;
 }
 
+/** Options of `Worker.handleBatch()`. */
+export interface HandleBatchOptions<Payload = unknown> extends HandleOptions {
+  /** How attempts are put together. */
+  readonly batch: BatchOptions<Payload>;
+}
+
+/** A batch handler whose inputs come first, of any task. */
+export type AnyBatchInputHandler = (
+  inputs: readonly never[],
+  members: readonly TaskContext<never, never, never>[],
+) => readonly unknown[] | Promise<readonly unknown[]>;
+
 /** A handler whose input comes first, of any task. */
 export type AnyInputHandler = (input: never, ctx: TaskContext<never, never, never>) => unknown;
 
@@ -28,11 +42,16 @@ export class Handlers {
   readonly #tasks: Map<string, CompiledTask>;
   readonly #added = new Set<string>();
   readonly #middleware: Middleware[] = [];
+  readonly #slots: number;
   #sealed = false;
 
-  /** @param tasks Those of the option `tasks`; added ones are put into the same map. */
-  constructor(tasks: Map<string, CompiledTask>) {
+  /**
+   * @param tasks Those of the option `tasks`; added ones are put into the same map.
+   * @param slots Those of the worker.
+   */
+  constructor(tasks: Map<string, CompiledTask>, slots: number) {
     this.#tasks = tasks;
+    this.#slots = slots;
   }
 
   /**
@@ -41,19 +60,52 @@ export class Handlers {
    * @throws OptionsError when the type has one, or an argument is not valid; WorkerStartedError when sealed.
    */
   add(task: ContractParts, handler: AnyInputHandler, options: HandleOptions = {}): void {
-    if (this.#sealed) throw new WorkerStartedError(`handle ${task.type}`);
-    const fault = this.#fault(task, handler, options);
-    if (fault !== undefined) throw new OptionsError("handle", [fault]);
-    const { type, input, output } = task;
-    this.#added.add(type);
-    this.#tasks.set(type, {
-      type,
-      input,
-      output,
-      concurrency: options.concurrency ?? 0,
-      contract: true,
+    const common = this.#checked("handle", task, handler, options);
+    this.#set({
+      ...common,
       handler: (ctx: TaskContext<never, never, never>) => handler(ctx.payload, ctx),
     });
+  }
+
+  /**
+   * Adds a handler of batches.
+   *
+   * @throws OptionsError when the type has one, or an argument is not valid; WorkerStartedError when sealed.
+   */
+  addBatch(task: ContractParts, handler: AnyBatchInputHandler, options: HandleBatchOptions<never>): void {
+    const common = this.#checked("handleBatch", task, handler, options);
+    const ofMembers: AnyBatchHandler = (members) =>
+      handler(
+        members.map(({ payload }) => payload),
+        members,
+      );
+    const atOnce = Math.min(common.concurrency || this.#slots, this.#slots);
+    const { batch, faults } = compileBatch(options?.batch, atOnce);
+    if (faults.length > 0)
+      throw new OptionsError(
+        "handleBatch",
+        faults.map((fault) => `task ${task.type}: option ${fault}`),
+      );
+    const batches = new Batches(task.type, batch, ofMembers);
+    this.#set({ ...common, handler: batches.join, batches });
+  }
+
+  #checked(
+    call: "handle" | "handleBatch",
+    task: ContractParts,
+    handler: unknown,
+    options: HandleOptions,
+  ): Omit<CompiledTask, "handler"> {
+    if (this.#sealed) throw new WorkerStartedError(`handle ${task.type}`);
+    const fault = this.#fault(task, handler, options);
+    if (fault !== undefined) throw new OptionsError(call, [fault]);
+    const { type, input, output } = task;
+    return { type, input, output, concurrency: options?.concurrency ?? 0, contract: true };
+  }
+
+  #set(task: CompiledTask): void {
+    this.#added.add(task.type);
+    this.#tasks.set(task.type, task);
   }
 
   /** Adds a middleware inside of those before it. @throws TypeError when it is no function; WorkerStartedError when sealed. */
@@ -82,7 +134,8 @@ export class Handlers {
       this.#tasks.set(type, { ...task, handler: chainOf(task.handler, this.#middleware, taskLifespan) });
   }
 
-  #fault(task: ContractParts, handler: AnyInputHandler, { concurrency }: HandleOptions): string | undefined {
+  #fault(task: ContractParts, handler: unknown, options: HandleOptions): string | undefined {
+    const concurrency = options?.concurrency;
     // By its fields: another copy of this package has its own class.
     if (!(task instanceof TaskContract) && typeof Object(task).defaults !== "object")
       return "the task is not a definition with a type; make it with defineTask({ type, input, output })";

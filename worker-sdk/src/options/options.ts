@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { WORKER_ID } from "@muster/common/name-forms";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Batches } from "../batching/batches.ts";
 import { TaskContract } from "../contract/task-contract.ts";
 import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
@@ -27,6 +28,8 @@ export interface CompiledTask {
   /** True for a definition with a type: its result is sent as the handler returned it, and its schema checks that form. */
   readonly contract: boolean;
   readonly handler: AnyHandler;
+  /** Of a type whose handler runs batches; `handler` is then `batches.join`, and what surrounds it. */
+  readonly batches?: Batches;
 }
 
 /** Where probes and metrics are served, checked. */

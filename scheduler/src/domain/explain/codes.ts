@@ -172,6 +172,11 @@ export const ASSIGNED_CODES = {
     remedy:
       "none, unless its handler waits for a task that needs a slot of the same workers: the remedy says so when tasks do",
   },
+  WAITING_FOR_BATCH: {
+    means:
+      "its worker gathers attempts for one call of a batch handler, or the calls that run there leave no room for another; shows how long, and the size of a full batch",
+    remedy: "it starts by itself; more tasks fill the batch, a shorter `batch.waitMs` ends the wait earlier",
+  },
   STUCK_IN_PHASE: {
     means:
       "it exceeds the threshold of its soft watchdog; shows phase, time, threshold, progress, and whether the loop is blocked",

@@ -17,6 +17,7 @@ import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
 import { timingOut } from "./timing-out.ts";
+import { waitingForBatch } from "./waiting-for-batch.ts";
 
 /** Why an assigned task makes no progress. */
 export function explainActive(facts: ActiveFacts): Reason[] {
@@ -63,7 +64,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   if (reasons.length > 0) return reasons;
   if (task.state === "assigned") return awaitingAccept(facts, worker);
   const unstarted = awaitingStart(facts, worker);
-  return [unstarted ?? runningReason(facts, worker, age)];
+  return [unstarted ?? waitingForBatch(facts, worker) ?? runningReason(facts, worker, age)];
 }
 
 /** Its worker is lost, and no scheduler ends the session. */

@@ -235,6 +235,10 @@ export class Connection {
       case "cancelling":
         this.#attempts.cancelling(message.attemptId);
         return;
+      case "batch":
+        this.#counters.batches.add(message.type);
+        this.#counters.batchMembers.add(message.type, message.size);
+        return;
       case "result":
         this.#attempts.result(message);
         return;

@@ -7,6 +7,9 @@ export class Counters {
   readonly pauses = new Tally();
   /** Failures that may be tried again, by code. */
   readonly retries = new Tally();
+  /** Calls of batch handlers, and the attempts that they were given, by task type. */
+  readonly batches = new Tally();
+  readonly batchMembers = new Tally();
   readonly #totals = new Map<string, bigint>();
 
   /** Adds to a total. */

@@ -28,6 +28,8 @@ export function measureWorker(parts: {
     pauses: counters.pauses.counts(),
     probeFailures: counters.get("probe_failures"),
     retries: counters.retries.counts(),
+    batches: counters.batches.counts(),
+    batchMembers: counters.batchMembers.counts(),
     shed: {
       progress: counters.get("progress_shed") + counters.get("progress_coalesced"),
       output: counters.get("output_shed"),

@@ -16,6 +16,10 @@ export interface Measures {
   readonly probeFailures: number;
   /** Attempts that failed and may be tried again, by code. */
   readonly retries: Readonly<Record<string, number>>;
+  /** Calls of batch handlers, by task type. */
+  readonly batches: Readonly<Record<string, number>>;
+  /** Attempts that they were given, by task type. */
+  readonly batchMembers: Readonly<Record<string, number>>;
   /** Messages left out for a slow peer, by kind. */
   readonly shed: Readonly<Record<string, number>>;
   /** Attempts that ended, by outcome. */
@@ -109,6 +113,20 @@ export const WORKER_METRICS: readonly WorkerMetric[] = [
     help: "Attempts that failed here and may be tried again, by the failure's code.",
     label: "code",
     read: ({ retries }) => retries,
+  },
+  {
+    name: "worker_batches_total",
+    kind: "counter",
+    help: "Calls of batch handlers, by task type.",
+    label: "type",
+    read: ({ batches }) => batches,
+  },
+  {
+    name: "worker_batch_attempts_total",
+    kind: "counter",
+    help: "Attempts that batch handlers were called with, by task type.",
+    label: "type",
+    read: ({ batchMembers }) => batchMembers,
   },
   {
     name: "worker_duplicate_skips_total",

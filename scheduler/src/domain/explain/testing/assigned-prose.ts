@@ -102,6 +102,15 @@ export const ASSIGNED_PROSE: readonly ProseCase[] = [
     write: () => [heldMeanwhile(held("t-7.2", "load", 1_000), "w-1")],
   },
   {
+    code: "WAITING_FOR_BATCH",
+    when: "2 s in the phase batch_wait",
+    write: () =>
+      active(
+        { phase: "batch_wait", phaseTime: ago(2_000) },
+        { events: [{ ...stuckEvent, name: "task.batch_wait.started", attributes: { batch_size: "16" } }] },
+      ),
+  },
+  {
     code: "STUCK_IN_PHASE",
     when: "by the scheduler's threshold",
     write: () => active({ phase: "model_load", phaseTime: ago(47_000) }),
