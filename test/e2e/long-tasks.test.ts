@@ -18,6 +18,15 @@ describe("the examples of docs/long-tasks.md", () => {
     return output.split("\n").at(-1);
   }
 
+  it("shows rate and time left, and gives the last progress to the next attempt", async () => {
+    const lines = (await examples.program("ts progress.ts", { WORKER_LOG_LEVEL: "error" })).split("\n");
+    assert.equal(lines.at(-1), "the first attempt read 6000000 bytes");
+    assert.ok(
+      lines.some((line) => /^[1-4] MB\/s, \d+ s left$/.test(line)),
+      lines.join("\n"),
+    );
+  });
+
   it("goes on from the last checkpoint", async () => {
     assert.equal(await run("checkpoints.ts"), "scanned from page 7");
   });

@@ -26,16 +26,17 @@ describe("F39: checkpoints with two schedulers", () => {
     const queue = "killed";
     const dies = await pair.fleet.worker("dies-1", { queue, slots: 1, scheduler: pair.two.grpc });
     const payload = { last: 5, gates: { 3: gate.path }, acks };
-    const handle = await pair.atOne.submit<{ from: number }>("steps", payload, { queue });
+    const handle = await pair.atOne.submit<{ from: number; earlier: unknown }>("steps", payload, { queue });
     await noted(acks, /stored 3/);
     await dies.end("SIGKILL");
     const shown = await runMuster(pair.one.grpc, ["task", handle.id]);
+    assert.match(shown.stdout, /^progress\t3 of 5 steps.* \((now|\d+ s ago)\)$/m);
     assert.match(
       shown.stdout,
       new RegExp(`^checkpoint\t1 B of application/json by ${handle.id}\\.1, stored (now|\\d+ s ago)$`, "m"),
     );
     await next("goes-on-1", queue);
-    assert.deepEqual(await handle.result(), { from: 3 });
+    assert.deepEqual(await handle.result(), { from: 3, earlier: { done: 3, total: 5, unit: "steps" } });
   });
 
   it("one that is on its way when the scheduler is killed is stored by the next, and is there after the worker's death", async () => {
@@ -65,7 +66,7 @@ describe("F39: checkpoints with two schedulers", () => {
     await pair.muster("revoke", handle.id, "--reason", "a test");
     gate.open();
     await noted(acks, /refused 2: CheckpointError: .*no longer this worker's/);
-    assert.deepEqual(await handle.result(), { from: 1 });
+    assert.equal((await handle.result()).from, 1);
   });
 
   it("of many that are not waited for the last one counts, and it is stored before the failure", async () => {
@@ -85,11 +86,14 @@ describe("F39: checkpoints with two schedulers", () => {
     await next("fails", queue);
     const payload = { last: 4, failAt: 2, acks };
     const submitted = () =>
-      pair.atOne.submit<{ from: number }>("steps", payload, { queue, retry: { maxRetries: 0 } });
+      pair.atOne.submit<{ from: number; earlier: unknown }>("steps", payload, {
+        queue,
+        retry: { maxRetries: 0 },
+      });
     const [kept, afresh] = [await submitted(), await submitted()];
     for (const handle of [kept, afresh]) await assert.rejects(handle.result(), /ON_PURPOSE/);
     await pair.muster("retry", kept.id);
-    assert.deepEqual(await kept.result(), { from: 2 });
+    assert.deepEqual(await kept.result(), { from: 2, earlier: { done: 2, total: 4, unit: "steps" } });
     await pair.muster("retry", afresh.id, "--afresh");
     await assert.rejects(afresh.result(), /ON_PURPOSE/);
     await pair.muster("retry", afresh.id, "--afresh", "--all").then(

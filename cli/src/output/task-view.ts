@@ -7,15 +7,8 @@ import { formatAge } from "../arguments/duration.ts";
 import { isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
 import { backoffText, delaysText } from "./backoff-text.ts";
-import {
-  ageCell,
-  durationCell,
-  enumName,
-  labelsText,
-  momentCell,
-  progressText,
-  taskStateCell,
-} from "./cells.ts";
+import { ageCell, durationCell, enumName, labelsText, momentCell, taskStateCell } from "./cells.ts";
+import { progressLine } from "./progress-text.ts";
 import { rateText } from "./rate-text.ts";
 import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
@@ -66,7 +59,8 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["attempt", unlessEmpty(attemptText(task))],
     ["retries", retryText(task)],
     ["iterations", unlessEmpty(iterationsText(task))],
-    ["progress", unlessEmpty([progressText(task), task.progress?.message ?? ""].filter(Boolean).join("  "))],
+    ["progress", unlessEmpty([task.phase, progressLine(task.progress, now)].filter(Boolean).join(" "))],
+    ["earlier progress", unlessEmpty(progressLine(task.earlierProgress, now))],
     ["checkpoint", checkpointText(task, now)],
     ["submitted", momentCell(task.createTime, now)],
     ["may start", momentCell(task.runTime, now)],

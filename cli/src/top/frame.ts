@@ -1,10 +1,12 @@
 /** Renders one frame of `muster top`. */
 import { stripVTControlCharacters } from "node:util";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Overview, TaskOverview } from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
 import { formatDuration } from "../arguments/duration.ts";
 import type { Colors } from "../io/io.ts";
 import { enumName } from "../output/cells.ts";
+import { leftText } from "../output/progress-text.ts";
 import { type Cell, tableLines } from "../output/table.ts";
 import { cut, oneLine } from "../output/text.ts";
 import { holds } from "./holds.ts";
@@ -42,6 +44,9 @@ const STATE_ORDER = [
   WorkerState.CONNECTING,
   WorkerState.LAUNCHING,
 ] as const;
+
+/** A report that is older is shown with its age. */
+const OLD_REPORT_MS = 10_000;
 
 /** Rows of each section in a frame without a height. */
 const ROWS_UNBOUND = 10;
@@ -202,8 +207,8 @@ function trouble({ failure, silentMs, overview, columns, colors }: View): string
 }
 
 function running({ running: list, activeCount }: Overview, colors: Colors): Section {
-  const row = ({ taskId, taskType, workerId, phase, age, stuck, progress }: TaskOverview): Cell[] => {
-    const share = progress === undefined ? "" : `${Math.floor(progress * 100)}%`;
+  const row = ({ taskId, taskType, workerId, phase, age, stuck, ...report }: TaskOverview): Cell[] => {
+    const share = progressCell(report);
     return [
       { text: taskId },
       { text: taskType },
@@ -219,6 +224,14 @@ function running({ running: list, activeCount }: Overview, colors: Colors): Sect
     none: "nothing is running",
     total: Number(activeCount),
   };
+}
+
+/** Share and time left, with the age of the report when it is not of this moment. */
+function progressCell({ progress, timeLeft, progressAge }: Partial<TaskOverview>): string {
+  const share = progress === undefined ? "" : `${Math.floor(progress * 100)}%`;
+  const facts = [share, leftText(timeLeft)].filter((part) => part !== "").join(" ");
+  if (facts === "" || progressAge === undefined || durationMs(progressAge) < OLD_REPORT_MS) return facts;
+  return `${facts}, ${span(progressAge)} old`;
 }
 
 function failures({ failures: list, recentFailureCount }: Overview, colors: Colors): Section {

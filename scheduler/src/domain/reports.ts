@@ -132,6 +132,8 @@ export interface TaskLine {
   /** Since its phase began, or since it failed. */
   readonly ageMs: number;
   readonly progress: Omit<Progress, "at"> | undefined;
+  /** Since that; undefined when there is none. */
+  readonly progressAgeMs?: number | undefined;
   /** By `stuckOf`, at the scheduler that holds the worker's stream. */
   readonly stuck: boolean;
   readonly failureCode: string;

@@ -67,7 +67,9 @@ const worker = new Worker({
       note(ctx.task.id, ctx.attempt.id);
       const { failAt, gates = {}, deaf, acks, last } = Object(ctx.payload);
       const from = Number(ctx.resumeFrom ?? 0);
+      const earlier = ctx.earlierProgress;
       for (let n = from + 1; n <= last; n++) {
+        ctx.progress({ done: n, total: last, unit: "steps" });
         try {
           await ctx.checkpoint(n);
           appendFileSync(String(acks), `${ctx.attempt.id} stored ${n}\n`);
@@ -79,7 +81,7 @@ const worker = new Worker({
         while (gates[n] !== undefined && !existsSync(String(gates[n])))
           await delay(20, undefined, deaf ? {} : { signal: ctx.signal });
       }
-      return { from };
+      return { from, earlier };
     },
     /** Stores `count` checkpoints of some size without waiting for them, then fails. */
     burst: (ctx) => {

@@ -172,6 +172,10 @@ export class Attempt implements TaskContext<never, never, never> {
     this.#progress.report(howFar, message);
   };
 
+  get earlierProgress(): AssignmentMessage["earlierProgress"] {
+    return this.assignment.earlierProgress;
+  }
+
   get resumeFrom(): unknown {
     this.#resumeFrom ??= { value: resumeValue(this.assignment.resumePoint) };
     return this.#resumeFrom.value;
@@ -219,6 +223,10 @@ export class Attempt implements TaskContext<never, never, never> {
           kind: "timedOut",
           reason: new TimedOutError(`Phase ${phase} ran longer than ${limitMs / 1000} s.`),
         }),
+      watched: (warnAfterMs) => {
+        this.#progress ??= new ProgressThrottle(this.id, this.#host);
+        this.#progress.watchedAfter(warnAfterMs);
+      },
       log: () => this.log,
       startedMs: () => this.startedMs ?? this.receivedMs,
       trace: () => this.trace,

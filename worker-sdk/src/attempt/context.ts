@@ -1,5 +1,8 @@
 /** The context that a handler gets. */
+import type { EarlierProgress } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
+
+export type { EarlierProgress };
 
 /** Progress of a handler as a count. */
 export interface ProgressCount {
@@ -10,6 +13,11 @@ export interface ProgressCount {
    * @default unknown
    */
   readonly total?: number;
+  /**
+   * What is counted: `[a-z][a-z0-9_]{0,31}`, for example `pages`. Amounts of `bytes` are shown as MiB.
+   * @default unknown
+   */
+  readonly unit?: string;
   /**
    * One sentence without secrets: operators see it.
    * @default none
@@ -98,13 +106,20 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    */
   readonly log: TaskLog;
   /**
-   * Reports progress: a share from 0 to 1, or a count. It may be called often: at most ten reports a second are sent,
-   * and the latest one always is.
+   * Reports progress: a share from 0 to 1, or a count. From counts follow the rate and the time left that are shown. It may be
+   * called often: a report is sent when the share has moved by 1 %, else after 500 ms, at most ten a second; the latest one
+   * always is. Progress does not go backwards: a lower share, or a lower count with the same total and unit, counts as the highest
+   * one so far, until a phase begins or ends.
    *
    * @throws RangeError when the share or the count is out of range.
-   * @throws TypeError when it is neither, or the message is not a text.
+   * @throws TypeError when it is neither, the unit does not match, or the message is not a text.
    */
   progress(howFar: number | ProgressCount, message?: string): void;
+  /**
+   * The last progress of earlier attempts: `fraction`, or `done`, `total` and `unit`, and `message`, as they were reported;
+   * undefined when there was none. What was done then need not count now: `resumeFrom` has what the handler stored.
+   */
+  readonly earlierProgress: EarlierProgress | undefined;
   /**
    * What an earlier attempt of the task stored last with `checkpoint`, parsed from JSON, or bytes; undefined when none did. It
    * does not change while the handler runs.

@@ -28,6 +28,8 @@ interface OpenPhase {
 export interface PhasesListener {
   event(name: string, attributes: Readonly<Record<string, string>>): void;
   timedOut(phase: string, limitMs: number): void;
+  /** Progress keeps a phase from being stuck that is so after this time without any. */
+  watched(warnAfterMs: number): void;
   log(): Logger;
   startedMs(): number;
   trace(): RunTrace | undefined;
@@ -107,6 +109,7 @@ export class Phases {
       warnAfterMs: warnAfterS === undefined ? undefined : warnAfterS * 1000,
       context,
     });
+    if (options.progress === true && warnAfterS) this.#listener.watched(warnAfterS * 1000);
     // The phase may block the loop, and heartbeats must carry its name by then.
     link.flush();
     const limitMs = this.#assignment.phaseTimeoutsMs[name];

@@ -5,6 +5,15 @@ import type { Measures } from "./health/measures.ts";
 
 /** Messages between the main thread and the thread of the link: plain objects, many in one post. */
 
+/** The last progress of earlier attempts of a task. */
+export interface EarlierProgress {
+  readonly fraction?: number;
+  readonly done?: number;
+  readonly total?: number;
+  readonly unit?: string;
+  readonly message?: string;
+}
+
 /** An attempt as it was received. JSON payloads are sent as text: cloning a string is cheaper than cloning bytes. */
 export interface AssignmentMessage {
   readonly attemptId: string;
@@ -26,6 +35,8 @@ export interface AssignmentMessage {
   readonly tick: { readonly schedule: string; readonly tickMs: number; readonly manual: boolean } | undefined;
   /** The last checkpoint of the task; undefined when it has none. JSON is a text. */
   readonly resumePoint: { readonly value: string | Uint8Array } | undefined;
+  /** The last progress of earlier attempts; undefined when they reported none. */
+  readonly earlierProgress: EarlierProgress | undefined;
   /** Iterations that earlier attempts have begun. */
   readonly iterations: number;
   /** Iterations that all attempts may begin together; 0 for no limit. */
@@ -177,6 +188,8 @@ export type ToLink =
       readonly fraction: number | undefined;
       readonly done: number | undefined;
       readonly total: number | undefined;
+      /** Empty when unknown. */
+      readonly unit: string;
       readonly message: string;
       readonly shed: number;
     }

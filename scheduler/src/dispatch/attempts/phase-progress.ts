@@ -1,4 +1,5 @@
 /** The open phases of an attempt and its last progress, which belongs to one of them. */
+import { ProgressRates } from "../../domain/tasks/progress-rate.ts";
 import type { LastProgress } from "../../store/store.ts";
 
 /** Phases remembered as open; a handler that leaves more open does not close them. */
@@ -14,7 +15,11 @@ export interface AttemptProgress {
   readonly fraction?: number;
   readonly done?: number;
   readonly total?: number;
+  readonly unit?: string;
   readonly message: string;
+  /** Follow from the reports so far, as `ProgressRate`. */
+  readonly perSecond?: number;
+  readonly leftMs?: number;
 }
 
 /** The phases of an attempt that have begun and not ended, and its last progress. */
@@ -23,6 +28,7 @@ export class PhaseProgress {
   #open: OpenPhase[] | undefined;
   #progress: AttemptProgress | null | undefined;
   #at: number | undefined;
+  #rates: ProgressRates | undefined;
   /** The innermost phase that was open when the progress came; undefined for progress of the whole attempt. */
   #of: OpenPhase | undefined;
 
@@ -44,7 +50,8 @@ export class PhaseProgress {
 
   /** Takes the progress of what runs innermost. @param now Monotonic milliseconds. */
   note(progress: AttemptProgress, now: number): void {
-    this.#progress = progress;
+    this.#rates ??= new ProgressRates();
+    this.#progress = { ...progress, ...this.#rates.note(progress, now) };
     this.#at = now;
     this.#of = this.#open?.at(-1);
   }
@@ -60,6 +67,8 @@ export class PhaseProgress {
     const open = this.#phasesIn(current);
     const of = this.#of;
     const clears = of !== undefined && of.phase !== phase && !open.includes(of);
+    // The work of another phase has a rate of its own.
+    this.#rates = undefined;
     if (clears) {
       this.#progress = null;
       this.#of = undefined;

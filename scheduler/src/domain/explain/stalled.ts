@@ -1,10 +1,12 @@
 /** Reasons of stuck, missing, unstarted and uncommitted attempts. */
 import { formatAttemptId, formatTaskId } from "../ids.ts";
+import type { Progress } from "../tasks/task.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
 import { type Stuck, stuckOf } from "../tasks/watchdog.ts";
 import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
 import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
+import { progressWords } from "./progress-words.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 
 const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
@@ -278,12 +280,12 @@ function remedyOf({ phase, by }: Stuck, worker: string, taskId: string): string 
   return `check the log of ${worker}; it is not killed: to end it, run \`muster cancel ${taskId}\`; ${longer}`;
 }
 
-function progressText(
-  progress: { readonly fraction?: number; readonly message: string } | undefined,
-  running: RunningRecord | undefined,
-): string {
-  const share = progress?.fraction ?? running?.progress;
-  if (share !== undefined) return `${Math.round(share * 100)} % done`;
+function progressText(progress: Partial<Progress> | undefined, running: RunningRecord | undefined): string {
+  // It has stood still: what was left at its last rate is no longer true.
+  const { leftMs: _, ...standing } = progress ?? {};
+  const said = progressWords(standing);
+  if (said !== "") return said;
+  if (running?.progress !== undefined) return `${Math.round(running.progress * 100)} % done`;
   return progress?.message || "no progress was reported";
 }
 

@@ -13,6 +13,7 @@ import { endedByDependency } from "./dependency-failed.ts";
 import type { WaitingClass } from "./idle.ts";
 import { endedByLimit } from "./limited.ts";
 import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
+import { progressWords } from "./progress-words.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
@@ -236,12 +237,13 @@ function runningReason(
   const since = task.startTime;
   const phase = task.phase ? `, in ${task.phase} for ${span(age(task.phaseTime))}` : "";
   const { progress } = task;
-  const share = progress?.fraction === undefined ? "" : `, ${Math.round(progress.fraction * 100)} % done`;
+  const words = progressWords(progress);
+  const share = words === "" ? "" : `, ${words}`;
   const said = progress
     ? [
         {
           key: "progress",
-          value: progress.message || share.slice(2),
+          value: progress.message || words,
           source: "event",
           ageMs: age(progress.at),
         },

@@ -41,6 +41,8 @@ export interface TaskOptions {
   readonly iterations?: number;
   /** Set by the store: it has a checkpoint, which its next attempt gets. */
   readonly checkpointed?: true;
+  /** Set by the store: the last progress of earlier attempts; `at` is a text. */
+  readonly earlierProgress?: Omit<Progress, "at"> & { readonly at: string };
   /** Set by the scheduler for a task whose trace is recorded. */
   readonly trace?: TaskTrace;
   readonly watchdogs?: TaskWatchdogs;
@@ -107,7 +109,11 @@ export interface Progress {
   readonly fraction?: number;
   readonly done?: number;
   readonly total?: number;
+  readonly unit?: string;
   readonly message: string;
+  /** As of `at`, as `ProgressRate`. */
+  readonly perSecond?: number;
+  readonly leftMs?: number;
   readonly at: Date;
 }
 

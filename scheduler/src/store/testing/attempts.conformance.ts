@@ -45,6 +45,38 @@ export function testAttempts(opened: () => StoreUnderTest): void {
     );
   });
 
+  it("gives the last progress to the next attempt, also what was not written before the end", async () => {
+    const test = opened();
+    const [a, b, c] = await assigned(test, "earlier-progress", 3);
+    assert.ok(a && b && c);
+    const progress = { done: 3, total: 9, unit: "pages", message: "page 3" };
+    await test.attempts.touch([
+      { key: a, ...NOTHING_NEW, progress },
+      { key: b, ...NOTHING_NEW, progress },
+    ]);
+    await test.attempts.commitResults([
+      commitRequest(a, RELEASED),
+      { ...commitRequest(b, RELEASED), progress: { ...progress, done: 4, ageMs: 10 } },
+      { ...commitRequest(c, RELEASED), progress: null },
+    ]);
+    const sessionId = await test.openSession("next");
+    const claimed = await test.claims.claim([a, b, c].map(({ taskId }) => ({ taskId, sessionId })));
+    const earlier = new Map(claimed.map(({ taskId, options }) => [taskId, options?.earlierProgress]));
+    assert.deepEqual(
+      [a, b, c].map(({ taskId }) => [earlier.get(taskId)?.done, earlier.get(taskId)?.unit]),
+      [
+        [3, "pages"],
+        [4, "pages"],
+        [undefined, undefined],
+      ],
+    );
+    assert.equal(
+      (await test.task(a.taskId))?.progressMessage,
+      undefined,
+      "it is not that of the new attempt",
+    );
+  });
+
   it("keeps the count of iterations across attempts, which never falls and is fenced", async () => {
     const test = opened();
     const [first] = await assigned(test, "iterations", 1);

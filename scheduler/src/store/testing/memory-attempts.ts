@@ -160,6 +160,11 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     row.acceptedAt = undefined;
     row.startedAt = undefined;
     row.phase = undefined;
+    const last = progress === undefined ? row.progress : (progress ?? undefined);
+    if (last) {
+      const earlierProgress = { ...last, at: new Date(this.#tables.clock.now()).toISOString() };
+      row.task = { ...row.task, options: { ...row.task.options, earlierProgress } };
+    }
     row.progress = undefined;
     row.wakeAt = delayMs > 0 ? this.#tables.clock.now() + delayMs : undefined;
     if (!costsAttempt) row.attemptCount--;

@@ -235,6 +235,7 @@ function newGroup(assignment: IncomingAssignment): AssignmentGroup {
       cost: costOf(assignment.cost),
       tick: tickOf(assignment.scheduleTick),
       resumePoint: resumePointOf(assignment.resumePoint),
+      earlierProgress: earlierProgressOf(assignment.earlierProgress),
       iterations: assignment.iterationCount,
       maxIterations: assignment.maxIterationCount,
     },
@@ -271,8 +272,8 @@ function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
 function isPlain(assignment: IncomingAssignment): boolean {
   if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
   if (assignment.iterationCount > 0 || assignment.maxIterationCount > 0) return false;
-  const { phaseTimeouts, phaseWarnings, cost, scheduleTick, resumePoint } = assignment;
-  if (resumePoint !== undefined) return false;
+  const { phaseTimeouts, phaseWarnings, cost, scheduleTick, resumePoint, earlierProgress } = assignment;
+  if (resumePoint !== undefined || earlierProgress !== undefined) return false;
   return scheduleTick === undefined && isEmpty(phaseTimeouts) && isEmpty(phaseWarnings) && isEmpty(cost);
 }
 
@@ -289,6 +290,20 @@ function tickOf(tick: IncomingAssignment["scheduleTick"]): AssignmentMessage["ti
 
 function resumePointOf(point: IncomingAssignment["resumePoint"]): AssignmentMessage["resumePoint"] {
   return point && { value: payloadOf(point.value, point.contentType) };
+}
+
+function earlierProgressOf(
+  progress: IncomingAssignment["earlierProgress"],
+): AssignmentMessage["earlierProgress"] {
+  if (progress === undefined) return undefined;
+  const { fraction, doneCount, totalCount, unit, message } = progress;
+  return {
+    ...(fraction === undefined ? {} : { fraction }),
+    ...(doneCount === undefined ? {} : { done: Number(doneCount) }),
+    ...(totalCount === undefined ? {} : { total: Number(totalCount) }),
+    ...(unit === "" ? {} : { unit }),
+    ...(message === "" ? {} : { message }),
+  };
 }
 
 function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {

@@ -182,6 +182,7 @@ export class AttemptReports {
     if (message.shed > 0) this.#counters.add("progress_coalesced", message.shed);
     const progress = {
       message: message.message,
+      unit: message.unit,
       ...(fraction === undefined ? {} : { fraction }),
       ...(done === undefined ? {} : { doneCount: BigInt(done) }),
       ...(total === undefined ? {} : { totalCount: BigInt(total) }),

@@ -525,7 +525,7 @@ export type RetryTaskRequest = Message<"muster.v1.RetryTaskRequest"> & {
   taskId: string;
 
   /**
-   * True: the next attempt gets no checkpoint. Otherwise it gets the last one of a task that failed or was cancelled. One that
+   * True: the next attempt gets neither checkpoint nor earlier progress. Otherwise it gets the last one of a task that failed or was cancelled. One that
    * succeeded starts afresh in any case.
    *
    * @generated from field: bool afresh = 2;

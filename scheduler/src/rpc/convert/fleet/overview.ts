@@ -84,7 +84,7 @@ function fromWorkerOverview({
 }
 
 function fromTaskOverview({ line, taskClass }: TaskOverview): MessageInitShape<typeof TaskOverviewSchema> {
-  const { fraction, done, total } = line.progress ?? {};
+  const { fraction, done, total, leftMs } = line.progress ?? {};
   const share = fraction ?? (done !== undefined && total ? done / total : undefined);
   return {
     taskId: formatTaskId(line.taskId),
@@ -97,6 +97,8 @@ function fromTaskOverview({ line, taskClass }: TaskOverview): MessageInitShape<t
     failureCode: line.failureCode,
     failureMessage: line.failureMessage,
     ...(share === undefined ? {} : { progress: Math.min(1, Math.max(0, share)) }),
+    ...optional("timeLeft", leftMs === undefined ? undefined : age(leftMs)),
+    ...optional("progressAge", line.progressAgeMs === undefined ? undefined : age(line.progressAgeMs)),
   };
 }
 

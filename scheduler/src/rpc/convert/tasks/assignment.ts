@@ -9,11 +9,13 @@ import { fromCost } from "../values/amounts.ts";
 import { optional } from "../values/optional.ts";
 import { durationFromMs, durations } from "../values/time.ts";
 import { fromCheckpoint } from "./checkpoint.ts";
+import { fromProgress } from "./progress.ts";
 
 /** An assignment in protobuf. */
 export function fromAssignment(assignment: OutgoingAssignment): Assignment {
   const { key, options } = assignment;
   const runMs = options?.timeouts?.runMs;
+  const earlier = options?.earlierProgress;
   return create(AssignmentSchema, {
     attemptId: formatAttemptId(key),
     taskId: formatTaskId(key.taskId),
@@ -32,6 +34,7 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     maxIterationCount: options?.maxIterations ?? 0,
     iterationCount: options?.iterations ?? 0,
     ...optional("scheduleTick", options?.tick && fromScheduleTick(options.tick)),
+    ...optional("earlierProgress", earlier && fromProgress({ ...earlier, at: new Date(earlier.at) })),
     ...optional("resumePoint", assignment.checkpoint && fromCheckpoint(key.taskId, assignment.checkpoint)),
   });
 }

@@ -12,6 +12,9 @@ import { MAX_TEXT } from "../workers/limits.ts";
 /** Largest budget and count of iterations. */
 export const MAX_ITERATIONS = 1_000_000_000;
 
+/** What counts are of. */
+const UNIT = /^[a-z][a-z0-9_]{0,31}$/;
+
 /** @throws Refusal `INVALID_MESSAGE` when the text is no attempt id. */
 export function toAttemptKey(attemptId: string): AttemptKey {
   const key = parseAttemptId(attemptId);
@@ -27,6 +30,7 @@ export function toProgress(progress: Progress | undefined): AttemptProgress {
     ...(progress?.fraction === undefined ? {} : { fraction: toFraction(progress.fraction) }),
     ...(progress?.doneCount === undefined ? {} : { done: toCount(progress.doneCount) }),
     ...(progress?.totalCount === undefined ? {} : { total: toCount(progress.totalCount) }),
+    ...(progress && UNIT.test(progress.unit) ? { unit: progress.unit } : {}),
     message: storable(progress?.message ?? "", MAX_TEXT),
   };
 }

@@ -20,6 +20,7 @@ import { fromCircuitRule } from "./circuit.ts";
 import { fromConcurrency } from "./concurrency.ts";
 import { fromFailure } from "./failure.ts";
 import { fromRetryPolicy, fromRetrySources, fromTimeouts, fromWatchdogs } from "./options.ts";
+import { fromProgress } from "./progress.ts";
 import { fromRateLimit } from "./rate-limits.ts";
 import { fromMetrics } from "./result.ts";
 import { fromUniqueRule } from "./unique-rule.ts";
@@ -50,7 +51,7 @@ export function fromTask(
   attempts: readonly AttemptRecord[] = [],
   omittedAttempts = 0,
 ) {
-  const progress = task.progress;
+  const earlier = task.options?.earlierProgress;
   return create(TaskSchema, {
     id: formatTaskId(task.id),
     queue: task.queue,
@@ -94,16 +95,8 @@ export function fromTask(
     ...optionalTime("finishTime", task.finishTime),
     phase: task.phase ?? "",
     ...optionalTime("phaseTime", task.phaseTime),
-    ...optional(
-      "progress",
-      progress && {
-        ...optional("fraction", progress.fraction),
-        ...optional("doneCount", progress.done === undefined ? undefined : BigInt(progress.done)),
-        ...optional("totalCount", progress.total === undefined ? undefined : BigInt(progress.total)),
-        message: progress.message,
-        updateTime: timestampFromDate(progress.at),
-      },
-    ),
+    ...optional("progress", task.progress && fromProgress(task.progress)),
+    ...optional("earlierProgress", earlier && fromProgress({ ...earlier, at: new Date(earlier.at) })),
     output: task.output ?? new Uint8Array(),
     outputContentType: task.state === "succeeded" ? task.outputContentType : "",
     ...optional("failure", task.failure && fromFailure(task.failure)),

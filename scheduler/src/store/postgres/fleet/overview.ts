@@ -91,12 +91,13 @@ const RUNNING: Statement = {
       from session_lease l cross join lateral jsonb_path_query(l.heartbeat, '$.verdict.stuck[*]') as v(value)),
   aged as (
     select t.id, t.epoch, t.class_id, t.session_id, coalesce(t.phase, '') as phase, t.progress,
+           extract(epoch from now() - (t.progress ->> 'at')::timestamptz)::float8 * 1000 as progress_age_ms,
            extract(epoch from now() - coalesce(t.phase_time, t.start_time, t.accept_time, t.assign_time))::float8 * 1000
              as age_ms
       from task t where t.state in ${ACTIVE}),
   active as (
     select *, (id, epoch) in (select id, epoch from verdict) as stuck from aged)
-  select a.id, a.class_id, coalesce(s.worker_id, '') as worker_id, a.phase, a.progress, a.age_ms, a.stuck,
+  select a.id, a.class_id, coalesce(s.worker_id, '') as worker_id, a.phase, a.progress, a.progress_age_ms, a.age_ms, a.stuck,
          (select count(*) from active where stuck) as stuck_count
     from (select * from active order by stuck desc, age_ms desc limit $1) a
     left join worker_session s on s.id = a.session_id
@@ -151,6 +152,7 @@ interface RunningColumns {
   phase: string;
   age_ms: number;
   progress: Omit<Progress, "at"> | null;
+  progress_age_ms: number | null;
   stuck: boolean;
   stuck_count: number;
 }
@@ -221,6 +223,7 @@ function toRunning(row: RunningColumns): TaskLine {
     phase: row.phase,
     ageMs: row.age_ms,
     progress: row.progress ?? undefined,
+    progressAgeMs: row.progress_age_ms ?? undefined,
     stuck: row.stuck,
     failureCode: "",
     failureMessage: "",

@@ -44,7 +44,7 @@ const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
   text: `with woken as (
     update task t set wake_time = null, ready_time = now(),
-           options = case when $2::boolean then nullif(options - 'checkpointed', '{}') else options end
+           options = case when $2::boolean then nullif(options - 'checkpointed' - 'earlierProgress', '{}') else options end
      where id = $1 and state = ${STATE.queued} and wake_time is not null and not ${IS_WAITING} and hold is null
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from woken)

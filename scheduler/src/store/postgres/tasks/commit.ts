@@ -13,26 +13,29 @@ import { happenedAt, untilNow } from "../moments.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { changedClasses } from "./classes.ts";
 import { toStoredFailure } from "./failure-json.ts";
-import { type Finish, finishStatement } from "./finish.ts";
+import { type Finish, finishStatement, LAST_PROGRESS } from "./finish.ts";
 import { noteIterations } from "./iterations.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
-// statement. As when a task ends, none of its reports is kept as later than that.
+// statement. Its last progress is kept for the next attempt. As when a task ends, none of its reports is kept as later than that.
 function requeueText({ keys = "", changes = false } = {}): string {
   return `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
            coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
            coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
+           ${LAST_PROGRESS} as progress,
            d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id, t.class_id as held_class_id${changes ? ", d.labels, d.cost" : ""}
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
-                  $8::float8[], $9::float8[], $10::text[], $11::int[]${changes ? ", $12::text[], $13::text[]" : ""})
-        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id${changes ? ", labels, cost" : ""})
+                  $8::float8[], $9::float8[], $10::text[], $11::int[], $12::text[]${changes ? ", $13::text[], $14::text[]" : ""})
+        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id, progress${changes ? ", labels, cost" : ""})
       join task t on t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
        for update of t),
   freed as (
     update task t
        set state = ${STATE.queued}, session_id = null, assign_time = null, accept_time = null, start_time = null,
            phase = null, phase_time = null, progress = null,
+           options = case when old.progress is null then t.options
+             else coalesce(t.options, '{}') || jsonb_build_object('earlierProgress', old.progress) end,
            ready_time = now(), wake_time = case when old.delay_ms > 0 then now() + old.delay_ms * interval '1 ms' end,
            attempt_count = t.attempt_count - case when old.costs then 0 else 1 end,
            oom_count = t.oom_count + case when old.oom then 1 else 0 end,
@@ -251,5 +254,6 @@ function requeueParams(requests: readonly Requeue[]): unknown[] {
     float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
     textArray(column(({ counts }) => counts ?? null)),
     int4Array(requests.map(({ aloneClassId }) => aloneClassId)),
+    textArray(requests.map(({ progress }) => (progress === null ? "" : jsonParam(progress)))),
   ];
 }

@@ -25,13 +25,15 @@ const OPTIONAL_COLUMNS = {
   names: "state, detail, output_content_type, failure, warnings, metrics, progress",
 };
 
+/** The last progress of an attempt that ends, given as `d.progress`: what was not written before its end would be lost. */
+export const LAST_PROGRESS = `case when d.progress is null then t.progress when d.progress = '' then null
+      else (d.progress::jsonb - 'ageMs')
+           || jsonb_build_object('at', now() - (d.progress::jsonb ->> 'ageMs')::float8 * interval '1 ms') end`;
+
 // The parts in which the two statements differ. The optional columns are parameters in the statement for all ends, and
 // constants in the one for plain successes, which saves the server six columns a row: 0.7 of 8 us.
 const GENERIC_END = {
-  // The last progress may be written after the end, and then be lost.
-  progress: `case when d.progress is null then t.progress when d.progress = '' then null
-      else (d.progress::jsonb - 'ageMs')
-           || jsonb_build_object('at', now() - (d.progress::jsonb ->> 'ageMs')::float8 * interval '1 ms') end as progress`,
+  progress: `${LAST_PROGRESS} as progress`,
   types: `${BASE_COLUMNS.types}, ${OPTIONAL_COLUMNS.types}`,
   names: `${BASE_COLUMNS.names}, ${OPTIONAL_COLUMNS.names}`,
   returning: `, d.state as end_state, d.detail, d.output_content_type, d.warnings::jsonb as warnings,

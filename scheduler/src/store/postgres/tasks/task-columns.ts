@@ -121,14 +121,20 @@ export const KEPT_BY_QUEUED_END = namesKept("task", "end").join(", ");
 export const KEPT_BY_RETRY = namesKept("task").join(", ");
 
 /**
- * Their values: the count of iterations starts again, as that of attempts does. The checkpoint of a success is not gone on from.
+ * Their values: the count of iterations starts again, as that of attempts does. The last progress is kept for the next attempt;
+ * neither that nor the checkpoint of a success is.
  *
- * @param afresh An expression: no checkpoint is.
+ * @param afresh An expression: nothing is kept for the next attempt.
  */
 export function valuesKeptByRetry(afresh: string): string {
-  const left = `array['iterations', case when state = ${STATE.succeeded} or ${afresh} then 'checkpointed' end]`;
+  const left = `case when state = ${STATE.succeeded} or ${afresh} then array['iterations', 'checkpointed', 'earlierProgress']
+      else array['iterations'] end`;
+  const added = `case when state = ${STATE.succeeded} or ${afresh} or progress is null then '{}'
+      else jsonb_build_object('earlierProgress', progress) end`;
   return namesKept("task")
-    .map((name) => (name === "options" ? `nullif(options - array_remove(${left}, null), '{}')` : name))
+    .map((name) =>
+      name === "options" ? `nullif(coalesce(options, '{}') - ${left} || ${added}, '{}')` : name,
+    )
     .join(", ");
 }
 
