@@ -24,9 +24,12 @@ export class Loop {
   readonly name: string;
   readonly intervalMs: number;
   readonly #options: LoopOptions;
-  readonly #stopping = new AbortController();
-  #wake = new AbortController();
   #done: Promise<void> | undefined;
+  #stopping = false;
+  /** Woken since the run under way began. */
+  #woken = false;
+  /** Ends the wait for the next run, when there is one. */
+  #endWait: () => void = () => undefined;
   #lastRunAt: number | undefined;
   #lastRunTime: number;
   #lastTickAt: number | undefined;
@@ -67,24 +70,36 @@ export class Loop {
 
   /** Runs soon instead of at the end of the interval. */
   wake(): void {
-    this.#wake.abort();
+    this.#woken = true;
+    this.#endWait();
   }
 
   /** Resolves when the run under way has ended. Safe to call twice. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
+    this.#stopping = true;
+    this.#endWait();
     await this.#done;
   }
 
   async #loop(): Promise<void> {
-    const { clock, intervalMs } = this.#options;
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      this.#wake = new AbortController();
+    const { intervalMs } = this.#options;
+    while (!this.#stopping) {
+      this.#woken = false;
       await this.#run();
-      const waitMs = Math.max(intervalMs, Math.min(intervalMs * 2 ** this.#failures, LAST_WAIT_MS));
-      await clock.sleep(waitMs, AbortSignal.any([signal, this.#wake.signal]));
+      if (this.#woken || this.#stopping) continue;
+      await this.#wait(Math.max(intervalMs, Math.min(intervalMs * 2 ** this.#failures, LAST_WAIT_MS)));
     }
+  }
+
+  // Without abort signals, of which every wait needs two: they took a twentieth of the processor time of an idle scheduler.
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(ms, resolve);
+      this.#endWait = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   async #run(): Promise<void> {
