@@ -12,6 +12,13 @@ import { commitResultsWith } from "../tasks/commit.ts";
 import { processOf } from "./contests.ts";
 import { HELD, HELD_LOCKED } from "./held.ts";
 
+// Mostly there is none: one round trip instead of the three of the transaction.
+const HAS_EXPIRED: Statement = {
+  name: "session-has-expired",
+  text: `select exists (
+      select from session_lease where lease_until < $1::timestamptz - $2::float8 * interval '1 ms') as found`,
+};
+
 const TAKE_EXPIRED: Statement = {
   name: "session-take-expired",
   text: `delete from session_lease l
@@ -108,13 +115,15 @@ export function endSessions(
  * stall this statement may overtake renewals that the stall delayed. Safe from several schedulers at once: each expired
  * lease is taken by one.
  */
-export function reapSessions(
+export async function reapSessions(
   db: Database,
   asOf: Date,
   graceMs: number,
   limit: number,
   decide: DecideLost,
 ): Promise<GoneSession[]> {
+  const [expired] = await db.hotRetrying<{ found: boolean }>(HAS_EXPIRED, [asOf, graceMs]);
+  if (!expired?.found) return [];
   return db.batchTransaction(async (tx) => {
     const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [asOf, graceMs, limit]);
     return endTaken(tx, taken, (sessionId) => ({ sessionId, reason: "lost", fatal: undefined }), decide);
