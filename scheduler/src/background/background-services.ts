@@ -34,6 +34,12 @@ const MAX_AGEING_READ_MS = 10_000;
 /** Time between two looks at which classes have open tasks, milliseconds. */
 const CLASSES_MS = 60_000;
 
+/**
+ * Longest time between two runs of the services that a poll wakes when there is something for them, milliseconds: for a
+ * poll that waits for a locked table.
+ */
+const UNWOKEN_MS = 10_000;
+
 /** Least time between two polls because of something due, milliseconds: what is due may be locked by another scheduler. */
 const POLL_APART_MS = 20;
 
@@ -101,15 +107,21 @@ export class BackgroundServices {
     const loop = (name: string, intervalMs: number, service: { runOnce(): Promise<void> | void }) =>
       new Loop({ name, intervalMs, runOnce: () => service.runOnce(), clock, log });
 
+    const unwokenMs = Math.max(config.pollMs, UNWOKEN_MS);
     const wakeUp = new WakeUp({
       ...{ store, admission, waits, dispatcher, signals, peers, classes, counters, traces },
     });
-    this.#waker = loop("wake", config.pollMs, wakeUp);
+    this.#waker = loop("wake", unwokenMs, wakeUp);
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
       launchStops,
       ...{ circuits, quarantines, queueSettings, rateLimits, shareWeights, strictOrders, dispatcher, traces },
       schedulerId: scheduler.id,
+      wake: {
+        dueTasks: () => this.#waker.wake(),
+        dependencyEnds: () => this.#dependents.wake(),
+        batchCancels: () => this.#batches.wake(),
+      },
       pollIn: (delayMs) => this.#pollIn(delayMs),
     });
     this.#poll = loop("poll", config.pollMs, poller);
@@ -117,8 +129,8 @@ export class BackgroundServices {
       ...{ store, waits, dispatcher, signals, peers, classes, counters, traces },
       wakeIn: (delayMs) => this.wakeIn(delayMs),
     });
-    this.#dependents = loop("dependents", config.pollMs, dependents);
-    this.#batches = loop("batches", config.pollMs, dispatch.batches);
+    this.#dependents = loop("dependents", unwokenMs, dependents);
+    this.#batches = loop("batches", unwokenMs, dispatch.batches);
     dispatch.batches.onCancel(() => this.#batches.wake());
     const refresher = new ClassRefresher({ admission, classes, counters, dispatcher, traces });
     this.#classes = loop("classes", CLASSES_MS, refresher);
@@ -127,9 +139,12 @@ export class BackgroundServices {
       wakeIn: (delayMs) => this.#schedulesIn(delayMs),
     });
     this.#schedules = loop("schedules", SCHEDULES_MS, schedules);
-    const recovery = loop("recovery", config.recoveryMs, dispatch.reaper);
-    // Expiry is measured as of the last renewal, so a scan right after it finds what a scan before it did not.
-    const scanNow = config.recoveryMs > leases.heartbeatMs ? () => undefined : () => recovery.wake();
+    // Expiry is measured as of the last renewal, so a scan right after it finds what a scan before it did not, and a second
+    // one finds nothing more.
+    const scansWithRenewals = config.recoveryMs <= leases.heartbeatMs;
+    const recoveryMs = scansWithRenewals ? 2 * leases.heartbeatMs : config.recoveryMs;
+    const recovery = loop("recovery", recoveryMs, dispatch.reaper);
+    const scanNow = scansWithRenewals ? () => recovery.wake() : () => undefined;
     const renewer = new LeaseRenewer({ liveness, expiryGuard, log, onRenewed: scanNow });
     const announcer = new Announcer({
       store,

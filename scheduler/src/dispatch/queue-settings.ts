@@ -1,8 +1,10 @@
 /** Keeps the settings of queues that operators set, as of the last poll. */
 import type { QueueSettings, QueueStore } from "../store/store.ts";
+import { ReadWhenChanged } from "./read-when-changed.ts";
 
 export class QueueSettingsCache {
   readonly #store: Pick<QueueStore, "queueSettings">;
+  readonly #reads = new ReadWhenChanged();
   #settings: ReadonlyMap<string, QueueSettings> = new Map();
 
   constructor(store: Pick<QueueStore, "queueSettings">) {
@@ -10,12 +12,21 @@ export class QueueSettingsCache {
   }
 
   /** @throws DatabaseUnavailableError */
-  async refresh(): Promise<void> {
-    this.#settings = await this.#store.queueSettings();
+  refresh(): Promise<void> {
+    return this.#reads.now(() => this.#read());
+  }
+
+  /** @throws DatabaseUnavailableError */
+  refreshIfChanged(fingerprint: string): Promise<void> {
+    return this.#reads.ifChanged(fingerprint, () => this.#read());
   }
 
   /** Undefined when the queue has none. */
   of(queue: string): QueueSettings | undefined {
     return this.#settings.get(queue);
+  }
+
+  async #read(): Promise<void> {
+    this.#settings = await this.#store.queueSettings();
   }
 }

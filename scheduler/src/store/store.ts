@@ -12,6 +12,7 @@ import type { FairnessStore } from "./fairness.ts";
 import type { FleetStore } from "./fleet.ts";
 import type { LaunchStore } from "./launches.ts";
 import type { MaintenanceStore } from "./maintenance.ts";
+import type { PollStore } from "./polls.ts";
 import type { QuarantineStore } from "./quarantines.ts";
 import type { QueueStore } from "./queues.ts";
 import type { RateLimitStore } from "./rate-limits.ts";
@@ -35,6 +36,7 @@ export type * from "./fairness.ts";
 export type * from "./fleet.ts";
 export type * from "./launches.ts";
 export type * from "./maintenance.ts";
+export type * from "./polls.ts";
 export type * from "./quarantines.ts";
 export type * from "./queues.ts";
 export type * from "./rate-limits.ts";
@@ -68,6 +70,7 @@ export interface Store
     EventStore,
     SchedulerStore,
     ScheduleStore,
+    PollStore,
     QueueStore,
     FleetStore,
     StatisticsStore,

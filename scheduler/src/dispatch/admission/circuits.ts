@@ -51,6 +51,11 @@ export class Circuits {
     return { open: this.#open, halfOpen: this.#halfOpen };
   }
 
+  /** True when every circuit was closed at the last run. */
+  get allClosed(): boolean {
+    return this.#open + this.#halfOpen === 0;
+  }
+
   /**
    * Makes circuits half-open whose time has come. Every scheduler does it; the first one makes the transition.
    *

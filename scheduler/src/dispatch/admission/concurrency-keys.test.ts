@@ -232,6 +232,24 @@ describe("what is known of concurrency keys", () => {
     assert.equal(isHeld(), false);
   });
 
+  it("reads only the keys that hold a class back when no key has a limit of an operator", async () => {
+    await keys.refresh(states(0, 0));
+    const asked: (readonly string[])[] = [];
+    const none = {
+      keyStates: async (blocked: readonly string[]) => {
+        asked.push(blocked);
+        return [];
+      },
+    };
+    await keys.refresh(none, false);
+    assert.equal(isHeld(), false, "the operator's limit is gone");
+    acquire(1);
+    acquire(2);
+    assert.equal(isHeld(), true);
+    await keys.refresh(none, false);
+    assert.deepEqual(asked, [["k"]]);
+  });
+
   it("forgets keys of which nothing is known, one refresh after their last release", async () => {
     acquire(1);
     keys.tasks.release({ taskId: 1, taskClass: CLASS }, "finished");

@@ -125,16 +125,18 @@ export class ConcurrencyKeys implements AdmissionRule {
    * Reads what the store counts of the keys that hold classes back, which can change without a hint, and the limits of
    * operators.
    *
+   * @param limits False when it is known that no key has a limit of an operator or a circuit: then nothing is read unless a
+   * key holds a class back.
    * @throws DatabaseUnavailableError
    */
-  async refresh(store: Pick<ConcurrencyStore, "keyStates">): Promise<void> {
+  async refresh(store: Pick<ConcurrencyStore, "keyStates">, limits = true): Promise<void> {
     const blocked: string[] = [];
     for (const [key, known] of this.#known) {
       if (known.blocked) blocked.push(key);
       known.blocked = false;
     }
     const mark = this.mark();
-    const states = await store.keyStates(blocked);
+    const states = limits || blocked.length > 0 ? await store.keyStates(blocked) : [];
     this.setOverrides(states);
     this.learn(states, mark, Number.NEGATIVE_INFINITY);
     this.#sweep();

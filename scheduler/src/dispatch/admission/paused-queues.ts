@@ -1,5 +1,7 @@
 /** The admission rule of paused queues. */
 import type { TaskClass } from "../../domain/matching/match.ts";
+import type { QueueStore } from "../../store/store.ts";
+import { ReadWhenChanged } from "../read-when-changed.ts";
 import type { AdmissionRule, HoldReason } from "./rule.ts";
 
 const PAUSED: HoldReason = Object.freeze({
@@ -10,10 +12,25 @@ const PAUSED: HoldReason = Object.freeze({
 
 /** Holds back the classes of paused queues. The database has the truth; the poller brings it here. */
 export class PausedQueues implements AdmissionRule {
+  readonly #reads = new ReadWhenChanged();
   #names: ReadonlySet<string> = new Set();
 
   isPaused(queue: string): boolean {
     return this.#names.has(queue);
+  }
+
+  /** Reads which queues are paused. @throws DatabaseUnavailableError */
+  refresh(store: Pick<QueueStore, "pausedQueues">): Promise<void> {
+    return this.#reads.now(() => this.#read(store));
+  }
+
+  /** @throws DatabaseUnavailableError */
+  refreshIfChanged(fingerprint: string, store: Pick<QueueStore, "pausedQueues">): Promise<void> {
+    return this.#reads.ifChanged(fingerprint, () => this.#read(store));
+  }
+
+  async #read(store: Pick<QueueStore, "pausedQueues">): Promise<void> {
+    this.setPaused(await store.pausedQueues());
   }
 
   /** Takes over which queues are paused; true when that changed. */

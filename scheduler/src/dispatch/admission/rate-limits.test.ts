@@ -93,6 +93,27 @@ describe("rate limits in the dispatch", () => {
     assert.equal(claims().flat().length, 4);
   });
 
+  it("is the tasks' own again after a look that finds no rate of an operator and no pause", async () => {
+    const { buckets } = hot.tables;
+    const { rateLimits, dispatcher } = hot.dispatch;
+    const read = { rateOverrides: async () => buckets.overrides(), pausedKeys: async () => buckets.paused() };
+    hot.worker({ slots: 50 });
+    buckets.override("r", { limit: 1, periodMs: 3_600_000, burst: 1 });
+    buckets.pause("p", 3_600_000);
+    await hot.waiting(1, { rateLimits: RATE });
+    await hot.poll();
+    await rateLimits.refresh(read);
+    await hot.submit(1, { rateLimits: RATE });
+    assert.deepEqual([claims().flat().length, rateLimits.pausedCount], [1, 1]);
+    buckets.override("r", undefined);
+    buckets.pause("p", undefined);
+    rateLimits.refreshEmpty();
+    assert.equal(rateLimits.pausedCount, 0);
+    dispatcher.pump();
+    await settled();
+    assert.equal(claims().flat().length, 2);
+  });
+
   it("plans anew what a claim that failed had planned", async () => {
     hot.faults.failOnce("claimRated", new Error("no answer"));
     const worker = hot.worker({ slots: 10 });

@@ -150,8 +150,18 @@ export class RateLimits implements AdmissionRule {
    * @throws DatabaseUnavailableError
    */
   async refresh(store: Pick<RateLimitStore, "pausedKeys" | "rateOverrides">): Promise<void> {
-    const overrides = await store.rateOverrides();
-    const paused = await store.pausedKeys();
+    this.#take(await store.rateOverrides(), await store.pausedKeys());
+  }
+
+  /** The same as a read that finds neither a rate of operators or queues nor a pause. */
+  refreshEmpty(): void {
+    this.#take([], []);
+  }
+
+  #take(
+    overrides: readonly BucketState[],
+    paused: readonly { readonly key: string; readonly leftMs: number }[],
+  ): void {
     const keys = new Set(overrides.map(({ key }) => key));
     this.#queueKeys = new Map(
       overrides.flatMap(({ key }) => {

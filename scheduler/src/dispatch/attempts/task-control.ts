@@ -169,11 +169,15 @@ export class TaskControl {
 
   /** Carries out what other schedulers ask of workers whose streams are here. */
   async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
-    const { store, revocations } = this.#parts;
-    const commands = await store.takeCommands(schedulerId);
-    revocations.tryAgain();
-    this.#cancellations.tryAgain();
+    const commands = await this.#parts.store.takeCommands(schedulerId);
+    this.retryCommands();
     for (const command of commands) this.#run(command, superseded);
+  }
+
+  /** Tries the commands again that came before the attempts that they are for. */
+  retryCommands(): void {
+    this.#parts.revocations.tryAgain();
+    this.#cancellations.tryAgain();
   }
 
   /** False while the session does not have the attempt, or a later one of the task. */

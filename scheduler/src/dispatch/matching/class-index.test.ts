@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, mock } from "node:test";
 import { newTask } from "../../store/testing/made-rows.ts";
 import { memoryStore } from "../../store/testing/memory-store.ts";
 import { MemoryTables } from "../../store/testing/memory-tables.ts";
@@ -143,5 +143,29 @@ describe("T39: classes in which nothing is open for a day", () => {
     assert.equal(classes.get(8), undefined);
     // Those of the newest ids are, since tasks of theirs may be about to be committed.
     assert.equal(classes.size, 1 + 1_000);
+  });
+});
+
+describe("the newest classes", () => {
+  it("are read again only when their fingerprint or the place where they begin is another one", async () => {
+    const { classes: store } = memoryStore(new MemoryTables(new ManualClock()));
+    const classesAfter = mock.method(store, "classesAfter");
+    const asked = () => classesAfter.mock.calls.map(({ arguments: [after] }) => after);
+    const classes = new ClassIndex(store, new ManualClock());
+    await classes.learn();
+    assert.equal(classes.learnsAfter, 0);
+    for (const fingerprint of ["a", "a", "b", "b"]) await classes.learn(fingerprint);
+    assert.deepEqual(asked(), [0, 0, 0]);
+    await store.resolveClasses([{ queue: "q", type: "t", requirements: NONE }]);
+    await classes.learn("c");
+    assert.equal(classes.size, 1);
+    // Another scheduler's hint names a class that is not here: it is read although the newest ones are the same.
+    classes.use([7]);
+    await classes.learn("c");
+    assert.equal(asked().length, 4);
+    // Without a fingerprint nothing is taken for granted.
+    await classes.learn();
+    await classes.learn("c");
+    assert.equal(asked().length, 6);
   });
 });

@@ -40,6 +40,8 @@ export class ClassIndex {
   /** Of the forgotten, those that a look at the newest classes would bring back. */
   readonly #forgotten = new Set<number>();
   #lastId: number | undefined;
+  /** The newest classes that were read last: those after an id, and the fingerprint of their ids before. */
+  #read: { readonly after: number; readonly fingerprint: string } | undefined;
   /** Classes that require resources. */
   #withResources = 0;
 
@@ -89,18 +91,30 @@ export class ClassIndex {
     });
   }
 
-  /** Learns the classes that other schedulers made, and those that are missing; at first those with open tasks. */
-  async learn(): Promise<void> {
+  /** The classes after this one may have changed since they were last read. */
+  get learnsAfter(): number {
+    return Math.max(0, (this.#lastId ?? 0) - LATE_CLASSES);
+  }
+
+  /**
+   * Learns the classes that other schedulers made, and those that are missing; at first those with open tasks.
+   *
+   * @param fingerprint Of the ids after `learnsAfter`: when it is that of the last read, they are not read again.
+   */
+  async learn(fingerprint?: string): Promise<void> {
     if (this.#lastId === undefined) {
       const { lastId, classes } = await this.#store.openClasses();
       await this.#addAll(classes);
       this.#lastId = lastId;
     }
-    const after = this.#lastId - LATE_CLASSES;
-    for (const id of this.#forgotten) if (id <= after) this.#forgotten.delete(id);
-    const classes = await this.#store.classesAfter(after);
-    await this.#addAll(classes.filter(({ id }) => !this.#forgotten.has(id)));
-    this.#lastId = Math.max(this.#lastId, classes.at(-1)?.id ?? 0);
+    const after = this.learnsAfter;
+    if (fingerprint === undefined || this.#read?.after !== after || this.#read.fingerprint !== fingerprint) {
+      for (const id of this.#forgotten) if (id <= after) this.#forgotten.delete(id);
+      const classes = await this.#store.classesAfter(after);
+      await this.#addAll(classes.filter(({ id }) => !this.#forgotten.has(id)));
+      this.#lastId = Math.max(this.#lastId, classes.at(-1)?.id ?? 0);
+      this.#read = fingerprint === undefined ? undefined : { after, fingerprint };
+    }
     await this.load([...this.#missing]);
   }
 

@@ -14,6 +14,7 @@ function setUp(holder = "self") {
   const sent: string[] = [];
   const reads: PromiseWithResolvers<void>[] = [];
   let hold = false;
+  let now = 10;
   const registry = new Registry();
   const session = madeSession({
     types: { t: 0 },
@@ -45,7 +46,7 @@ function setUp(holder = "self") {
       leaseHolders: async () => new Map([[1, holder]]),
       notify: async (hint) => void sent.push(`hint ${JSON.stringify(hint)}`),
     },
-    clock: { monotonic: () => 10 },
+    clock: { monotonic: () => now },
     dispatcher: { pump: () => void sent.push("pump") },
     log: recordedLog().log,
     schedulerId: "self",
@@ -54,6 +55,9 @@ function setUp(holder = "self") {
     ...{ pauses, session, sent, reads, registry },
     setRows: (given: PausedWorker[]) => {
       rows = given;
+    },
+    passTo: (ms: number) => {
+      now = ms;
     },
     holdReads: () => {
       hold = true;
@@ -111,5 +115,28 @@ describe("pauses of workers", () => {
     registry.add(registered);
     await pauses.refresh();
     assert.equal(registered.operatorPause?.reason, "new driver");
+  });
+
+  it("are read by a poll when they have changed, and when a session was registered since the last read", async () => {
+    const made = setUp();
+    const { pauses, registry, reads } = made;
+    await pauses.refreshIfChanged("a");
+    await pauses.refreshIfChanged("a");
+    assert.equal(reads.length, 1);
+    await pauses.refreshIfChanged("b");
+    assert.equal(reads.length, 2);
+
+    // Its registration read its pause before an operator paused it, and the poll between did not find the session.
+    made.setRows([{ workerId: "w-2", reason: "new driver", since: SINCE }]);
+    await pauses.refreshIfChanged("c");
+    const registered = madeSession({ id: 2, types: { t: 0 }, now: 10 });
+    registry.add(registered);
+    made.passTo(20);
+    await pauses.refreshIfChanged("c");
+    assert.equal(registered.operatorPause?.reason, "new driver");
+    await pauses.refreshIfChanged("c");
+    const count = reads.length;
+    await pauses.refreshIfChanged("c");
+    assert.equal(reads.length, count);
   });
 });

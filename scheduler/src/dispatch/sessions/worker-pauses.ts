@@ -3,11 +3,17 @@ import type { Clock } from "../../clock.ts";
 import type { PausedWorker, SchedulerStore, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
+import { ReadWhenChanged } from "../read-when-changed.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
 
+const RESUMED = "resumed by an operator";
+
 export class WorkerPauses {
   readonly #parts: WorkerPausesParts;
+  readonly #reads = new ReadWhenChanged();
+  /** When the last read that was applied began, monotonic milliseconds. */
+  #readAt = Number.NEGATIVE_INFINITY;
   #begun = 0;
   #applied = 0;
 
@@ -33,13 +39,33 @@ export class WorkerPauses {
    * @param resumeReason Sent to the workers whose pause has ended.
    * @throws DatabaseUnavailableError
    */
-  async refresh(resumeReason = "resumed by an operator"): Promise<void> {
+  refresh(resumeReason = RESUMED): Promise<void> {
+    return this.#reads.now(() => this.#read(resumeReason));
+  }
+
+  /**
+   * The same when the pauses have changed, or a session was registered since the last read: its registration may have read
+   * its pause before that.
+   *
+   * @throws DatabaseUnavailableError
+   */
+  refreshIfChanged(fingerprint: string): Promise<void> {
+    return this.#reads.ifChanged(fingerprint, () => this.#read(RESUMED), this.#hasNewSession());
+  }
+
+  #hasNewSession(): boolean {
+    for (const { connectedAt } of this.#parts.registry.all()) if (connectedAt >= this.#readAt) return true;
+    return false;
+  }
+
+  async #read(resumeReason: string): Promise<void> {
     const { store, registry, clock, dispatcher } = this.#parts;
     const read = ++this.#begun;
     const startedAt = clock.monotonic();
     const paused = await store.pausedWorkers();
     if (read < this.#applied) return;
     this.#applied = read;
+    this.#readAt = startedAt;
     const byWorker = new Map(paused.map((worker) => [worker.workerId, worker]));
     let resumed = false;
     for (const session of registry.all()) {

@@ -1,5 +1,6 @@
 /** Brings the weights that operators set from the store into the order of the classes. */
 import type { FairnessStore, QueueStore } from "../../store/store.ts";
+import { ReadWhenChanged } from "../read-when-changed.ts";
 import type { Weights } from "./class-order.ts";
 
 type WeightStore = Pick<QueueStore, "queueWeights"> & Pick<FairnessStore, "fairnessWeights">;
@@ -7,6 +8,7 @@ type WeightStore = Pick<QueueStore, "queueWeights"> & Pick<FairnessStore, "fairn
 export class ShareWeights {
   readonly #store: WeightStore;
   readonly #order: { setWeights(weights: Weights): void };
+  readonly #reads = new ReadWhenChanged();
 
   constructor(store: WeightStore, order: { setWeights(weights: Weights): void }) {
     this.#store = store;
@@ -14,7 +16,16 @@ export class ShareWeights {
   }
 
   /** @throws DatabaseUnavailableError */
-  async refresh(): Promise<void> {
+  refresh(): Promise<void> {
+    return this.#reads.now(() => this.#read());
+  }
+
+  /** @throws DatabaseUnavailableError */
+  refreshIfChanged(fingerprint: string): Promise<void> {
+    return this.#reads.ifChanged(fingerprint, () => this.#read());
+  }
+
+  async #read(): Promise<void> {
     const queues = await this.#store.queueWeights();
     const keys = Map.groupBy(await this.#store.fairnessWeights(), ({ queue }) => queue);
     const ofKeys = new Map(

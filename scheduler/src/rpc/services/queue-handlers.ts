@@ -109,14 +109,14 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
     async pauseQueue({ queue, reason }) {
       const name = requireQueueName(queue);
       await store.setQueuePaused(name, storable(reason, 1_024) || "paused by an operator");
-      pausedQueues.setPaused(await store.pausedQueues());
+      await pausedQueues.refresh(store);
       return { queue: await describe(name) };
     },
 
     async resumeQueue({ queue }) {
       const name = requireQueueName(queue);
       await store.setQueuePaused(name, undefined);
-      pausedQueues.setPaused(await store.pausedQueues());
+      await pausedQueues.refresh(store);
       dispatcher.lookAgain();
       return { queue: await describe(name) };
     },

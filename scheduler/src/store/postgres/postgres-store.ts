@@ -13,6 +13,7 @@ import { batchStore, dependencyStore } from "./dependencies/roles.ts";
 import { Listener } from "./events/notify.ts";
 import { eventStore } from "./events/roles.ts";
 import { fairnessStore, fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
+import { pollStore } from "./polls.ts";
 import { rateLimitStore } from "./rate-limits/roles.ts";
 import { scheduleStore } from "./schedules/roles.ts";
 import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./schema/migrate.ts";
@@ -110,6 +111,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...eventStore(db),
     ...schedulerStore(db, listen),
     ...scheduleStore(db),
+    ...pollStore(db),
     ...queueStore(db),
     ...fleetStore(db),
     ...statisticsStore(db),
