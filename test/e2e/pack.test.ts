@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";
@@ -20,19 +20,6 @@ const PACKAGES = [
 
 /** Another Node (22.15 or newer) to run the installed packages with. */
 const NODE = processEnv.PACK_TEST_NODE ?? execPath;
-
-const WORKER = `import { Worker } from "@muster/worker";
-
-const worker = new Worker({
-  tasks: {
-    greet: async (ctx) => {
-      ctx.progress(0.5, "half way");
-      return { text: \`Hello, \${ctx.payload.name}!\` };
-    },
-  },
-});
-await worker.run();
-`;
 
 const TYPED = `import { Worker, defineTask, NonRetryableError, type TaskContext } from "@muster/worker";
 import { Client, type TaskHandle } from "@muster/worker/client";
@@ -80,8 +67,9 @@ describe("the packages, packed and installed in an empty project", () => {
   before(async () => {
     folder = await temporaryFolder();
     project = folder.path;
-    const workspaces = PACKAGES.flatMap(({ folder: name }) => ["--workspace", name]);
-    const pack = await runTool("npm", ["pack", "--json", "--pack-destination", folder.path, ...workspaces]);
+    // The command of the guide, with another folder.
+    const args = ["run", "--silent", "packages", "--", "--json", "--pack-destination", folder.path];
+    const pack = await runTool("npm", args, { cwd: ROOT });
     assert.equal(pack.code, 0, pack.stderr);
     // With npm 10 the lines of the prepack scripts come first.
     packed = JSON.parse(pack.stdout.slice(pack.stdout.search(/^\[/m)));
@@ -180,8 +168,12 @@ describe("the packages, packed and installed in an empty project", () => {
     );
   });
 
-  it("run a task from submit to result, and stop", { timeout: 180_000 }, async () => {
-    await writeFile(join(project, "worker.js"), WORKER);
+  it("run the guide's first task from submit to result, and stop", { timeout: 180_000 }, async () => {
+    const guide = await readFile(join(ROOT, "docs/guide/first-worker.md"), "utf8");
+    const source = /^```js worker\.js\n([\s\S]*?)^```$/m.exec(guide)?.[1];
+    const result = /^```json\n(.*)\n```$/m.exec(guide)?.[1];
+    assert.ok(source && result, "the guide has a worker and its result");
+    await writeFile(join(project, "worker.js"), source);
     server = start([
       join("node_modules", "@muster", "cli", "bin", "muster.js"),
       ...["serve", "--data-dir", join(folder.path, "data"), "--log-format", "json"],
@@ -204,7 +196,7 @@ describe("the packages, packed and installed in an empty project", () => {
     assert.equal(submit.code, 0, submit.stderr);
     const task: { state: string; output: string } = JSON.parse(submit.stdout);
     assert.equal(task.state, "TASK_STATE_SUCCEEDED");
-    assert.equal(Buffer.from(task.output, "base64").toString(), '{"text":"Hello, Ada!"}');
+    assert.equal(Buffer.from(task.output, "base64").toString(), result);
 
     assert.equal(await stop(worker), 0);
     assert.equal(await stop(server), 0);
