@@ -1,22 +1,22 @@
-import { type Task, TaskState } from "@muster/protocol";
+import type { PlainTask, TaskStateName } from "@muster/worker/client";
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
 
 /** Shows how far each page is. */
 export interface Board {
-  update(index: number, task: Task): void;
+  update(index: number, task: PlainTask): void;
   /** Prints a text above the bars, or between the lines. */
   log(text: string): void;
   close(): void;
 }
 
-const STATES: ReadonlyMap<TaskState, string> = new Map([
-  [TaskState.QUEUED, "waiting"],
-  [TaskState.ASSIGNED, "assigned"],
-  [TaskState.RUNNING, "running"],
-  [TaskState.SUCCEEDED, "done"],
-  [TaskState.FAILED, "failed"],
-  [TaskState.CANCELLED, "cancelled"],
-]);
+const STATES: Readonly<Record<TaskStateName, string>> = {
+  queued: "waiting",
+  assigned: "assigned",
+  running: "running",
+  succeeded: "done",
+  failed: "failed",
+  cancelled: "cancelled",
+};
 
 /** A bar for each page on a terminal; when piped a line for each change of state, phase or quarter. */
 export function createBoard(names: readonly string[]): Board {
@@ -56,13 +56,13 @@ function lines(names: readonly string[]): Board {
   };
 }
 
-function percent(task: Task): number {
-  if (task.state === TaskState.SUCCEEDED) return 100;
+function percent(task: PlainTask): number {
+  if (task.state === "succeeded") return 100;
   return Math.round((task.progress?.fraction ?? 0) * 100);
 }
 
-function describe(task: Task): string {
-  const state = STATES.get(task.state) ?? "";
+function describe(task: PlainTask): string {
+  const state = STATES[task.state];
   const where = task.workerId ? ` on ${task.workerId}` : "";
   return task.phase ? `${task.phase}${where}` : `${state}${where}`;
 }

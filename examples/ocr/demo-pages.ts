@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Task, TaskState } from "@muster/protocol";
+import type { PlainTask } from "@muster/worker/client";
 import { wordAccuracy } from "./accuracy.ts";
 import type { OcrResult } from "./worker.ts";
 
@@ -26,15 +26,15 @@ export async function loadPages(): Promise<Page[]> {
 }
 
 /** Prints what became of a page; true when it was recognised with more than 90 % of its words right. */
-export function report(page: Page, task: Task | undefined, say: (text: string) => void): boolean {
-  if (task?.state !== TaskState.SUCCEEDED) {
+export function report(page: Page, task: PlainTask | undefined, say: (text: string) => void): boolean {
+  if (task?.state !== "succeeded") {
     say(`\n=== ${page.name}: ${task?.failure?.code ?? "no result"} ${task?.failure?.message ?? ""}`);
     return false;
   }
-  const result = JSON.parse(new TextDecoder().decode(task.output)) as OcrResult;
+  const result = task.result?.json as OcrResult;
   const right = wordAccuracy(page.expected, result.text);
   const phases = (task.metrics?.phases ?? []).map(
-    ({ phase, duration }) => `${phase} ${milliseconds(duration)} ms`,
+    ({ phase, durationS = 0 }) => `${phase} ${Math.round(durationS * 1_000)} ms`,
   );
   const attempt = task.attemptCount > 1 ? `, attempt ${task.attemptCount}` : "";
   say(
@@ -43,8 +43,4 @@ export function report(page: Page, task: Task | undefined, say: (text: string) =
   say(`    task ${task.id} on ${task.workerId}${attempt}: ${phases.join(", ")}\n`);
   say(result.text.trim().replaceAll(/^/gm, "    "));
   return right > 0.9;
-}
-
-function milliseconds(duration: { seconds: bigint; nanos: number } | undefined): number {
-  return duration ? Number(duration.seconds) * 1_000 + Math.round(duration.nanos / 1e6) : 0;
 }

@@ -1,5 +1,4 @@
-import { type Task, TaskState } from "@muster/protocol";
-import { Client } from "@muster/worker/client";
+import { Client, type PlainTask } from "@muster/worker/client";
 import { startOtel } from "@muster/worker/otel";
 import { createBoard } from "./board.ts";
 import { DemoFleet } from "./demo-fleet.ts";
@@ -86,13 +85,13 @@ async function demo(): Promise<number> {
   }
 }
 
-function inInference({ state, phase }: Task): boolean {
-  return state === TaskState.RUNNING && phase === "inference";
+function inInference({ state, phase }: PlainTask): boolean {
+  return state === "running" && phase === "inference";
 }
 
-function sayWhatHappened(pages: readonly Page[], tasks: readonly Task[]): void {
+function sayWhatHappened(pages: readonly Page[], tasks: readonly PlainTask[]): void {
   const id = tasks[0]?.id ?? "t-1";
-  const succeeded = tasks.filter(({ state }) => state === TaskState.SUCCEEDED).length;
+  const succeeded = tasks.filter(({ state }) => state === "succeeded").length;
   const attempts = tasks.reduce((sum, task) => sum + task.attemptCount, 0);
   say(`
 ${succeeded} of ${pages.length} pages are done, in ${attempts} attempts: the killed worker's page was tried again, and the

@@ -1,6 +1,5 @@
 /** The tasks that the demo has submitted, as they change. */
-import type { Task } from "@muster/protocol";
-import type { Client, TaskHandle } from "@muster/worker/client";
+import type { Client, PlainTask, TaskHandle } from "@muster/worker/client";
 import type { Page } from "./demo-pages.ts";
 import type { OcrResult } from "./worker.ts";
 
@@ -8,9 +7,9 @@ import type { OcrResult } from "./worker.ts";
 export class PageTasks {
   readonly #client: Client;
   readonly #signal: AbortSignal;
-  readonly #onUpdate: (index: number, task: Task) => void;
-  readonly #latest: Task[] = [];
-  readonly #ended: Promise<Task>[] = [];
+  readonly #onUpdate: (index: number, task: PlainTask) => void;
+  readonly #latest: PlainTask[] = [];
+  readonly #ended: Promise<PlainTask>[] = [];
   readonly #changed = new EventTarget();
 
   /**
@@ -20,7 +19,7 @@ export class PageTasks {
   constructor(parts: {
     client: Client;
     signal: AbortSignal;
-    onUpdate: (index: number, task: Task) => void;
+    onUpdate: (index: number, task: PlainTask) => void;
   }) {
     this.#client = parts.client;
     this.#signal = parts.signal;
@@ -40,13 +39,13 @@ export class PageTasks {
   }
 
   /** Resolves when every task that was submitted has ended, in the order of submission. */
-  allEnded(): Promise<Task[]> {
+  allEnded(): Promise<PlainTask[]> {
     return Promise.all(this.#ended);
   }
 
   /** The first task that matches, now or after a change. */
-  taskThat(matches: (task: Task) => boolean): Promise<Task> {
-    const { promise, resolve, reject } = Promise.withResolvers<Task>();
+  taskThat(matches: (task: PlainTask) => boolean): Promise<PlainTask> {
+    const { promise, resolve, reject } = Promise.withResolvers<PlainTask>();
     const look = () => {
       const found = this.#latest.find((task) => task !== undefined && matches(task));
       if (found) resolve(found);
@@ -60,7 +59,7 @@ export class PageTasks {
     return promise.finally(() => this.#changed.removeEventListener("task", look));
   }
 
-  async #follow(index: number, handle: TaskHandle<OcrResult>): Promise<Task> {
+  async #follow(index: number, handle: TaskHandle<OcrResult>): Promise<PlainTask> {
     for await (const { task } of handle.watch({ signal: this.#signal })) {
       this.#latest[index] = task;
       this.#onUpdate(index, task);

@@ -27,6 +27,7 @@ export * from "./grpc-definition.ts";
 export { type Content, essence, isJson, readContent } from "./plain/content.ts";
 export { type EnumName, type Plain, type PlainMessage, plain } from "./plain/plain.ts";
 export {
+  type PlainAttempt,
   type PlainContent,
   type PlainFailure,
   type PlainTask,

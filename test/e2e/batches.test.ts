@@ -29,8 +29,8 @@ describe("the examples of docs/batches.md", () => {
     for await (const { title, counts } of examples.fleet.client.batches())
       listed.push([title, counts?.totalCount, counts?.cancelledCount]);
     assert.deepEqual(listed, [
-      ["book 8", 3n, 3n],
-      ["book 7", 2n, 2n],
+      ["book 8", 3, 3],
+      ["book 7", 2, 2],
     ]);
     const [first] = (await examples.fleet.client.tasks.listBatches({ pageSize: 1 })).batches;
     assert.equal(first?.title, "book 8");

@@ -25,6 +25,12 @@ export const report = (id: string, error: unknown) => note("report " + id + " " 
 function note(text: string) { console.error("noted: " + text); }
 `;
 
+/** The worker of docs/producers.md. */
+const GREETER = `
+import { Worker } from "@muster/worker";
+await new Worker({ tasks: { greet: (ctx) => ({ text: "Hello, " + Object(ctx.payload).name + "!" }) } }).run();
+`;
+
 /** What the handler of docs/scratch.md returns. */
 interface Converted {
   readonly folder: string;
@@ -138,6 +144,21 @@ describe("the examples of the SDK's pages", () => {
         { vector: [5], batch: 4 },
       ],
     );
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+  });
+
+  it("docs/producers.md: plain objects, a handle that was stored, a look-up by key, and an abort", async () => {
+    const start = await page("producers", ["producer.ts"], { "worker.ts": GREETER });
+    const worker = start("worker.ts");
+    await ready(worker);
+    const producer = start("producer.ts");
+    assert.deepEqual(await producer.ended, { code: 0, signal: null }, producer.tail());
+    assert.deepEqual(producer.stdout.trim().split("\n"), [
+      "Hello, Ada!",
+      'succeeded true { name: \'Ada\' } {"contentType":"application/json","bytes":22,"json":{"text":"Hello, Ada!"}}',
+      "true undefined",
+      "no time left",
+    ]);
     assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
   });
 

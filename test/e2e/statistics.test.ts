@@ -26,7 +26,7 @@ describe("the examples of docs/statistics.md", () => {
   it("an operator counts failures with the CLI, and reads the success rate when it is written", async () => {
     await until("the successes are counted", async () => {
       const { attempts } = await examples.fleet.client.failures();
-      return attempts?.succeededCount === 3n || undefined;
+      return attempts?.succeededCount === 3 || undefined;
     });
     const { stdout } = await examples.shell("sh run");
     assert.match(
@@ -52,7 +52,7 @@ describe("the examples of docs/statistics.md", () => {
     const { attempts } = await client.failures({ queue: "nothing-there", sinceS: 60 });
     assert.deepEqual(
       [attempts?.failedCount, attempts?.succeededCount, attempts?.successRate],
-      [0n, 0n, undefined],
+      [0, 0, undefined],
     );
   });
 

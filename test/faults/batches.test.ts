@@ -48,7 +48,7 @@ describe("T55: batches with two schedulers", () => {
     gate.open();
     assert.equal(await completion.result(), "merged");
     const { counts } = await other.wait({ timeoutS: 30 });
-    assert.deepEqual([counts?.totalCount, counts?.succeededCount, counts?.failedCount], [3n, 2n, 1n]);
+    assert.deepEqual([counts?.totalCount, counts?.succeededCount, counts?.failedCount], [3, 2, 1]);
     assert.match(await pair.muster("batch", batch.id), /progress\t3\/3/);
     assert.match(await pair.muster("batch", "tasks", batch.id), /\tfailed\t/);
     assert.equal(pair.fleet.runs(completion.id).length, 1);
@@ -66,7 +66,7 @@ describe("T55: batches with two schedulers", () => {
     await pair.fleet.eventually(handles[0]?.id ?? "", "started");
     await pair.muster("batch", "cancel", batch.id, "--reason", "wrong input");
     const { counts, cancelReason } = await batch.wait({ timeoutS: 60 });
-    assert.deepEqual([counts?.totalCount, counts?.cancelledCount, cancelReason], [30n, 30n, "wrong input"]);
+    assert.deepEqual([counts?.totalCount, counts?.cancelledCount, cancelReason], [30, 30, "wrong input"]);
     assert.equal((await batch.completion?.get())?.cancelReason, "wrong input");
     assert.equal(pair.fleet.runs(batch.completion?.id ?? "").length, 0);
     await assertDependencies(pair.fleet.db);

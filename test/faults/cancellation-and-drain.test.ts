@@ -83,7 +83,7 @@ describe("cancellation and drain", () => {
   it("F23: a queued task is cancelled at once and never runs", async () => {
     const handle = await fleet.client.submit("echo", null, { queue: "f23-queued" });
     const cancelled = await handle.cancel("too late");
-    assert.equal(cancelled.state, TaskState.CANCELLED);
+    assert.equal(cancelled.state, "cancelled");
     await fleet.worker("f23-queued", { queue: "f23-queued" });
     const marker = await fleet.client.submit("echo", null, { queue: "f23-queued" });
     await marker.result();

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, it } from "node:test";
-import { TaskState } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 import { Gate } from "../support/fleet/fleet.ts";
@@ -36,7 +35,7 @@ it("says so while the database takes no writes, holds on to results, and goes on
   const { program } = scheduler;
   const gate = new Gate(join(folder, "gate"));
   const running = await client.submit("gate", { gate: gate.path });
-  await until("it runs", async () => (await running.get()).state === TaskState.RUNNING || undefined);
+  await until("it runs", async () => (await running.get()).state === "running" || undefined);
   const before = program.mark();
   await readOnly(true);
   await program.line("database.unavailable", undefined, { after: before });

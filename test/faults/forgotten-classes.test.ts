@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { TaskState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
 import { createDatabase } from "../support/database/postgres.ts";
 import { Fleet } from "../support/fleet/fleet.ts";
@@ -48,10 +47,10 @@ describe("T39: classes that no scheduler has in memory", () => {
   it("are read again when a task that ended long ago is tried again", async () => {
     const task = atOne.handle("t-1");
     await task.retry();
-    const states: TaskState[] = [];
+    const states: string[] = [];
     for await (const { task: seen } of task.watch({ signal: AbortSignal.timeout(20_000) }))
       states.push(seen.state);
-    assert.equal(states.at(-1), TaskState.SUCCEEDED);
+    assert.equal(states.at(-1), "succeeded");
     assert.equal(fleet.runs("t-1").length, 1);
   });
 });

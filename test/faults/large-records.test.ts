@@ -89,8 +89,8 @@ describe("T13: records that are large", () => {
   });
 
   it("end a watch with their end", async () => {
-    const seen: TaskState[] = [];
+    const seen: string[] = [];
     for await (const { task } of fleet.client.handle("t-1002").watch()) seen.push(task.state);
-    assert.deepEqual(seen, [TaskState.FAILED]);
+    assert.deepEqual(seen, ["failed"]);
   });
 });

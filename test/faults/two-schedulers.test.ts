@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { TaskState } from "@muster/protocol";
 import { TaskCancelledError } from "@muster/worker/client";
 import { H } from "../support/fleet/fleet.ts";
 import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
@@ -29,7 +28,7 @@ describe("two schedulers on one database", () => {
       await within(
         "it is known at the other scheduler",
         10 * POLL_MS,
-        async () => (await pair.atTwo.get(handle.id)).state === TaskState.SUCCEEDED || undefined,
+        async () => (await pair.atTwo.get(handle.id)).state === "succeeded" || undefined,
       );
       assert.equal(await handle.result(), round);
       assert.equal(pair.fleet.runs(handle.id).length, 1);

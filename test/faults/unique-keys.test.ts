@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { TaskState } from "@muster/protocol";
 import { type Client, MusterError, type TaskHandle, type UniqueOptions } from "@muster/worker/client";
 import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 
@@ -31,7 +30,7 @@ describe("unique keys at two schedulers", () => {
     const again = await submit(pair.atOne, "echo");
     assert.deepEqual(
       [again.id, again.duplicate, again.conflict],
-      [waiting.id, true, { outcome: "returned", holderState: TaskState.QUEUED }],
+      [waiting.id, true, { outcome: "returned", holderState: "queued" }],
     );
     const refused = MusterError.from(await failed.retry().catch((error: unknown) => error));
     assert.deepEqual([refused.codeName, refused.reason], ["FailedPrecondition", "UNIQUE_KEY_HELD"]);
@@ -40,7 +39,7 @@ describe("unique keys at two schedulers", () => {
       evidence: { unique_key: new RegExp(`^order-7: held by ${waiting.id}, which is queued`) },
     });
     await waiting.cancel("the test needs the key");
-    assert.equal((await failed.retry()).state, TaskState.QUEUED);
+    assert.equal((await failed.retry()).state, "queued");
     const { task } = await pair.atTwo.tasks.getTask({ uniqueKey: { queue, key: "order-7" } });
     assert.equal(task?.id, failed.id);
   });

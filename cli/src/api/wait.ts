@@ -49,7 +49,7 @@ export async function awaitTask(
   const stopLooking = quiet ? () => {} : lookIntoDelay(session, id, io, display);
   try {
     let last: Task | undefined;
-    for await (const { task } of session.client.handle(id).watch({ signal })) {
+    for await (const { task } of session.client.handle(id).watchMessages({ signal })) {
       last = task;
       display.update(task);
     }

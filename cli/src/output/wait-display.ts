@@ -1,6 +1,5 @@
 import type { Task } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
-import { isEnded } from "@muster/worker/client";
 import { SingleBar } from "cli-progress";
 import { formatDuration } from "../arguments/duration.ts";
 import type { Io } from "../io/io.ts";
@@ -53,7 +52,7 @@ function barDisplay({ stderr, clock }: Io): WaitDisplay {
     update(task) {
       text = progressLine(task);
       fraction = shareDone(task);
-      ended = isEnded(task.state);
+      ended = task.finishTime !== undefined;
       bar.update(Math.round((fraction ?? 0) * BAR_STEPS));
     },
     note(message) {

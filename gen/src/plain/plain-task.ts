@@ -2,6 +2,7 @@
 import type { Failure, FailureClass } from "../generated/muster/v1/failure_pb.ts";
 import type { Attempt, Task, TaskState } from "../generated/muster/v1/task_pb.ts";
 import { TaskSchema } from "../generated/muster/v1/task_pb.ts";
+import { readContent } from "./content.ts";
 import { type EnumName, type Plain, plain } from "./plain.ts";
 
 /** A state of a task: `queued`, `assigned`, `running`, `succeeded`, `failed` or `cancelled`. */
@@ -29,6 +30,8 @@ export interface PlainContent {
   readonly json?: unknown;
   /** The text, where it is no JSON; absent for other content, and for one that was not read. */
   readonly text?: string;
+  /** The bytes; absent for one that was not read. Not enumerable: `JSON.stringify` leaves them out. */
+  readonly data?: Uint8Array;
 }
 
 /** The fields of a message that the plain task shows in another way. */
@@ -68,19 +71,14 @@ const OMITTED_NAMES: Readonly<Record<string, string>> = { output: "result" };
 /**
  * The plain form of a task.
  *
- * @param read What is shown of a payload or a result that the message has.
+ * @param read What is shown of a payload or a result that the message has; by default the value of JSON, and text.
  */
-export function plainTask(task: Task, read: ReadTaskContent): PlainTask {
+export function plainTask(task: Task, read: ReadTaskContent = readValue): PlainTask {
   const { payload, payloadBytes, contentType, output, outputBytes, outputContentType, ...fields } = plain(
     TaskSchema,
     task,
   );
   const { id, queue, state, taskType, failure, attempts, omittedFields, ...others } = fields;
-  const content = (bytes: Uint8Array, size: number | string, type: string): PlainContent => ({
-    contentType: type,
-    bytes: Number(size),
-    ...(bytes.byteLength === Number(size) && bytes.byteLength > 0 ? read(bytes, type) : {}),
-  });
   return {
     ...{ id, type: taskType, queue, state: state as TaskStateName },
     ...others,
@@ -89,13 +87,32 @@ export function plainTask(task: Task, read: ReadTaskContent): PlainTask {
       ...attempt,
       ...(why ? { failure: plainFailure(why) } : {}),
     })),
-    payload: content(payload, payloadBytes, contentType),
-    ...(outputContentType === "" ? {} : { result: content(output, outputBytes, outputContentType) }),
+    payload: contentOf(payload, Number(payloadBytes), contentType, read),
+    ...(outputContentType === ""
+      ? {}
+      : { result: contentOf(output, Number(outputBytes), outputContentType, read) }),
     omittedFields: omittedFields.map((name) => OMITTED_NAMES[name] ?? name),
   };
 }
 
-function plainFailure({ details, failureClass, ...failure }: Plain<Failure>): PlainFailure {
+function readValue(bytes: Uint8Array, contentType: string): Pick<PlainContent, "json" | "text"> {
+  const content = readContent(bytes, contentType);
+  if (content.kind === "binary") return {};
+  return content.kind === "json" ? { json: JSON.parse(content.text) } : { text: content.text };
+}
+
+function contentOf(
+  data: Uint8Array,
+  bytes: number,
+  contentType: string,
+  read: ReadTaskContent,
+): PlainContent {
+  if (data.byteLength !== bytes || bytes === 0) return { contentType, bytes };
+  return Object.defineProperty({ contentType, bytes, ...read(data, contentType) }, "data", { value: data });
+}
+
+/** The plain form of a failure. */
+export function plainFailure({ details, failureClass, ...failure }: Plain<Failure>): PlainFailure {
   return {
     ...failure,
     failureClass: failureClass as PlainFailure["failureClass"],

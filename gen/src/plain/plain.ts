@@ -4,14 +4,15 @@ import { type Duration, durationMs, type Timestamp, timestampDate } from "@bufbu
 
 /**
  * The plain form of a value of a message: a `Timestamp` is a `Date`, a `Duration` a number of seconds, an enum the name of
- * its value in lower case, a 64-bit integer a number, or its digits where a number is not exact.
+ * its value in lower case, a 64-bit integer a number; one beyond 2^53, which nothing that Muster counts
+ * reaches, is its digits as a string.
  */
 export type Plain<T> = T extends Timestamp
   ? Date
   : T extends Duration
     ? number
     : T extends bigint
-      ? number | string
+      ? number
       : T extends string | boolean | Uint8Array | undefined
         ? T
         : T extends number

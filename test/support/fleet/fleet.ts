@@ -184,8 +184,10 @@ export class Fleet {
   }
 
   /** The task as the API has it. */
-  task(taskId: string): Promise<Task> {
-    return this.client.get(taskId);
+  async task(taskId: string): Promise<Task> {
+    const { task } = await this.client.tasks.getTask({ taskId });
+    assert.ok(task);
+    return task;
   }
 
   async workerState(workerId: string): Promise<Worker> {

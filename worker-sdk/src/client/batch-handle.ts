@@ -1,7 +1,15 @@
 /** The handle of a batch. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import type { Batch, LinkedTask, TaskService } from "@muster/protocol";
+import {
+  type Batch,
+  BatchSchema,
+  type LinkedTask,
+  LinkedTaskSchema,
+  type Plain,
+  plain,
+  type TaskService,
+} from "@muster/protocol";
 import { sleep } from "../clock.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, WaitOptions } from "./call-options.ts";
@@ -76,27 +84,27 @@ export class BatchHandle {
   }
 
   /** Takes no more members: the completion task starts when all of them have ended. A second call does nothing. */
-  async close(options: CallOptions = {}): Promise<Batch> {
+  async close(options: CallOptions = {}): Promise<Plain<Batch>> {
     return present(await this.#tasks.closeBatch({ batchId: this.id }, this.#call(options)));
   }
 
   /** Reads the batch as it is now, with its counts. */
-  async get(options: CallOptions = {}): Promise<Batch> {
+  async get(options: CallOptions = {}): Promise<Plain<Batch>> {
     return present(await this.#tasks.getBatch({ batchId: this.id }, this.#call(options)));
   }
 
   /** Cancels the completion task, closes the batch, and has its members cancelled. A second call does nothing. */
-  async cancel(reason = "", options: CallOptions = {}): Promise<Batch> {
+  async cancel(reason = "", options: CallOptions = {}): Promise<Plain<Batch>> {
     return present(await this.#tasks.cancelBatch({ batchId: this.id, reason }, this.#call(options)));
   }
 
   /** Its members, in the order of their ids. */
-  async *members(options: CallOptions = {}): AsyncGenerator<LinkedTask, void, undefined> {
+  async *members(options: CallOptions = {}): AsyncGenerator<Plain<LinkedTask>, void, undefined> {
     let pageToken = "";
     do {
       const request = { batchId: this.id, pageSize: PAGE, pageToken };
       const page = await this.#tasks.listBatchTasks(request, this.#call(options));
-      yield* page.tasks;
+      for (const task of page.tasks) yield plain(LinkedTaskSchema, task);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
   }
@@ -106,13 +114,13 @@ export class BatchHandle {
    *
    * @throws MusterError `DEADLINE_EXCEEDED` after `timeoutS`, and the reason of the signal when it aborts.
    */
-  async wait({ timeoutS, signal }: WaitOptions = {}): Promise<Batch> {
+  async wait({ timeoutS, signal }: WaitOptions = {}): Promise<Plain<Batch>> {
     const limitMs = timeoutMsOf("wait", timeoutS);
     const until = limitMs === undefined ? undefined : AbortSignal.timeout(limitMs);
     for (;;) {
       signal?.throwIfAborted();
       const batch = await this.get(signal ? { signal } : {});
-      if (batch.closeTime && openCount(batch) === 0n) return batch;
+      if (batch.closeTime && openCount(batch) === 0) return batch;
       if (until?.aborted)
         throw new MusterError(
           `The batch ${this.id} has ${openCount(batch)} open tasks after ${timeoutS} s.`,
@@ -131,11 +139,13 @@ export class BatchHandle {
 }
 
 /** Members that have not ended. */
-function openCount({ counts }: Batch): bigint {
-  return (counts?.queuedCount ?? 0n) + (counts?.assignedCount ?? 0n) + (counts?.runningCount ?? 0n);
+function openCount({ counts }: Plain<Batch>): number {
+  return (
+    Number(counts?.queuedCount ?? 0) + Number(counts?.assignedCount ?? 0) + Number(counts?.runningCount ?? 0)
+  );
 }
 
-function present({ batch }: { readonly batch?: Batch | undefined }): Batch {
+function present({ batch }: { readonly batch?: Batch | undefined }): Plain<Batch> {
   if (batch === undefined) throw new MusterError("The scheduler sent no batch.", { code: Code.Internal });
-  return batch;
+  return plain(BatchSchema, batch);
 }

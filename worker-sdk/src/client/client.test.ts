@@ -132,10 +132,10 @@ test("submits with every option and waits for the result across a dropped watch"
   assert.equal(spec?.schedule.case === "delay" && spec.schedule.value.nanos, 500_000_000);
   assert.equal(spec?.retryPolicy?.maxRetryCount, 0);
   assert.equal(spec?.timeouts?.phases.inference?.seconds, 2n);
-  const chunks: bigint[] = [];
+  const chunks: number[] = [];
   for await (const { outputChunks } of handle.watch())
     chunks.push(...outputChunks.map(({ sequence }) => sequence));
-  assert.deepEqual(chunks, [1n, 2n]);
+  assert.deepEqual(chunks, [1, 2]);
   assert.equal(setup.watches.length, 0);
   setup.watches.push({ updates: [{ task: succeeded }] });
   assert.deepEqual(await handle.result(), { text: "hi" });
@@ -155,7 +155,7 @@ test("sends the rule of a unique key, and answers what the submit met", async ()
   const handle = await client.submit("t", null, { unique });
   assert.deepEqual(
     [handle.duplicate, handle.conflict],
-    [false, { outcome: "replaced", holderState: TaskState.QUEUED }],
+    [false, { outcome: "replaced", holderState: "queued" }],
   );
   const rule = specs[0]?.uniqueRule;
   assert.deepEqual(

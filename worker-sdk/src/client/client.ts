@@ -2,12 +2,26 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import { whileFull } from "@muster/common/while-full";
-import type { Batch, GetFailureStatisticsResponse, SubmittedTask, Task, TaskSpec } from "@muster/protocol";
+import type {
+  Batch,
+  GetFailureStatisticsResponse,
+  Plain,
+  PlainTask,
+  SubmittedTask,
+  Task,
+  TaskSpec,
+  TaskStateName,
+} from "@muster/protocol";
 import {
+  BatchSchema,
+  ErrorReason,
   FleetService,
+  GetFailureStatisticsResponseSchema,
+  plain,
   ScheduleService,
   TaskService,
   UniqueConflictOutcome,
+  UniqueConflictSchema,
   WorkerService,
 } from "@muster/protocol";
 import { sleep, systemClock } from "../clock.ts";
@@ -258,13 +272,13 @@ export class Client {
     open = false,
     title = "",
     ...options
-  }: CallOptions & { readonly open?: boolean; readonly title?: string } = {}): AsyncGenerator<Batch> {
+  }: CallOptions & { readonly open?: boolean; readonly title?: string } = {}): AsyncGenerator<Plain<Batch>> {
     const { timeoutMs, signal } = this.#limits(options);
     let pageToken = "";
     do {
       const request = { open, title, pageSize: BATCHES_PAGE, pageToken };
       const page = await this.tasks.listBatches(request, { timeoutMs, ...(signal ? { signal } : {}) });
-      yield* page.batches;
+      for (const batch of page.batches) yield plain(BatchSchema, batch);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
   }
@@ -302,14 +316,47 @@ export class Client {
     return changeTasks(this.tasks, request, { signal: options.signal, random: this.#random });
   }
 
-  /** Returns a handle for a task that was submitted earlier, without a call. A definition gives its result a type. */
-  handle<Output = unknown>(taskId: string): TaskHandle<Output>;
+  /**
+   * Returns a handle for a task that was submitted earlier, without a call. A definition gives its result a type.
+   *
+   * @param taskId Its id, or a handle as `JSON.stringify` wrote it.
+   */
+  handle<Output = unknown>(taskId: string | StoredHandle): TaskHandle<Output>;
   handle<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
-    taskId: string,
+    taskId: string | StoredHandle,
     task: TaskContract<I, O, E>,
   ): TaskHandle<SchemaOutput<O>>;
-  handle(taskId: string, task?: ContractParts): TaskHandle<unknown> {
-    return new TaskHandle(this.tasks, taskId, false, this.#random, undefined, readerOf(task));
+  handle(taskId: string | StoredHandle, task?: ContractParts): TaskHandle<unknown> {
+    const id = typeof taskId === "string" ? taskId : taskId.id;
+    return new TaskHandle(this.tasks, id, false, this.#random, undefined, readerOf(task));
+  }
+
+  /**
+   * Finds the task that a unique key belongs to, whether it still holds the key or not; undefined when there is none.
+   *
+   * @param options.queue Queue of the task. @default `default`
+   *
+   * @example
+   * ```ts
+   * const task = await client.find("order-17");
+   * if (task) console.log((await task.get()).state);
+   * ```
+   */
+  async find<Output = unknown>(
+    uniqueKey: string,
+    { queue = "", ...options }: CallOptions & { readonly queue?: string } = {},
+  ): Promise<TaskHandle<Output> | undefined> {
+    const { timeoutMs, signal } = this.#limits(options);
+    try {
+      const { task } = await this.tasks.getTask(
+        { uniqueKey: { queue, key: uniqueKey } },
+        { timeoutMs, ...(signal ? { signal } : {}) },
+      );
+      return task && this.handle<Output>(task.id);
+    } catch (error) {
+      if (error instanceof MusterError && error.reason === ErrorReason.TASK_NOT_FOUND) return undefined;
+      throw error;
+    }
   }
 
   /**
@@ -317,7 +364,7 @@ export class Client {
    *
    * @throws MusterError `TASK_NOT_FOUND`.
    */
-  get(taskId: string, options: CallOptions = {}): Promise<Task> {
+  get(taskId: string, options: CallOptions = {}): Promise<PlainTask> {
     return this.handle(taskId).get(options);
   }
 
@@ -335,12 +382,11 @@ export class Client {
    *   console.log(`${failedCount} of ${attempts?.failedCount} ${code}, the last one in ${exampleTaskId}`);
    * ```
    */
-  failures(options: FailureOptions = {}): Promise<GetFailureStatisticsResponse> {
+  failures(options: FailureOptions = {}): Promise<Plain<GetFailureStatisticsResponse>> {
     const { timeoutMs, signal } = this.#limits(options);
-    return this.fleet.getFailureStatistics(encodeFailureOptions(options), {
-      timeoutMs,
-      ...(signal ? { signal } : {}),
-    });
+    return this.fleet
+      .getFailureStatistics(encodeFailureOptions(options), { timeoutMs, ...(signal ? { signal } : {}) })
+      .then((counts) => plain(GetFailureStatisticsResponseSchema, counts));
   }
 
   /** Closes the connections; calls in flight and later ones fail with `CLIENT_CLOSED`. A second call does nothing. */
@@ -389,7 +435,7 @@ export class Client {
     const met = conflict && {
       outcome:
         conflict.outcome === UniqueConflictOutcome.REPLACED ? ("replaced" as const) : ("returned" as const),
-      holderState: conflict.holderState,
+      holderState: plain(UniqueConflictSchema, conflict).holderState as TaskStateName,
     };
     const facts = warnings.length > 0 ? warnings.map(({ code, message }) => ({ code, message })) : undefined;
     const keys = concurrency && {
@@ -412,6 +458,11 @@ function withRoom<T>(submit: () => Promise<T>, { roomTimeoutS, signal }: SubmitC
     monotonicMs: systemClock.monotonicMs,
     sleep: (ms) => sleep(ms, signal),
   });
+}
+
+/** A handle as `JSON.stringify` writes it. */
+interface StoredHandle {
+  readonly id: string;
 }
 
 function isList<T>(value: readonly T[] | object): value is readonly T[] {

@@ -1,6 +1,6 @@
 /** Submits of defined tasks: checks inputs, applies defaults, and reads results and declared errors. */
 import type { Task } from "@muster/protocol";
-import { TaskState } from "@muster/protocol";
+import { plainTask, TaskState } from "@muster/protocol";
 import { messageOf } from "../attempt/failure/classify.ts";
 import { isBytes } from "../attempt/json-form.ts";
 import { InvalidPayloadError, InvalidResultError } from "../contract/contract-errors.ts";
@@ -66,9 +66,10 @@ export async function specsOf(
  */
 export async function resultOf<Output>(task: ContractParts, ended: Task): Promise<Output> {
   if (ended.state === TaskState.FAILED) {
-    const error = new TaskFailedError(ended);
+    const failed = plainTask(ended);
+    const error = new TaskFailedError(failed);
     const read = readDetails(task.errors, error.code, error.details);
-    throw read === undefined ? error : new TaskFailedError(ended, { by: task.type, details: read.details });
+    throw read === undefined ? error : new TaskFailedError(failed, { by: task.type, details: read.details });
   }
   const value = outputOf<Output>(ended);
   if (task.output === undefined) return value;

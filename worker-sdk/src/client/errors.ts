@@ -1,7 +1,7 @@
 /** The errors of the client. */
 import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Failure, Task } from "@muster/protocol";
+import type { PlainFailure, PlainTask } from "@muster/protocol";
 import { BadRequestSchema, ERROR_DOMAIN, ErrorInfoSchema, RetryInfoSchema } from "@muster/protocol";
 import { msFromDuration } from "../duration.ts";
 import { wasRefused } from "./http2-connection.ts";
@@ -157,7 +157,7 @@ export class TaskFailedError extends Error {
   /** Why it was not retried: `RETRIES_EXHAUSTED`, or the same code. */
   readonly detail: string;
   /** The failure as the scheduler recorded it, traceback included. */
-  readonly failure: Failure | undefined;
+  readonly failure: PlainFailure | undefined;
   /**
    * Details of the failure: as the schema of the definition returns them for a declared error, else as the handler gave
    * them; undefined without any.
@@ -166,29 +166,19 @@ export class TaskFailedError extends Error {
   /** Type whose definition declares the code, and whose schema the details fit; unset for other failures. */
   readonly declaredBy: string | undefined;
   /** The whole task as it ended. */
-  readonly task: Task;
+  readonly task: PlainTask;
 
   /** @param declared What the definition of the task made of the details. */
-  constructor(task: Task, declared?: { readonly by: string; readonly details: unknown }) {
+  constructor(task: PlainTask, declared?: { readonly by: string; readonly details: unknown }) {
     const code = task.failure?.code || task.detail || "FAILED";
-    super(`Task ${task.id} (${task.taskType}) failed with ${code}: ${task.failure?.message || "no message"}`);
+    super(`Task ${task.id} (${task.type}) failed with ${code}: ${task.failure?.message || "no message"}`);
     this.taskId = task.id;
     this.code = code;
     this.detail = task.detail || code;
     this.failure = task.failure;
     this.declaredBy = declared?.by;
-    this.details = declared === undefined ? parsedDetails(task.failure?.details) : declared.details;
+    this.details = declared === undefined ? task.failure?.details : declared.details;
     this.task = task;
-  }
-}
-
-/** The details of a failure; undefined for text that is not JSON, which no worker of this package sends. */
-function parsedDetails(text: string | undefined): unknown {
-  if (!text) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 
@@ -200,12 +190,10 @@ export class TaskCancelledError extends Error {
   /** Reason that was given with the cancellation; may be empty. */
   readonly reason: string;
   /** The whole task as it ended. */
-  readonly task: Task;
+  readonly task: PlainTask;
 
-  constructor(task: Task) {
-    super(
-      `Task ${task.id} (${task.taskType}) was cancelled${task.cancelReason ? `: ${task.cancelReason}` : ""}`,
-    );
+  constructor(task: PlainTask) {
+    super(`Task ${task.id} (${task.type}) was cancelled${task.cancelReason ? `: ${task.cancelReason}` : ""}`);
     this.taskId = task.id;
     this.reason = task.cancelReason;
     this.task = task;

@@ -1,6 +1,14 @@
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 
+export type {
+  Plain,
+  PlainAttempt,
+  PlainContent,
+  PlainFailure,
+  PlainTask,
+  TaskStateName,
+} from "@muster/protocol";
 export { InvalidPayloadError, InvalidResultError } from "../contract/contract-errors.ts";
 export type { SchemaIssue } from "../contract/schema.ts";
 export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
@@ -32,8 +40,9 @@ export {
   type ConcurrencyOutcome,
   isEnded,
   type KeyConflict,
-  outputOf,
   type SubmitWarning,
   TaskHandle,
+  type TaskMessages,
+  type TaskOutput,
   type TaskUpdate,
 } from "./task-handle.ts";

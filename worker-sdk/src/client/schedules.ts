@@ -1,6 +1,6 @@
 /** Schedules: tasks that are submitted again and again. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
-import type { Schedule, ScheduleService } from "@muster/protocol";
+import { type Plain, plain, type Schedule, ScheduleSchema, type ScheduleService } from "@muster/protocol";
 import type { CallOptions } from "./call-options.ts";
 import { encodeSchedule, type ScheduleOptions } from "./schedule-spec.ts";
 
@@ -9,7 +9,7 @@ const PAGE = 500;
 
 /**
  * Sets, lists and runs schedules, as `client.schedules`. Every scheduler submits the ticks; each tick is submitted exactly
- * once. Answers are `Schedule` messages; missing ones throw a MusterError `SCHEDULE_NOT_FOUND`.
+ * once. Answers are plain objects; missing schedules throw a MusterError `SCHEDULE_NOT_FOUND`.
  *
  * @example
  * ```ts
@@ -43,34 +43,34 @@ export class Schedules {
    * @throws TypeError when the payload has no JSON form, or neither or both of `cron` and `everyS` are given.
    * @throws MusterError `INVALID_REQUEST` with the violations.
    */
-  async set(name: string, options: ScheduleOptions, call: CallOptions = {}): Promise<Schedule> {
+  async set(name: string, options: ScheduleOptions, call: CallOptions = {}): Promise<Plain<Schedule>> {
     const schedule = encodeSchedule(name, options);
     const request = { schedule, reason: options.reason ?? "" };
     return present((await this.calls.setSchedule(request, this.#limits(call))).schedule);
   }
 
   /** Reads a schedule with its task, its next five ticks, its last ticks, and its tasks that are open. */
-  async get(name: string, call: CallOptions = {}): Promise<Schedule> {
+  async get(name: string, call: CallOptions = {}): Promise<Plain<Schedule>> {
     return present((await this.calls.getSchedule({ name }, this.#limits(call))).schedule);
   }
 
   /** Reads all schedules, by name; of their tasks they have type and queue. */
-  async *list(call: CallOptions = {}): AsyncGenerator<Schedule> {
+  async *list(call: CallOptions = {}): AsyncGenerator<Plain<Schedule>> {
     let pageToken = "";
     do {
       const page = await this.calls.listSchedules({ pageSize: PAGE, pageToken }, this.#limits(call));
-      yield* page.schedules;
+      for (const schedule of page.schedules) yield plain(ScheduleSchema, schedule);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
   }
 
   /** Submits nothing until the schedule is resumed. @param reason Who asks and why. */
-  async pause(name: string, reason: string, call: CallOptions = {}): Promise<Schedule> {
+  async pause(name: string, reason: string, call: CallOptions = {}): Promise<Plain<Schedule>> {
     return present((await this.calls.pauseSchedule({ name, reason }, this.#limits(call))).schedule);
   }
 
   /** Ends a pause; the ticks of the pause are not made up for. @param reason Who asks and why. */
-  async resume(name: string, reason = "", call: CallOptions = {}): Promise<Schedule> {
+  async resume(name: string, reason = "", call: CallOptions = {}): Promise<Plain<Schedule>> {
     return present((await this.calls.resumeSchedule({ name, reason }, this.#limits(call))).schedule);
   }
 
@@ -89,7 +89,7 @@ export class Schedules {
   }
 }
 
-function present(schedule: Schedule | undefined): Schedule {
+function present(schedule: Schedule | undefined): Plain<Schedule> {
   if (schedule === undefined) throw new TypeError("the scheduler answered without a schedule");
-  return schedule;
+  return plain(ScheduleSchema, schedule);
 }

@@ -1,8 +1,8 @@
 /** The handle of a submitted task. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import type { OutputChunk, Task, TaskService } from "@muster/protocol";
-import { TaskState } from "@muster/protocol";
+import type { OutputChunk, PlainTask, Task, TaskService, TaskStateName } from "@muster/protocol";
+import { plainTask, TaskState } from "@muster/protocol";
 import { sleep, systemClock } from "../clock.ts";
 import type { Random } from "../network/backoff.ts";
 import { Backoff } from "../network/backoff.ts";
@@ -18,9 +18,25 @@ const MAX_UNEXPLAINED = 5;
 /** One update of a watch. */
 export interface TaskUpdate {
   /** The task as it is now. */
-  readonly task: Task;
+  readonly task: PlainTask;
   /** Output chunks that no earlier update had, in order. */
+  readonly outputChunks: readonly TaskOutput[];
+}
+
+/** One update of `watchMessages()`. */
+export interface TaskMessages {
+  readonly task: Task;
   readonly outputChunks: readonly OutputChunk[];
+}
+
+/** One chunk of the output of an attempt. */
+export interface TaskOutput {
+  /** The attempt that wrote it, for example `t-1042.1`. */
+  readonly attemptId: string;
+  /** 1 for the first of the attempt; a gap shows that chunks were lost. */
+  readonly sequence: number;
+  /** What the handler gave to `ctx.output`. */
+  readonly data: Uint8Array;
 }
 
 /** A submit whose unique key an earlier task held. */
@@ -28,7 +44,7 @@ export interface KeyConflict {
   /** `returned`: nothing was changed. `replaced`: the earlier task waited, and has what this submit asked for. */
   readonly outcome: "returned" | "replaced";
   /** State of the earlier task when the submit was decided. */
-  readonly holderState: TaskState;
+  readonly holderState: TaskStateName;
 }
 
 /** A fact about an accepted task that its producer should know. */
@@ -103,11 +119,24 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
+   * What `JSON.stringify` writes of a handle: `{ "id": "t-1042" }`. `client.handle` takes it back, in any other process.
+   *
+   * @example
+   * ```ts
+   * await store.put(JSON.stringify(task));
+   * const again = client.handle(JSON.parse(await store.get()));
+   * ```
+   */
+  toJSON(): { id: string } {
+    return { id: this.id };
+  }
+
+  /**
    * Reads the task as it is now, with its attempts.
    *
    * @throws MusterError `TASK_NOT_FOUND`.
    */
-  async get(options: CallOptions = {}): Promise<Task> {
+  async get(options: CallOptions = {}): Promise<PlainTask> {
     return this.#one("GetTask", options, (call) => this.#tasks.getTask({ taskId: this.id }, call));
   }
 
@@ -116,7 +145,7 @@ export class TaskHandle<Output = unknown> {
    *
    * @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`.
    */
-  async cancel(reason = "", options: CallOptions = {}): Promise<Task> {
+  async cancel(reason = "", options: CallOptions = {}): Promise<PlainTask> {
     return this.#one("CancelTask", options, (call) =>
       this.#tasks.cancelTask({ taskId: this.id, reason }, call),
     );
@@ -132,7 +161,7 @@ export class TaskHandle<Output = unknown> {
   async retry({
     afresh = false,
     ...options
-  }: CallOptions & { readonly afresh?: boolean } = {}): Promise<Task> {
+  }: CallOptions & { readonly afresh?: boolean } = {}): Promise<PlainTask> {
     return this.#one("RetryTask", options, (call) =>
       this.#tasks.retryTask({ taskId: this.id, afresh }, call),
     );
@@ -150,7 +179,7 @@ export class TaskHandle<Output = unknown> {
    * await task.edit({ priority: 10, runTimeoutS: 7_200 }, "urgent");
    * ```
    */
-  async edit(changes: TaskChanges, reason = "", options: CallOptions = {}): Promise<Task> {
+  async edit(changes: TaskChanges, reason = "", options: CallOptions = {}): Promise<PlainTask> {
     const request = { ...encodeTaskChanges(this.id, changes), taskId: this.id, reason };
     return this.#one("UpdateTask", options, (call) => this.#tasks.updateTask(request, call));
   }
@@ -160,7 +189,7 @@ export class TaskHandle<Output = unknown> {
    *
    * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_HOLDABLE` (it is assigned or running), `TASK_ALREADY_ENDED`.
    */
-  async hold(reason = "", options: CallOptions = {}): Promise<Task> {
+  async hold(reason = "", options: CallOptions = {}): Promise<PlainTask> {
     return this.#one("HoldTask", options, (call) => this.#tasks.holdTask({ taskId: this.id, reason }, call));
   }
 
@@ -169,7 +198,7 @@ export class TaskHandle<Output = unknown> {
    *
    * @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`.
    */
-  async release(reason = "", options: CallOptions = {}): Promise<Task> {
+  async release(reason = "", options: CallOptions = {}): Promise<PlainTask> {
     return this.#one("ReleaseTask", options, (call) =>
       this.#tasks.releaseTask({ taskId: this.id, reason }, call),
     );
@@ -188,7 +217,7 @@ export class TaskHandle<Output = unknown> {
    * await task.revoke("the worker hangs", { delayS: 600 });
    * ```
    */
-  async revoke(reason = "", options: RevokeOptions = {}): Promise<Task> {
+  async revoke(reason = "", options: RevokeOptions = {}): Promise<PlainTask> {
     const request = { ...encodeRevoke(this.id, options), reason };
     return this.#one("RevokeTask", options, (call) => this.#tasks.revokeTask(request, call));
   }
@@ -204,8 +233,8 @@ export class TaskHandle<Output = unknown> {
    * @throws OptionsError when `timeoutS` is out of range.
    */
   async result(options: WaitOptions = {}): Promise<Output> {
-    for await (const { task } of this.watch(options)) {
-      if (isEnded(task.state)) return this.#resultOf(task);
+    for await (const { task } of this.watchMessages(options)) {
+      if (hasEnded(task.state)) return this.#resultOf(task);
     }
     throw new Error(
       `Watching task ${this.id} ended before the task did; this cannot happen, please report it.`,
@@ -219,6 +248,22 @@ export class TaskHandle<Output = unknown> {
    * @throws as `result()` does, except for how the task ended.
    */
   async *watch(options: WaitOptions = {}): AsyncGenerator<TaskUpdate, void, undefined> {
+    for await (const { task, outputChunks } of this.watchMessages(options)) {
+      yield {
+        task: plainTask(task),
+        outputChunks: outputChunks.map(({ attemptId, sequence, data }) => ({
+          ...{ attemptId, sequence: Number(sequence), data },
+        })),
+      };
+    }
+  }
+
+  /**
+   * As `watch()`, with the messages of the protocol, for tools that show every field.
+   *
+   * @throws as `watch()` does.
+   */
+  async *watchMessages(options: WaitOptions = {}): AsyncGenerator<TaskMessages, void, undefined> {
     const limit = new WaitLimit(this.id, options);
     try {
       yield* this.#updates(limit);
@@ -227,7 +272,7 @@ export class TaskHandle<Output = unknown> {
     }
   }
 
-  async *#updates(limit: WaitLimit): AsyncGenerator<TaskUpdate, void, undefined> {
+  async *#updates(limit: WaitLimit): AsyncGenerator<TaskMessages, void, undefined> {
     const backoff = new Backoff({ baseMs: 200, maxMs: 5000, random: this.#random });
     const seen = new Map<string, bigint>();
     let unexplained = 0;
@@ -241,7 +286,7 @@ export class TaskHandle<Output = unknown> {
           unexplained = 0;
           if (task === undefined) continue;
           yield { task, outputChunks: unseen(outputChunks, seen) };
-          if (isEnded(task.state)) return;
+          if (hasEnded(task.state)) return;
         }
       } catch (error) {
         limit.signal.throwIfAborted();
@@ -257,7 +302,7 @@ export class TaskHandle<Output = unknown> {
     name: string,
     { timeoutS, signal }: CallOptions,
     call: (options: { timeoutMs?: number; signal?: AbortSignal }) => Promise<{ task?: Task | undefined }>,
-  ): Promise<Task> {
+  ): Promise<PlainTask> {
     const timeoutMs = timeoutMsOf(name, timeoutS);
     try {
       const { task } = await call({
@@ -265,7 +310,7 @@ export class TaskHandle<Output = unknown> {
         ...(signal === undefined ? {} : { signal }),
       });
       if (task === undefined) throw emptyAnswer(`${name} ${this.id}`);
-      return task;
+      return plainTask(task);
     } catch (error) {
       signal?.throwIfAborted();
       throw error;
@@ -300,14 +345,19 @@ class WaitLimit {
   }
 }
 
-/** True for the states of an ended task: succeeded, failed, cancelled. */
-export function isEnded(state: TaskState): boolean {
+/** True for the states of an ended task: `succeeded`, `failed`, `cancelled`. */
+export function isEnded(state: TaskStateName): boolean {
+  return state === "succeeded" || state === "failed" || state === "cancelled";
+}
+
+function hasEnded(state: TaskState): boolean {
   return state === TaskState.SUCCEEDED || state === TaskState.FAILED || state === TaskState.CANCELLED;
 }
 
 /**
- * Returns the result of an ended task.
+ * The result of an ended task.
  *
+ * @internal
  * @throws TaskFailedError, TaskCancelledError when the task ended so.
  * @throws TypeError when the task has not ended.
  */
@@ -316,9 +366,9 @@ export function outputOf<Output>(task: Task): Output {
     case TaskState.SUCCEEDED:
       return decodeOutput(task) as Output;
     case TaskState.FAILED:
-      throw new TaskFailedError(task);
+      throw new TaskFailedError(plainTask(task));
     case TaskState.CANCELLED:
-      throw new TaskCancelledError(task);
+      throw new TaskCancelledError(plainTask(task));
     default:
       throw new TypeError(`Task ${task.id} has not ended: its state is ${task.state}.`);
   }
