@@ -1,253 +1,43 @@
-/** Each mechanism that has a mode, with the same scenario in mode `act` and in mode `observe`. */
+/** Mechanisms that have a mode: the faults that they answer, in mode `act` and in mode `observe`. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { CheckStatus, FailureClass, MechanismMode } from "@muster/protocol";
-import { Client, MusterError, TaskFailedError } from "@muster/worker/client";
-import {
-  MECHANISM_NAMES,
-  MECHANISMS,
-  type MechanismName,
-} from "../../scheduler/src/domain/mechanisms/mechanism.ts";
+import { CheckStatus, MechanismMode } from "@muster/protocol";
+import { Client } from "@muster/worker/client";
+import { MECHANISM_NAMES, MECHANISMS } from "../../scheduler/src/domain/mechanisms/mechanism.ts";
 import { factOf } from "../support/fleet/expected-reasons.ts";
 import { Fleet, H } from "../support/fleet/fleet.ts";
-import { cutAll, RawWorker, type RawWorkerOptions } from "../support/peers/raw-worker.ts";
+import { acted, counted, recorded, times, totalOf } from "../support/fleet/mechanism-counts.ts";
+import { type Driven, FAULT_GROUPS, MECHANISM_FAULTS } from "../support/fleet/mechanism-faults.ts";
+import { answer, cancel, connect, SUCCEEDED } from "../support/fleet/mechanism-peers.ts";
+import { cutAll } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
-import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
+import { startTestScheduler } from "../support/programs/scheduler.ts";
 import { Scrape } from "../support/telemetry/scrape.ts";
 import { until } from "../support/waits.ts";
 
 const QUARANTINE = ["--quarantine-after", "4", "--quarantine-window", "120"];
 const OBSERVE = ["--modes", "all=observe"];
 
-/** What led a mechanism to act, or to record that it would have. */
-interface Scenario {
-  /** Brings it about, and returns what ends it once the mechanism has acted or observed. */
-  readonly drive: (fleet: Fleet) => Promise<() => Promise<void>>;
-  /** Counts in the database what the mechanism has done. */
-  readonly acted: string;
-  /** So often it acts. */
-  readonly times: number;
-}
-
-const connect = (
-  fleet: Fleet,
-  workerId: string,
-  queue: string,
-  { at = fleet.scheduler, ...options }: RawWorkerOptions & { readonly at?: TestScheduler } = {},
-) => RawWorker.connect(at.grpc, { workerId, ...options, hello: { queues: [queue] } });
-
-const failed = (code: string, failureClass: FailureClass = FailureClass.NON_RETRYABLE) => ({
-  case: "failed" as const,
-  value: { failureClass, code, message: "it broke" },
-});
-
-type Outcome = ReturnType<typeof failed> | { readonly case: "succeeded"; readonly value: object };
-const SUCCEEDED: Outcome = { case: "succeeded", value: {} };
-
-function answer(worker: RawWorker, attemptId: string, outcome: Outcome): void {
-  worker.send({ case: "taskResults", value: { results: [{ attemptId, outcome }] } });
-}
-
-/** Ends every attempt of the worker in the same way, until its stream ends. */
-function answerAll(worker: RawWorker, outcome: Outcome): void {
-  const seen = new Set<string>();
-  const answerNext = async (): Promise<void> => {
-    const frame = await worker.next("assignments", ({ assignments }) =>
-      assignments.some(({ attemptId }) => !seen.has(attemptId)),
-    );
-    for (const { attemptId } of frame.assignments) {
-      if (seen.has(attemptId)) continue;
-      seen.add(attemptId);
-      answer(worker, attemptId, outcome);
-    }
-    await answerNext();
-  };
-  void answerNext().catch(() => undefined);
-}
-
-/** In mode `act` it may have ended. */
-const cancel = (fleet: Fleet, taskId: string) =>
-  fleet.client.tasks.cancelTask({ taskId, reason: "over" }).catch((error) => {
-    if (!(error instanceof MusterError && error.reason === "TASK_ALREADY_ENDED")) throw error;
-  });
-
-const outcomes = (outcome: string) =>
-  `select count(*)::int as count from task_attempt where outcome = '${outcome}'`;
-const endedAs = (detail: string) =>
-  `select count(*)::int as count from task_finished where detail = '${detail}'`;
-const events = (name: string) => `select count(*)::int as count from event where name = '${name}'`;
-
-/** A mechanism without its scenario does not compile. */
-const SCENARIOS: Readonly<Record<MechanismName, Scenario>> = {
-  recovery: {
-    acted: outcomes("requeued:stale"),
-    times: 2,
-    drive: async (fleet) => {
-      const worker = await connect(fleet, "lost", "recovery", { slots: 2 });
-      const tasks = [1, 2].map((payload) => fleet.client.submit("echo", payload, { queue: "recovery" }));
-      for (const { id } of await Promise.all(tasks)) await worker.assignment(id);
-      worker.cut();
-      return async () => {
-        for (const task of await Promise.all(tasks)) await cancel(fleet, task.id);
-      };
-    },
-  },
-  unaccepted: {
-    acted: outcomes("requeued:unaccepted"),
-    times: 1,
-    drive: async (fleet) => {
-      const worker = await connect(fleet, "mute", "unaccepted", { autoAccept: false });
-      const task = await fleet.client.submit("echo", 1, { queue: "unaccepted" });
-      const { attemptId } = await worker.assignment(task.id);
-      return async () => {
-        worker.accept(attemptId);
-        answer(worker, attemptId, SUCCEEDED);
-        await task.result();
-        worker.cut();
-      };
-    },
-  },
-  forgotten: {
-    acted: outcomes("requeued:forgotten"),
-    times: 1,
-    drive: async (fleet) => {
-      const worker = await connect(fleet, "forgetful", "forgotten", { slots: 2, beat: false });
-      const [kept, lost] = await Promise.all(
-        ["kept", "lost"].map((payload) => fleet.client.submit("echo", payload, { queue: "forgotten" })),
-      );
-      assert.ok(kept && lost);
-      const listed = (await worker.assignment(kept.id)).attemptId;
-      const { attemptId } = await worker.assignment(lost.id);
-      let sequence = 0n;
-      const timer = setInterval(() => {
-        sequence += 1n;
-        const running = [{ attemptId: listed }];
-        worker.send({ case: "heartbeat", value: { sequence, slotCount: 2, running } });
-      }, H);
-      return async () => {
-        clearInterval(timer);
-        answer(worker, attemptId, SUCCEEDED);
-        answer(worker, listed, SUCCEEDED);
-        await kept.result();
-        worker.cut();
-        await cancel(fleet, lost.id);
-      };
-    },
-  },
-  attempt_limits: {
-    acted: endedAs("RETRIES_EXHAUSTED"),
-    times: 1,
-    drive: async (fleet) => {
-      const worker = await connect(fleet, "failing", "limits");
-      const retry = { maxRetries: 1, delaysS: [0] };
-      const task = await fleet.client.submit("echo", 1, { queue: "limits", retry });
-      for (const epoch of [1, 2]) {
-        const attemptId = `${task.id}.${epoch}`;
-        await worker.next("assignments", ({ assignments }) =>
-          assignments.some((each) => each.attemptId === attemptId),
-        );
-        answer(worker, attemptId, failed("BROKE", FailureClass.RETRYABLE));
-      }
-      return async () => {
-        await cancel(fleet, task.id);
-        answerAll(worker, SUCCEEDED);
-        await until(`${task.id} has ended`, async () =>
-          (await fleet.client.get(task.id)).finishTime ? true : undefined,
-        );
-        worker.cut();
-      };
-    },
-  },
-  poison: {
-    // It lets the task run alone with the first death, and ends it with the third.
-    acted: `select (select count(*) from task_finished where detail = 'POISONED')::int
-      + (select count(*) from task_class where alone)::int as count`,
-    times: 2,
-    drive: async (fleet) => {
-      const task = await fleet.client.submit("echo", 1, { queue: "poison" });
-      for (const epoch of [1, 2, 3]) {
-        const worker = await connect(fleet, `victim-${epoch}`, "poison");
-        const { attemptId } = await worker.assignment(task.id);
-        worker.send({
-          case: "workerFatal",
-          value: { attemptId, exceptionClass: "TypeError", exceptionMessage: "it broke", phase: "handler" },
-        });
-        if (epoch === 3) break;
-        await until(`the death of ${attemptId}`, async () =>
-          (await fleet.task(task.id)).attempts[epoch - 1]?.endTime ? true : undefined,
-        );
-        worker.cut();
-        // Without the wait after a death.
-        await fleet.client.tasks.retryTask({ taskId: task.id });
-      }
-      return async () => void (await cancel(fleet, task.id));
-    },
-  },
-  circuits: {
-    acted: events("circuit.opened"),
-    times: 1,
-    drive: async (fleet) => {
-      const worker = await connect(fleet, "refused", "circuits", { slots: 4 });
-      answerAll(worker, failed("PROVIDER_DOWN"));
-      const circuit = { key: "provider", minSamples: 2, openForS: 3_600 };
-      const handles = await fleet.client.submitMany(
-        [1, 2].map((payload) => ({ type: "echo", payload, queue: "circuits", circuit })),
-      );
-      for (const handle of handles) await assert.rejects(handle.result());
-      return async () => worker.cut();
-    },
-  },
-  quarantine: {
-    acted: events("worker.quarantined"),
-    times: 1,
-    drive: async (fleet) => {
-      const bad = await connect(fleet, "black-hole", "quarantine");
-      const good = await connect(fleet, "peer", "quarantine");
-      answerAll(bad, failed("CUDA"));
-      answerAll(good, SUCCEEDED);
-      await until("both have ended enough", async () => {
-        const handle = await fleet.client.submit("echo", 1, { queue: "quarantine" });
-        await handle.result().catch((error) => assert.ok(error instanceof TaskFailedError, String(error)));
-        const count = (worker: RawWorker) => worker.assignments().length;
-        return (count(bad) >= 4 && count(good) >= 4) || undefined;
-      });
-      return async () => {
-        bad.cut();
-        good.cut();
-      };
-    },
-  },
-};
-
-async function acted(fleet: Fleet, name: MechanismName): Promise<number> {
-  const [row] = await fleet.db.query<{ count: number }>(SCENARIOS[name].acted);
-  return row?.count ?? 0;
-}
-
-/** What was recorded in the database, by mechanism. */
-async function recorded(fleet: Fleet): Promise<Map<string, number>> {
-  const rows = await fleet.db.query<{ mechanism: string; count: number }>(
-    `select attributes ->> 'mechanism' as mechanism, count(*)::int as count
-       from event where name = 'mechanism.observed' group by 1`,
-  );
-  return new Map(rows.map(({ mechanism, count }) => [mechanism, count]));
-}
-
-/** What the schedulers have counted together. */
-async function counted(fleet: Fleet, mechanism: MechanismName): Promise<number> {
-  const scrapes = await Promise.all(fleet.schedulers.map(({ http }) => Scrape.of(http)));
-  const sums = scrapes.map((each) => each.sum("muster_mechanism_observed_total", { mechanism }));
-  return sums.reduce((total, sum) => total + sum, 0);
-}
-
 after(async () => {
   cutAll();
   await killAll();
 });
 
-describe("T59: mechanisms in mode observe", () => {
+/** Waits until the last heartbeat of every connected worker says that it holds so many attempts. */
+const heartbeatsCount = (fleet: Fleet, count: number) =>
+  until(`the heartbeats count ${count}`, async () => {
+    const rows = await fleet.db.query<{ held: string | null }>(
+      `select heartbeat -> 'seen' ->> 'outstanding' as held
+         from session_lease join worker_session s on s.id = session_id where s.gone_time is null`,
+    );
+    return rows.every(({ held }) => held === String(count)) || undefined;
+  });
+
+describe("T59: the faults that mechanisms answer, in mode act and in mode observe", () => {
   let acting: Fleet;
   let observing: Fleet;
+  /** Each fault in both fleets, by its key. */
+  const driven = new Map<string, readonly [Driven, Driven]>();
 
   before(async () => {
     [acting, observing] = await Promise.all([
@@ -263,37 +53,58 @@ describe("T59: mechanisms in mode observe", () => {
     await observing.stop();
   });
 
-  for (const name of MECHANISM_NAMES)
-    it(`${name}: does nothing, and records as often what it would have done as it acts in mode act`, async () => {
-      const { drive, times } = SCENARIOS[name];
-      const ends = await Promise.all([acting, observing].map((fleet) => drive(fleet)));
-      await until(
-        `${name} acts ${times} times`,
-        async () => (await acted(acting, name)) >= times || undefined,
-      );
-      await until(`${name} is observed`, async () =>
-        ((await recorded(observing)).get(name) ?? 0) >= times ? true : undefined,
-      );
-      assert.equal(await acted(acting, name), times);
-      for (const end of ends) await end();
-      assert.equal(await acted(observing, name), 0);
-      const lines = observing.scheduler.program.lines.filter(
-        ({ event, mechanism }) => event === "mechanism.observed" && mechanism === name,
-      );
-      assert.equal(lines.length, times);
-      for (const line of lines) {
+  for (const [group, faults] of Object.entries(FAULT_GROUPS))
+    describe(group, () => {
+      // Together: each waits for leases or deadlines.
+      before(async () => {
+        await Promise.all(
+          faults.map(async ({ key, drive }) => {
+            driven.set(key, await Promise.all([drive(acting, key), drive(observing, key)]));
+          }),
+        );
+      });
+
+      for (const { key, fault, expected } of faults)
+        it(`${fault}: nothing is done, and as much is recorded as is done in mode act`, async () => {
+          await until(
+            `${key} is acted on`,
+            async () => times(await acted(acting), key, expected) || undefined,
+          );
+          await until(
+            `${key} is observed`,
+            async () => times(await recorded(observing), key, expected) || undefined,
+          );
+          assert.deepEqual((await acted(acting)).get(key), expected);
+          for (const each of driven.get(key) ?? []) await each.end();
+          const [act, observe] = driven.get(key) ?? [];
+          assert.ok(act && observe);
+          await act.afterAct?.();
+          await observe.afterObserve?.();
+          assert.deepEqual((await recorded(observing)).get(key), expected);
+          assert.equal((await acted(observing)).get(key), undefined);
+        });
+    });
+
+  it("no mechanism has changed anything in mode observe, and each action is logged and counted once", async () => {
+    assert.deepEqual(await acted(observing), new Map());
+    const [lost] = await observing.db.query<{ count: number }>(
+      "select count(*)::int as count from worker_session where gone_reason = 'lost'",
+    );
+    assert.equal(lost?.count, 0);
+    assert.deepEqual(await recorded(acting), new Map());
+    const lines = observing.scheduler.program.lines.filter(({ event }) => event === "mechanism.observed");
+    for (const name of MECHANISM_NAMES) {
+      const total = totalOf(name, MECHANISM_FAULTS);
+      assert.ok(total > 0, `no fault is answered by ${name}`);
+      const logged = lines.filter(({ mechanism }) => mechanism === name);
+      for (const line of logged) {
         const subject = MECHANISMS[name].counts === "worker" ? line.worker_id : line.attempt_id;
         assert.ok(subject && line.reason && line.would, JSON.stringify(line));
       }
-    });
-
-  it("count each action once, however often it is found again", async () => {
-    for (const name of MECHANISM_NAMES) {
-      assert.equal((await recorded(observing)).get(name), SCENARIOS[name].times, name);
-      assert.equal(await counted(observing, name), SCENARIOS[name].times, name);
+      assert.equal(logged.length, total, name);
+      assert.equal(await counted(observing, name), total, name);
       assert.equal(await counted(acting, name), 0, name);
     }
-    assert.equal((await recorded(acting)).size, 0);
   });
 });
 
@@ -317,12 +128,7 @@ describe("T59: two schedulers in mode observe, and then in mode act", () => {
     const unanswered = await fleet.client.submit("echo", 1, { queue: "left-mute" });
     await worker.assignment(task.id);
     const { attemptId } = await mute.assignment(unanswered.id);
-    await until("the heartbeats of both count what they hold", async () => {
-      const rows = await fleet.db.query<{ held: string | null }>(
-        "select heartbeat -> 'seen' ->> 'outstanding' as held from session_lease",
-      );
-      return rows.every(({ held }) => held === "1") || undefined;
-    });
+    await heartbeatsCount(fleet, 1);
     worker.cut();
     const facts = { mechanism: /^recovery$/, mode: /^observe$/, set_at: /, /, worker: /^left$/ };
     await fleet.taskReason(task.id, "MECHANISM_NOT_ACTING", 10_000, { evidence: facts });
@@ -330,7 +136,7 @@ describe("T59: two schedulers in mode observe, and then in mode act", () => {
     await fleet.taskReason(unanswered.id, "MECHANISM_NOT_ACTING", 10_000, {
       evidence: { mechanism: /^unaccepted$/, worker: /^left-mute$/ },
     });
-    await until("the loss is recorded", async () => (await recorded(fleet)).get("recovery"));
+    await until("the loss is recorded", async () => (await recorded(fleet)).get("left")?.recovery);
     const { diagnosis } = await fleet.client.fleet.diagnose({});
     const check = diagnosis?.checks.find(({ name }) => name === "configuration.modes");
     assert.deepEqual(
@@ -467,13 +273,14 @@ describe("T59: two schedulers with different modes", () => {
     own.accept(sent.attemptId);
     answer(own, sent.attemptId, SUCCEEDED);
     await ofQueue.result();
-    own.cut();
     for (const { worker, handle, attemptId } of [atActing, atObserving]) {
       worker.accept(attemptId);
       answer(worker, attemptId, SUCCEEDED);
       await handle.result();
-      worker.cut();
     }
+    // Another scheduler has the number of attempts from the last heartbeat.
+    await heartbeatsCount(fleet, 0);
+    for (const { worker } of [{ worker: own }, atActing, atObserving]) worker.cut();
     await cancel(fleet, task.id);
   });
 });
