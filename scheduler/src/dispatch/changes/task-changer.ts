@@ -1,6 +1,7 @@
 /** Changes many tasks in steps: cancels, retries, moves, reprioritises or deletes them. */
 import type { Clock } from "../../clock.ts";
 import { schedulerStopping } from "../../domain/refusals.ts";
+import { MOVED, untilAllFound } from "../../domain/tasks/moving-task.ts";
 import {
   type ChangeFilter,
   type FoundTask,
@@ -27,9 +28,6 @@ import { type ChangeProgress, ChangeTally } from "./change-tally.ts";
 
 /** Rows that one look reads: 2 to 20 ms, also where few of them match. */
 const LOOK = 2_000;
-
-/** A named task that moves between the tables this often during one change is moved by a fault. */
-const MAX_MOVES = 100;
 
 /** A change of many tasks. */
 export interface ChangeRequest {
@@ -132,19 +130,25 @@ export class TaskChanger {
     const { store } = this.#parts;
     const isNamed = scope.sources.includes("ids") || scope.sources.includes("members");
     let left = await this.#admitted(request.change, tasks, tally);
-    for (let move = 0; left.tasks.length > 0 && move < MAX_MOVES; move++) {
-      const done = await store.changeTasks(scope, left.tasks, request.reason).finally(left.settled);
-      await this.#parts.effects.apply(request.change.kind, left.tasks, done);
-      count(request.change, done, tally, this.#parts.counters);
-      if (!isNamed || done.missed.length === 0) return;
-      const taskIds = [...done.missed].sort((a, b) => a - b);
-      const again = await store.tasksToChange(
-        { ...scope, sources: ["ids"], taskIds },
-        { source: "ids", id: 0 },
-        taskIds.length,
-      );
-      left = { tasks: again.tasks, settled: NOTHING };
-    }
+    if (left.tasks.length === 0) return left.settled();
+    await untilAllFound(
+      () => left.tasks.map(({ id }) => id),
+      "changed",
+      async () => {
+        const done = await store.changeTasks(scope, left.tasks, request.reason).finally(left.settled);
+        await this.#parts.effects.apply(request.change.kind, left.tasks, done);
+        count(request.change, done, tally, this.#parts.counters);
+        if (!isNamed || done.missed.length === 0) return;
+        const taskIds = [...done.missed].sort((a, b) => a - b);
+        const again = await store.tasksToChange(
+          { ...scope, sources: ["ids"], taskIds },
+          { source: "ids", id: 0 },
+          taskIds.length,
+        );
+        left = { tasks: again.tasks, settled: NOTHING };
+        return left.tasks.length > 0 ? MOVED : undefined;
+      },
+    );
   }
 
   /** Those of the tasks that a queue with a limit takes. */

@@ -1,5 +1,6 @@
 /** Has tasks wait for others, in the transaction that inserts or retries them. */
 import { type Predecessor, UnknownPredecessorsError } from "../../../domain/tasks/dependencies.ts";
+import { MOVED, untilAllFound } from "../../../domain/tasks/moving-task.ts";
 import type { EndState } from "../../../domain/tasks/task.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array } from "../arrays.ts";
 import type { Runner, Statement } from "../connection/database.ts";
@@ -65,9 +66,6 @@ const LINK: Statement = {
     returning id)
   select pg_notify('muster', '{"kind":"ends"}') from (select count(*) as n from ended) e where e.n > 0`,
 };
-
-/** A task that moves between the tables this often during one request is moved by a fault. */
-const MAX_MOVES = 100;
 
 /**
  * Has tasks wait for their predecessors that have not ended.
@@ -150,16 +148,22 @@ export async function statesOf(
 ): Promise<ReadonlyMap<number, EndState | "open">> {
   const states = new Map<number, EndState | "open">();
   let left = ids;
+  let misses = 0;
   // A retry moves a task back between the two reads. One that was not found twice in a row does not exist.
-  for (let misses = 0, move = 0; left.length > 0 && misses < 2 && move < MAX_MOVES; move++) {
-    for (const { id } of await tx.run<{ id: number }>(MARK, [int8Array(left)])) states.set(id, "open");
-    left = left.filter((id) => !states.has(id));
-    if (left.length === 0) break;
-    for (const { id, state } of await tx.run<{ id: number; state: number }>(ENDED, [int8Array(left)]))
-      states.set(id, stateOf(state) as EndState);
-    const rest = left.filter((id) => !states.has(id));
-    misses = rest.length === left.length ? misses + 1 : 0;
-    left = rest;
-  }
+  await untilAllFound(
+    () => left,
+    "depended on",
+    async () => {
+      for (const { id } of await tx.run<{ id: number }>(MARK, [int8Array(left)])) states.set(id, "open");
+      left = left.filter((id) => !states.has(id));
+      if (left.length === 0) return;
+      for (const { id, state } of await tx.run<{ id: number; state: number }>(ENDED, [int8Array(left)]))
+        states.set(id, stateOf(state) as EndState);
+      const rest = left.filter((id) => !states.has(id));
+      misses = rest.length === left.length ? misses + 1 : 0;
+      left = rest;
+      return left.length > 0 && misses < 2 ? MOVED : undefined;
+    },
+  );
   return states;
 }

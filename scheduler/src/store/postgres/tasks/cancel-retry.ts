@@ -1,4 +1,6 @@
 /** Cancels and retries tasks by hand. */
+
+import { MOVED, untilFound } from "../../../domain/tasks/moving-task.ts";
 import { holdsKey } from "../../../domain/tasks/unique-key.ts";
 import type { CancelResult, RetryResult } from "../../tasks.ts";
 import { IS_PER_KEY } from "../concurrency/idle-classes.ts";
@@ -7,7 +9,6 @@ import { IS_WAITING } from "../dependencies/links.ts";
 import { hasDependencies, linkAgain, oldDependencies } from "../dependencies/retry-dependent.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
-import { MOVED, untilFound } from "./moving-task.ts";
 import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY, valuesKeptByRetry } from "./task-columns.ts";
 
 // A queued task ends here; of an active one the request is recorded.

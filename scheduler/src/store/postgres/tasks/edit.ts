@@ -1,11 +1,11 @@
 /** Edits a task that has not ended. */
 import { type EditPlan, type FieldChange, planEdit, type TaskEdit } from "../../../domain/tasks/edit.ts";
+import { MOVED, untilFound } from "../../../domain/tasks/moving-task.ts";
 import type { TaskRecord } from "../../../domain/tasks/task.ts";
 import type { EditResult } from "../../tasks.ts";
 import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { startTime } from "./hold.ts";
-import { MOVED, untilFound } from "./moving-task.ts";
 import { followedTask } from "./read.ts";
 import { DEADLINE, WAKE } from "./submit.ts";
 

@@ -1,9 +1,10 @@
 /** Holds waiting tasks back, and releases them. */
+
+import { MOVED, untilFound } from "../../../domain/tasks/moving-task.ts";
 import type { HoldResult, ReleaseResult } from "../../tasks.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { STATE } from "../task-states.ts";
-import { MOVED, untilFound } from "./moving-task.ts";
 
 /** The start time that a held task `t` has when it is released; null for none. */
 const WAKE_AFTER_HOLD = "(t.hold ->> 'wake')::timestamptz";

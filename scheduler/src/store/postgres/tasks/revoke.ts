@@ -1,4 +1,6 @@
 /** Takes active tasks from their workers. */
+
+import { MOVED, untilFound } from "../../../domain/tasks/moving-task.ts";
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
 import type { AttemptRow, RevokeResult } from "../../store.ts";
 import { IS_KEYED } from "../concurrency/held-keys.ts";
@@ -6,7 +8,6 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { ATTEMPT_COLUMNS, type AttemptColumns, toAttemptRow } from "./attempt-columns.ts";
 import { commitResultsWith } from "./commit.ts";
-import { MOVED, untilFound } from "./moving-task.ts";
 
 const ACTIVE_ATTEMPT: Statement = {
   name: "task-revoke-attempt",
