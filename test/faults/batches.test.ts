@@ -72,6 +72,40 @@ describe("T55: batches with two schedulers", () => {
     await assertDependencies(pair.fleet.db);
   });
 
+  it("a scheduler killed in the middle of a cancel: the other one goes on, and each member ends once", async () => {
+    const batch = await pair.atOne.batch({ title: "many" });
+    const members = await batch.submitMany(
+      Array.from({ length: 2_300 }, (_, payload) => ({ type: "echo", payload, queue: "unserved" })),
+    );
+    const last = Number(members.at(-1)?.id.replace("t-", ""));
+    const locker = await openTransaction(pair.fleet.db.url, `select from task where id = ${last} for update`);
+    await batch.cancel("an example");
+    const leader = await until(
+      "the first members are cancelled, and the last one is waited for",
+      async () => {
+        const [row] = await pair.fleet.db.query<{ leader: string }>(
+          `select l.scheduler_id as leader from batch b, leader l, pg_stat_activity a
+          where b.cancel_done_id > 0 and l.name = 'batches' and a.wait_event_type = 'Lock'
+            and a.application_name like 'muster ' || l.scheduler_id || ' %'`,
+        );
+        return row?.leader;
+      },
+    );
+    const killed = pair.fleet.schedulers.find(({ id }) => id === leader);
+    assert.ok(killed);
+    await killed.program.end("SIGKILL");
+    await locker.release();
+    const other = killed === pair.one ? pair.atTwo : pair.atOne;
+    const { counts } = await (await other.batchHandle(batch.id)).wait({ timeoutS: 30 });
+    assert.deepEqual([counts?.totalCount, counts?.cancelledCount], [2_300n, 2_300n]);
+    const [events] = await pair.fleet.db.query<{ count: number; tasks: number }>(
+      `select count(*)::int as count, count(distinct task_id)::int as tasks from event
+        where name = 'cancelled' and attributes ->> 'reason' = 'an example'`,
+    );
+    assert.deepEqual(events, { count: 2_300, tasks: 2_300 });
+    await pair.fleet.restart(killed, KEEPING);
+  });
+
   it("a scheduler killed between the end of the last member and the start of the completion task", async () => {
     const queue = "killed";
     const gate = pair.fleet.gate();

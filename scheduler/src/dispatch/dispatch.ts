@@ -400,7 +400,6 @@ export function createDispatch(options: {
     log,
   });
   const workerPauses = new WorkerPauses({ store, registry, dispatcher, clock, log, schedulerId });
-  const batches = new Batches({ store, schedulerId, classes, control, counters });
   const effects = new ChangeEffects({
     ...{ admission, classes, dispatcher, peers, signals, counters, traces, clock },
   });
@@ -408,6 +407,7 @@ export function createDispatch(options: {
     ...{ store, schedulerId, effects, counters, clock, log },
     limits: queueLimits,
   });
+  const batches = new Batches({ store, schedulerId, classes, control, changer, counters });
   return {
     admission,
     backlog,

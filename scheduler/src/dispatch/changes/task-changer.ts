@@ -93,6 +93,20 @@ export class TaskChanger {
     }
   }
 
+  /**
+   * Changes tasks by their ids, in the same steps. Those that cannot be changed stay as they are.
+   *
+   * @throws DatabaseUnavailableError Steps that are done stay done, and a second call changes the rest.
+   */
+  async changeNamed(change: TaskChange, taskIds: readonly number[], reason: string): Promise<void> {
+    const request = { change, filter: { ...NO_FILTER, taskIds }, reason, dryRun: false, from: undefined };
+    try {
+      for await (const _ of this.#steps(request, new ChangeTally()));
+    } finally {
+      this.#parts.effects.flush();
+    }
+  }
+
   /** Yields after each step where the next one begins; undefined after the last one. */
   async *#steps(request: ChangeRequest, tally: ChangeTally): AsyncGenerator<ChangeProgress["left"]> {
     const { change, filter, from } = request;
@@ -208,6 +222,18 @@ export class TaskChanger {
 }
 
 const NOTHING = () => undefined;
+
+const NO_FILTER: ChangeFilter = {
+  ...{ taskIds: [], states: [], queues: [], types: [], details: [], failureCodes: [], tags: [] },
+  ...{
+    workerId: undefined,
+    batchId: undefined,
+    uniqueKey: undefined,
+    minAgeMs: undefined,
+    maxAgeMs: undefined,
+  },
+  ...{ minEndedAgeMs: undefined, maxEndedAgeMs: undefined },
+};
 
 /** The place before the first task of a source. */
 function startOf(scope: ChangeScope, source: ChangeSource | undefined): ChangePosition | undefined {

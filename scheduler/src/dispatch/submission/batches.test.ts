@@ -33,6 +33,9 @@ function build(parts: Partial<BatchesParts["store"]> = {}) {
         return "cancelled";
       },
     },
+    changer: {
+      changeNamed: async ({ kind }, taskIds, reason) => void calls.push(`${kind} ${taskIds} ${reason}`),
+    },
     counters,
   });
   return { batches, calls, counters };
@@ -73,6 +76,6 @@ describe("batches", () => {
     assert.deepEqual(calls, []);
     leads = true;
     await batches.runOnce();
-    assert.deepEqual(calls, ["cancel 1 r", "cancel 2 r", "cancelled 7 2", "cancelled 7 undefined"]);
+    assert.deepEqual(calls, ["cancel 1,2 r", "cancelled 7 2", "cancelled 7 undefined"]);
   });
 });

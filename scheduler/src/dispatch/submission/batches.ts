@@ -4,14 +4,14 @@ import type { NewTask } from "../../domain/tasks/task.ts";
 import type { BatchStore } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { TaskControl } from "../attempts/task-control.ts";
+import type { TaskChanger } from "../changes/task-changer.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 
-/** Members that are cancelled in one step, and at once. */
-const CANCELS_PER_STEP = 200;
-const PARALLEL_CANCELS = 8;
+/** Members that are read at once, and cancelled in the steps of a bulk operation before the place is written. */
+const CANCELS_PER_STEP = 2_000;
 
-/** A cancellation that another scheduler began is taken over when its lead is older than this, milliseconds. */
-const LEAD_MS = 10_000;
+/** A cancellation that another scheduler began is taken over when its lead is older than this, milliseconds: it is renewed with each read. */
+const LEAD_MS = 3_000;
 
 /** A class that is deleted this often during one call is so by a fault. */
 const MAX_ROUNDS = 10;
@@ -24,6 +24,7 @@ export interface BatchesParts {
   readonly schedulerId: string;
   readonly classes: Pick<ClassIndex, "forget" | "resolveAll">;
   readonly control: Pick<TaskControl, "cancel">;
+  readonly changer: Pick<TaskChanger, "changeNamed">;
   readonly counters: Pick<Counters, "batches" | "dependents" | "submitted">;
 }
 
@@ -86,12 +87,8 @@ export class Batches {
     while ((await store.nextBatchCancel(1)) && (await store.lead("batches", schedulerId, LEAD_MS))) {
       const step = await store.nextBatchCancel(CANCELS_PER_STEP);
       if (!step) return;
-      const ids = [...step.taskIds];
-      const lane = async () => {
-        for (let id = ids.shift(); id !== undefined; id = ids.shift())
-          await this.#parts.control.cancel(id, step.reason);
-      };
-      await Promise.all(Array.from({ length: PARALLEL_CANCELS }, lane));
+      if (step.taskIds.length > 0)
+        await this.#parts.changer.changeNamed({ kind: "cancel" }, step.taskIds, step.reason);
       await store.batchCancelled(step.batchId, step.lastPosition);
     }
   }
