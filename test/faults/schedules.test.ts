@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type ScheduleOptions, TaskCancelledError } from "@muster/worker/client";
+import { type Client, type ScheduleOptions, TaskCancelledError } from "@muster/worker/client";
 import { KEEPING, SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
@@ -104,6 +104,32 @@ describe("T52: schedules with two schedulers", () => {
     const id = await pair.atTwo.schedules.runNow("told");
     const asked = Object(await pair.atTwo.handle(id).result(WAIT));
     assert.deepEqual([asked.name, asked.manual], ["told", true]);
+  });
+
+  it("submits once for all requests with one id, at both schedulers and while the task is open", async () => {
+    await pair.atOne.schedules.set("asked", { type: "tick", queue: "asked", ...DAILY, overlap: "skip" });
+    const run = (client: Client, requestId: string) => client.schedules.runNow("asked", { requestId });
+    const ids = await Promise.all(
+      [pair.atOne, pair.atTwo, pair.atOne, pair.atTwo].map((client) => run(client, "release-41")),
+    );
+    assert.equal(new Set(ids).size, 1, ids.join());
+    const said = await runMuster(pair.one.grpc, [
+      ...["schedule", "run-now", "asked"],
+      ...["--request-id", "release-41"],
+    ]);
+    assert.equal(said.stdout.trim(), ids[0]);
+    assert.match(said.stderr, /an earlier call with this request id submitted the task/);
+    await assert.rejects(run(pair.atTwo, "release-42"), { reason: "SCHEDULE_OVERLAPS" });
+    await assert.rejects(
+      run(pair.atTwo, "a:b"),
+      /request_id "a:b" is not a request id: it must hold 1 to 128/,
+    );
+    const { ticks } = await pair.atOne.schedules.get("asked");
+    assert.equal(ticks.length, 1);
+    await pair.fleet.worker("asked", { queue: "asked" });
+    await pair.atOne.handle(ids[0] ?? "").result(WAIT);
+    assert.equal(await run(pair.atTwo, "release-41"), ids[0]);
+    assert.equal(pair.fleet.runs(ids[0] ?? "").length, 1);
   });
 
   it("after a week without a scheduler submits what the catch-up policy allows", async () => {

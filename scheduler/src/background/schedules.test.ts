@@ -156,13 +156,13 @@ describe("the service of schedules", () => {
 
   it("runs on request beside the ticks, and not while a task of a schedule that skips is open", async () => {
     const before = await set("asked", { overlap: "skip" });
-    const { inserted, schedule } = await runner.runNow("asked");
+    const { inserted, schedule } = await runner.runNow("asked", undefined);
     assert.deepEqual([schedule.nextMs, ticks().manual], [before.nextMs, 1]);
     const task = hot.tables.open.get(inserted.id)?.task;
     assert.deepEqual(task?.options?.tick, { schedule: "asked", tickMs: hot.clock.now(), manual: true });
     assert.equal(task?.uniqueKey, undefined);
-    await assert.rejects(runner.runNow("asked"), { reason: "SCHEDULE_OVERLAPS" });
-    await assert.rejects(runner.runNow("unknown"), { reason: "SCHEDULE_NOT_FOUND" });
+    await assert.rejects(runner.runNow("asked", undefined), { reason: "SCHEDULE_OVERLAPS" });
+    await assert.rejects(runner.runNow("unknown", undefined), { reason: "SCHEDULE_NOT_FOUND" });
   });
 
   it("lets the tasks of a schedule that queues, or cancels, share a concurrency key", async () => {

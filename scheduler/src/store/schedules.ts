@@ -33,7 +33,10 @@ export interface TickRunResult {
   readonly inserted: readonly (InsertedTask | undefined)[];
 }
 
-/** The result of a run on request: submitted, or held off by the open task of a schedule that skips. */
+/**
+ * The result of a run on request: submitted, submitted before by a call with the same unique key, or held off by the open
+ * task of a schedule that skips.
+ */
 export type RunResult =
   | { readonly kind: "submitted"; readonly schedule: Schedule; readonly inserted: InsertedTask }
   | { readonly kind: "overlaps"; readonly taskId: number };
@@ -56,7 +59,10 @@ export interface ScheduleStore {
    * @throws DatabaseUnavailableError with `outcomeUnknown` when it may have been written.
    */
   runTicks(run: TickRun): Promise<TickRunResult | undefined>;
-  /** Submits a task of the schedule beside its ticks; undefined when there is no such schedule. As `runTicks`. */
+  /**
+   * Submits a task of the schedule beside its ticks; undefined when there is no such schedule. As `runTicks`. Of a task whose
+   * unique key another one holds, `inserted` is that one, as a duplicate.
+   */
   runSchedule(name: string, insert: (nowMs: number) => TaskInsert): Promise<RunResult | undefined>;
   /** Notes that its due ticks could not be submitted; undefined when it is gone or has another version. */
   failTicks(

@@ -8,6 +8,17 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of `client.schedules.runNow()`. */
+export interface RunNowOptions extends CallOptions {
+  /**
+   * Identifies the request, so that a call whose answer was lost may be repeated: all calls for the schedule with one id
+   * answer with the task of the first, for as long as its record is kept. At most 128 of `A-Z a-z 0-9 . _ -`. Schedulers
+   * that are older than the client ignore it.
+   * @default each call submits a task
+   */
+  readonly requestId?: string;
+}
+
 /** Options of `Client.submit()` and `Client.submitMany()`. */
 export interface SubmitCallOptions extends CallOptions {
   /**

@@ -15,7 +15,7 @@ export type { ConnectionOptions, TlsOptions } from "../options/connection-option
 export { OptionsError } from "../options/options-error.ts";
 export { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 export type { BulkChange, BulkChangeOptions, BulkFilter, BulkProgress } from "./bulk-changes.ts";
-export type { CallOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
+export type { CallOptions, RunNowOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
 export type { FailureOptions } from "./failures.ts";

@@ -1,7 +1,7 @@
 /** Schedules: tasks that are submitted again and again. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { type Plain, plain, type Schedule, ScheduleSchema, type ScheduleService } from "@muster/protocol";
-import type { CallOptions } from "./call-options.ts";
+import type { CallOptions, RunNowOptions } from "./call-options.ts";
 import { encodeSchedule, type ScheduleOptions } from "./schedule-spec.ts";
 
 /** Entries of a page of a listing. */
@@ -75,12 +75,17 @@ export class Schedules {
   }
 
   /**
-   * Submits a task of the schedule now, beside its ticks. Returns the task's id, for `client.handle(id)`.
+   * Submits a task of the schedule now, beside its ticks. Returns the task's id, for `client.handle(id)`. Of several calls
+   * with one `requestId` only the first submits a task:
+   *
+   * ```ts
+   * await client.schedules.runNow("nightly-report", { requestId: "release-41" });
+   * ```
    *
    * @throws MusterError `SCHEDULE_OVERLAPS` while a task of a schedule that skips is open.
    */
-  async runNow(name: string, call: CallOptions = {}): Promise<string> {
-    return (await this.calls.runSchedule({ name }, this.#limits(call))).taskId;
+  async runNow(name: string, { requestId = "", ...call }: RunNowOptions = {}): Promise<string> {
+    return (await this.calls.runSchedule({ name, requestId }, this.#limits(call))).taskId;
   }
 
   /** Deletes a schedule; its tasks continue. @param reason Who asks and why. */

@@ -13,6 +13,7 @@ import { defineScheduleSet } from "./schedule-set.ts";
 
 interface Options {
   readonly reason?: string;
+  readonly requestId?: string;
   readonly json?: true;
 }
 
@@ -31,9 +32,13 @@ export function defineSchedule(schedule: Command, io: Io): void {
   withReason(named(schedule.command("resume"), resume, io), "the migration is done").description(
     "Resumes a schedule with the first tick after now. The ticks of the pause are not made up for.",
   );
-  named(schedule.command("run-now"), runNow, io).description(
-    "Submits a task of a schedule now, beside its ticks, and prints its id.",
-  );
+  named(schedule.command("run-now"), runNow, io)
+    .description("Submits a task of a schedule now, beside its ticks, and prints its id.")
+    .option(
+      "--request-id <id>",
+      "of several calls with this id only the first submits a task, the others print its id",
+    )
+    .addHelpText("after", "  $ muster schedule run-now nightly-report --request-id release-41");
   withReason(named(schedule.command("delete"), remove, io), "replaced by another").description(
     "Deletes a schedule. Its tasks continue.",
   );
@@ -91,11 +96,15 @@ async function resume(name: string, options: Options, command: Command, io: Io):
 }
 
 async function runNow(name: string, options: Options, command: Command, io: Io): Promise<void> {
-  const { taskId, schedule } = await withApiSession(command, io, ({ schedules, call }) =>
-    schedules.runSchedule({ name }, call),
+  const { taskId, schedule, duplicate } = await withApiSession(command, io, ({ schedules, call }) =>
+    schedules.runSchedule({ name, requestId: options.requestId ?? "" }, call),
   );
   if (options.json) writeJson(io.stdout, ScheduleSchema, present(schedule, "a schedule"));
   else io.stdout.write(`${taskId}\n`);
+  if (duplicate) {
+    const note = "an earlier call with this request id submitted the task";
+    io.stderr.write(`${io.stderr.colors.yellow("note:")} ${note}\n`);
+  }
 }
 
 async function remove(name: string, options: Options, command: Command, io: Io): Promise<void> {

@@ -62,26 +62,33 @@ export class TickRunner {
   /**
    * Submits a task of the schedule now, beside its ticks.
    *
+   * @param requestId Of the calls with one id only the first submits a task; undefined when each does.
    * @throws Refusal `SCHEDULE_NOT_FOUND`, `SCHEDULE_OVERLAPS`, `QUEUE_FULL`, or what makes its template invalid.
    * @throws DatabaseUnavailableError
    */
-  async runNow(name: string): Promise<Extract<RunResult, { kind: "submitted" }>> {
+  async runNow(
+    name: string,
+    requestId: string | undefined,
+  ): Promise<Extract<RunResult, { kind: "submitted" }>> {
     const { store, submitter, counters } = this.#parts;
     const found = await store.getSchedule(name);
     if (!found) throw scheduleNotFound(name);
     const { schedule } = found;
     const template = this.#parts.toTask(found.template);
-    const result = await submitter.submitWithin([manualTask(template, schedule, 0)], async ([insert]) => {
-      if (!insert) throw new Error("a task has no class");
-      const ran = await store.runSchedule(name, (nowMs) => ({
-        ...insert,
-        task: manualTask(template, schedule, nowMs),
-      }));
-      return { result: ran, inserted: ran?.kind === "submitted" ? [ran.inserted] : [] };
-    });
+    const result = await submitter.submitWithin(
+      [manualTask(template, schedule, 0, requestId)],
+      async ([insert]) => {
+        if (!insert) throw new Error("a task has no class");
+        const ran = await store.runSchedule(name, (nowMs) => ({
+          ...insert,
+          task: manualTask(template, schedule, nowMs, requestId),
+        }));
+        return { result: ran, inserted: ran?.kind === "submitted" ? [ran.inserted] : [] };
+      },
+    );
     if (!result) throw scheduleNotFound(name);
     if (result.kind === "overlaps") throw scheduleOverlaps(name, formatTaskId(result.taskId));
-    counters.scheduleTicks.manual++;
+    if (!result.inserted.duplicate) counters.scheduleTicks.manual++;
     return result;
   }
 

@@ -126,6 +126,11 @@ export function tickKey(name: string, tickMs: number): string {
   return `schedule:${name}:${new Date(tickMs).toISOString()}`;
 }
 
+/** The unique key of the task of a run on request. The id has no colon, so keys of two schedules differ. */
+export function runKey(name: string, requestId: string): string {
+  return `schedule-run:${name}:${requestId}`;
+}
+
 /** The concurrency key that keeps tasks of the schedule from running at once; undefined when they may. */
 export function overlapKey({
   name,

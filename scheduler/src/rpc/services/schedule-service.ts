@@ -1,5 +1,5 @@
 /** The handlers of ScheduleService. */
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
+import { NAME, NAME_RULE, REQUEST_ID, REQUEST_ID_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
 import type { ScheduleService } from "@muster/protocol";
 import type { SizeLimits } from "../../dispatch/limits.ts";
@@ -82,10 +82,11 @@ export function scheduleService(parts: ScheduleServiceParts): Handlers<typeof Sc
       return changed(name, await store.resumeSchedule(requireName(name), reasonOf(reason)));
     },
 
-    async runSchedule({ name }) {
+    async runSchedule({ name, requestId }) {
       if (parts.stopping.aborted) throw schedulerStopping("call");
-      const { inserted, schedule } = await ticks.runNow(requireName(name));
-      return { taskId: formatTaskId(inserted.id), schedule: await shown(schedule) };
+      const { inserted, schedule } = await ticks.runNow(requireName(name), toRequestId(requestId));
+      const { id, duplicate } = inserted;
+      return { taskId: formatTaskId(id), schedule: await shown(schedule), duplicate };
     },
 
     async deleteSchedule({ name, reason }) {
@@ -98,6 +99,13 @@ export function scheduleService(parts: ScheduleServiceParts): Handlers<typeof Sc
 
 function reasonOf(reason: string): string {
   return storable(reason, 1_024) || "asked by an operator";
+}
+
+function toRequestId(requestId: string): string | undefined {
+  if (requestId === "") return undefined;
+  if (REQUEST_ID.test(requestId)) return requestId;
+  const description = `${quoted(requestId, 100)} is not a request id: it ${REQUEST_ID_RULE}`;
+  throw invalidRequest({ field: "request_id", description });
 }
 
 function requireName(name: string): string {

@@ -10,6 +10,7 @@ import {
   type WantedSchedule,
 } from "../../domain/schedules/schedule-changes.ts";
 import { openAfter, overlapsOf, recordsOf } from "../../domain/schedules/tick-run.ts";
+import { scopedKey } from "../../domain/tasks/key-plan.ts";
 import type {
   DueSchedules,
   InsertedTask,
@@ -73,10 +74,19 @@ export class MemorySchedules implements ScheduleStore {
     const before = this.#tables.schedules.get(name);
     if (!before) return undefined;
     const nowMs = this.#tables.clock.now();
+    const wanted = insert(nowMs);
+    const { queue, uniqueKey } = wanted.task;
+    const earlier = uniqueKey === undefined ? undefined : this.#tables.keys.get(scopedKey(queue, uniqueKey));
+    if (earlier !== undefined)
+      return {
+        kind: "submitted",
+        schedule: before,
+        inserted: { id: earlier, duplicate: true, assigned: false },
+      };
     const open = this.#open(before.taskIds);
     const [overlap] = overlapsOf(before, open, 1);
     if (typeof overlap === "number") return { kind: "overlaps", taskId: overlap };
-    const [inserted] = await this.#claims.insertTasks([insert(nowMs)]);
+    const [inserted] = await this.#claims.insertTasks([wanted]);
     if (!inserted) throw new Error(`the task of schedule ${name} was not inserted`);
     const record: TickRecord = {
       ...{ tickMs: nowMs, outcome: "submitted", decidedMs: nowMs, taskId: inserted.id, manual: true },

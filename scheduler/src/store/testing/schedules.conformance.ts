@@ -5,6 +5,7 @@ import type { Overlap, Schedule } from "../../domain/schedules/schedule.ts";
 import { tickKey } from "../../domain/schedules/schedule.ts";
 import type { WantedSchedule } from "../../domain/schedules/schedule-changes.ts";
 import type { TickPlan } from "../../domain/schedules/tick-plan.ts";
+import { manualTask } from "../../domain/schedules/tick-task.ts";
 import type { TaskInsert, TickRun } from "../store.ts";
 import { newTask } from "./made-rows.ts";
 import { makeClass } from "./setup.ts";
@@ -135,6 +136,25 @@ export function testSchedules(opened: () => StoreUnderTest): void {
       throw new Error("there is nothing to insert");
     });
     assert.equal(none, undefined);
+  });
+
+  it("schedules: a repeated run on request answers with the first task, also while that is open", async () => {
+    const { schedules } = opened();
+    const made = await set("repeated", "skip");
+    const classId = await makeClass(opened(), "echo");
+    const run = (requestId: string) =>
+      schedules.runSchedule("repeated", (nowMs) => ({
+        task: manualTask(newTask(), made, nowMs, requestId),
+        classId,
+        assignTo: undefined,
+      }));
+    const first = await run("one");
+    assert.ok(first?.kind === "submitted" && !first.inserted.duplicate);
+    const again = await run("one");
+    assert.ok(again?.kind === "submitted");
+    assert.deepEqual([again.inserted.id, again.inserted.duplicate], [first.inserted.id, true]);
+    assert.deepEqual(again.schedule.ticks, first.schedule.ticks);
+    assert.deepEqual(await run("two"), { kind: "overlaps", taskId: first.inserted.id });
   });
 
   it("schedules: is due when its time has come, and not while it is paused", async () => {

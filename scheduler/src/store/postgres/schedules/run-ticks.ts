@@ -8,6 +8,7 @@ import type { RunResult, TickRun, TickRunResult } from "../../schedules.ts";
 import { int8Array } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { insertKeyed } from "../unique-keys/insert-keyed.ts";
+import { keyOwners } from "../unique-keys/key-rows.ts";
 import { lockSchedule, recordEvents, tickEvent, writeSchedule } from "./schedule-rows.ts";
 
 export const OPEN_TASKS: Statement = {
@@ -55,10 +56,14 @@ export function runSchedule(
     const locked = await lockSchedule(tx, name);
     if (!locked) return undefined;
     const { schedule: before, nowMs } = locked;
+    const wanted = insert(nowMs);
+    // Before the policy: the task of the earlier call may be open.
+    const earlier = await submittedBefore(tx, wanted);
+    if (earlier) return { kind: "submitted", schedule: before, inserted: earlier };
     const open = await openTasks(tx.run, before.taskIds);
     const [overlap] = overlapsOf(before, open, 1);
     if (typeof overlap === "number") return { kind: "overlaps", taskId: overlap };
-    const [inserted] = await submit(tx, [insert(nowMs)]);
+    const [inserted] = await submit(tx, [wanted]);
     if (!inserted) throw new Error(`the task of schedule ${name} was not inserted`);
     const record: TickRecord = {
       ...{ tickMs: nowMs, outcome: "submitted", decidedMs: nowMs, taskId: inserted.id, manual: true },
@@ -68,6 +73,19 @@ export function runSchedule(
     await recordEvents(tx, [tickEvent(name, record)]);
     return { kind: "submitted", schedule, inserted };
   });
+}
+
+/** The task that has the unique key. No other call of the schedule inserts it meanwhile: the schedule is locked. */
+async function submittedBefore(
+  tx: Runner,
+  { task: { queue, uniqueKey } }: TaskInsert,
+): Promise<InsertedTask | undefined> {
+  if (uniqueKey === undefined) return undefined;
+  const [found] = await keyOwners(
+    (statement, values) => tx.run(statement, values),
+    [{ queue, key: uniqueKey }],
+  );
+  return found && { id: found.owner.id, duplicate: true, assigned: false };
 }
 
 export function failTicks(
