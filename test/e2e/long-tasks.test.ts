@@ -27,6 +27,13 @@ describe("the examples of docs/long-tasks.md", () => {
     );
   });
 
+  it("ends an attempt whose phase passes the limit for its input", async () => {
+    const output = await examples.program("ts phases.ts", { WORKER_LOG_LEVEL: "error" });
+    const [first, second = ""] = output.split("\n").slice(-2);
+    assert.equal(first, "2 min transcribed");
+    assert.match(second, /^TIMED_OUT .*Phase inference ran longer than 1\.5 s\.$/);
+  });
+
   it("goes on from the last checkpoint", async () => {
     assert.equal(await run("checkpoints.ts"), "scanned from page 7");
   });

@@ -1,7 +1,13 @@
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "./node-version.ts";
 
-export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./attempt/context.ts";
+export type {
+  EarlierProgress,
+  PhaseOptions,
+  ProgressCount,
+  TaskContext,
+  TaskWarning,
+} from "./attempt/context.ts";
 export type { BatchOptions } from "./batching/batch-options.ts";
 export { type ContractOptions, defineTask } from "./contract/define-task.ts";
 export { TaskContract } from "./contract/task-contract.ts";
@@ -38,6 +44,7 @@ export type { Backpressure, ProbeContext, Watermarks } from "./options/backpress
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
 export type { HandleBatchOptions, HandleOptions } from "./options/handlers.ts";
 export { OptionsError } from "./options/options-error.ts";
+export type { PhaseDeclaration, PhaseDeclarations } from "./options/phase-declarations.ts";
 export type { ScratchOptions } from "./options/scratch-options.ts";
 export type {
   FailureClassification,

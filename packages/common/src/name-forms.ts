@@ -18,3 +18,6 @@ export const FAILURE_CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /** Form of the name of a phase of an attempt. Only workers check it. */
 export const PHASE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
+
+/** Form of the unit of counts, for example `bytes`. */
+export const UNIT_NAME = /^[a-z][a-z0-9_]{0,31}$/;

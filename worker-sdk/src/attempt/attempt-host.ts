@@ -17,6 +17,14 @@ export interface AttemptHost {
   /** What the worker's lifespan returned. */
   readonly services: unknown;
   readonly keyPauses: Pick<KeyPauses, "ask">;
-  /** Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never. */
-  warnAfterS(phase: string, assignment: AssignmentMessage): number | undefined;
+  /**
+   * Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never.
+   *
+   * @param declared Those of the task type's declaration, asked for only where the task has none.
+   */
+  warnAfterS(
+    phase: string,
+    assignment: AssignmentMessage,
+    declared: () => number | undefined,
+  ): number | undefined;
 }

@@ -169,7 +169,7 @@ export class Attempt implements TaskContext<never, never, never> {
   readonly progress = (howFar: number | ProgressCount, message?: string): void => {
     if (this.closed) return;
     this.#progress ??= new ProgressThrottle(this.id, this.#host);
-    this.#progress.report(howFar, message);
+    this.#progress.report(howFar, message, this.#phases?.unit);
   };
 
   get earlierProgress(): AssignmentMessage["earlierProgress"] {
@@ -212,7 +212,7 @@ export class Attempt implements TaskContext<never, never, never> {
   };
 
   readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {
-    this.#phases ??= new Phases(this.#host, this.assignment, {
+    this.#phases ??= new Phases(this.#host, this.assignment, this.definition.phases, {
       event: (event, attributes) => {
         // Progress that was reported so far belongs to what ran before.
         this.#progress?.close();
@@ -227,6 +227,7 @@ export class Attempt implements TaskContext<never, never, never> {
         this.#progress ??= new ProgressThrottle(this.id, this.#host);
         this.#progress.watchedAfter(warnAfterMs);
       },
+      input: () => this.parsed,
       log: () => this.log,
       startedMs: () => this.startedMs ?? this.receivedMs,
       trace: () => this.trace,

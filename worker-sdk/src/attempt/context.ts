@@ -29,7 +29,7 @@ export interface ProgressCount {
 export interface PhaseOptions {
   /**
    * True: every `ctx.progress()` inside the phase restarts its watchdog.
-   * @default false
+   * @default that of the declaration (`phases` of the task type), else false
    */
   readonly progress?: boolean;
   /**
@@ -39,7 +39,7 @@ export interface PhaseOptions {
   readonly context?: Readonly<Record<string, string>>;
   /**
    * Seconds until the phase is reported as stuck; 0 means never.
-   * @default the task's `watchdogs.phasesS`, else the worker's `warn`, else the scheduler's setting, else the default
+   * @default the task's `watchdogs.phasesS`, else that of the declaration, else the worker's `warn`, else the scheduler's setting, else the default
    * for the name of the phase
    */
   readonly warnAfterS?: number;
@@ -173,7 +173,7 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    *
    * @param name `[a-z][a-z0-9_]{0,63}`, for example `model_load`.
    * @throws TypeError when the name does not match.
-   * @throws RangeError when `warnAfterS` is not a number of seconds.
+   * @throws RangeError when `warnAfterS` is not a number of seconds, or the function of a declaration throws or returns none.
    */
   phase<T>(name: string, fn: () => T | Promise<T>, options?: PhaseOptions): Promise<T>;
   /**

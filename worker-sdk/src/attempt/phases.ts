@@ -2,6 +2,12 @@
 import { PHASE_NAME } from "@muster/common/name-forms";
 import type { AssignmentMessage, PhaseEnd } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
+import {
+  type AnyPhaseDeclarations,
+  isSeconds,
+  MAX_PHASE_S,
+  secondsOf,
+} from "../options/phase-declarations.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import type { PhaseOptions } from "./context.ts";
@@ -11,9 +17,6 @@ import { classNameOf, toCode } from "./failure/classify.ts";
 /** Phases of one attempt that are timed; a handler that opens more keeps its events but not its timings. */
 const MAX_TIMINGS = 1000;
 
-/** Longest threshold of a phase's watchdog, in seconds: 366 days. */
-const MAX_WARN_S = 31_622_400;
-
 /** Phases whose start and end are logged at info: loading takes memory and time. */
 const INFO_PHASES: ReadonlySet<string> = new Set(["model_load"]);
 
@@ -21,6 +24,9 @@ interface OpenPhase {
   readonly number: number;
   readonly name: string;
   readonly beganMs: number;
+  readonly limitMs: number;
+  /** Of the counts that are reported in it without one. */
+  readonly unit: string | undefined;
   hardLimit: Deadline | undefined;
 }
 
@@ -30,6 +36,8 @@ export interface PhasesListener {
   timedOut(phase: string, limitMs: number): void;
   /** Progress keeps a phase from being stuck that is so after this time without any. */
   watched(warnAfterMs: number): void;
+  /** What the functions of declarations are called with. */
+  input(): unknown;
   log(): Logger;
   startedMs(): number;
   trace(): RunTrace | undefined;
@@ -42,24 +50,37 @@ export interface PhasesListener {
 export class Phases {
   readonly #host: AttemptHost;
   readonly #assignment: AssignmentMessage;
+  readonly #declared: AnyPhaseDeclarations | undefined;
   readonly #listener: PhasesListener;
   readonly #open: OpenPhase[] = [];
   #count = 0;
   readonly timings: { phase: string; durationMs: number; failed: boolean }[] = [];
 
-  constructor(host: AttemptHost, assignment: AssignmentMessage, listener: PhasesListener) {
+  /** @param declared The phases that the task type declares. */
+  constructor(
+    host: AttemptHost,
+    assignment: AssignmentMessage,
+    declared: AnyPhaseDeclarations | undefined,
+    listener: PhasesListener,
+  ) {
+    this.#declared = declared;
     this.#host = host;
     this.#assignment = assignment;
     this.#listener = listener;
+  }
+
+  /** Unit of counts that are reported now without one: that of the innermost open phase that declares one. */
+  get unit(): string | undefined {
+    return this.#open.findLast(({ unit }) => unit !== undefined)?.unit;
   }
 
   /** Runs a phase. */
   async run<T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions): Promise<T> {
     if (!PHASE_NAME.test(name)) throw new TypeError(`Phase "${name}" must match ${PHASE_NAME.source}.`);
     const { warnAfterS } = options;
-    if (warnAfterS !== undefined && !(warnAfterS >= 0 && warnAfterS <= MAX_WARN_S)) {
+    if (warnAfterS !== undefined && !isSeconds(warnAfterS)) {
       throw new RangeError(
-        `Phase "${name}": option warnAfterS: ${warnAfterS} is not a number from 0 to ${MAX_WARN_S}; 0 means never.`,
+        `Phase "${name}": option warnAfterS: ${warnAfterS} is not a number from 0 to ${MAX_PHASE_S}; 0 means never.`,
       );
     }
     const context = textValues(options.context ?? {});
@@ -86,16 +107,25 @@ export class Phases {
 
   #begin(name: string, options: PhaseOptions, context: Readonly<Record<string, string>>): OpenPhase {
     const { clock, deadlines, link } = this.#host;
+    // What a function of a declaration throws ends the call before the phase begins.
+    const declared = this.#declared?.[name];
+    const ofDeclaration = (field: "warnAfterS" | "timeoutS") =>
+      secondsOf(declared, field, name, this.#listener.input());
+    const warnAfterS =
+      options.warnAfterS ?? this.#host.warnAfterS(name, this.#assignment, () => ofDeclaration("warnAfterS"));
+    const limitMs = this.#assignment.phaseTimeoutsMs[name] ?? (ofDeclaration("timeoutS") ?? 0) * 1000;
+    const movable = options.progress ?? declared?.progress === true;
     this.#count += 1;
     const phase: OpenPhase = {
       number: this.#count,
       name,
       beganMs: clock.monotonicMs(),
+      limitMs,
+      unit: declared?.unit,
       hardLimit: undefined,
     };
     this.#open.push(phase);
     this.#listener.event(`task.${name}.started`, context);
-    const warnAfterS = options.warnAfterS ?? this.#host.warnAfterS(name, this.#assignment);
     const { attemptId, taskId, type } = this.#assignment;
     link.send({
       kind: "phaseStarted",
@@ -105,15 +135,14 @@ export class Phases {
       number: phase.number,
       phase: name,
       sinceMs: phase.beganMs,
-      movable: options.progress === true,
+      movable,
       warnAfterMs: warnAfterS === undefined ? undefined : warnAfterS * 1000,
       context,
     });
-    if (options.progress === true && warnAfterS) this.#listener.watched(warnAfterS * 1000);
+    if (movable && warnAfterS) this.#listener.watched(warnAfterS * 1000);
     // The phase may block the loop, and heartbeats must carry its name by then.
     link.flush();
-    const limitMs = this.#assignment.phaseTimeoutsMs[name];
-    if (limitMs !== undefined && limitMs > 0) {
+    if (limitMs > 0) {
       phase.hardLimit = deadlines.add(limitMs, () => this.#listener.timedOut(name, limitMs));
     }
     this.#log(name, "started", context);
@@ -132,10 +161,9 @@ export class Phases {
       this.#release(phase, outcome);
     }
     timing.durationMs = this.#host.clock.monotonicMs() - phase.beganMs;
-    const limitMs = this.#assignment.phaseTimeoutsMs[phase.name];
+    const { limitMs } = phase;
     // A phase that blocks the main loop ends before its timer can fire.
-    if (limitMs !== undefined && limitMs > 0 && timing.durationMs > limitMs)
-      this.#listener.timedOut(phase.name, limitMs);
+    if (limitMs > 0 && timing.durationMs > limitMs) this.#listener.timedOut(phase.name, limitMs);
     const elapsed = Math.round(timing.durationMs);
     this.#listener.event(`task.${phase.name}.${outcome}`, { ...attributes, elapsed_ms: String(elapsed) });
     this.#log(phase.name, outcome, { ...attributes, elapsed_ms: elapsed });

@@ -1,5 +1,6 @@
 /** Limits the rate of progress messages, and keeps progress from going backwards. */
 import { inspect } from "node:util";
+import { UNIT_NAME } from "@muster/common/name-forms";
 import { cutWellFormed } from "@muster/common/text";
 import type { AttemptHost } from "./attempt-host.ts";
 import type { ProgressCount } from "./context.ts";
@@ -11,9 +12,6 @@ export const PROGRESS_INTERVAL_MS = 100;
 /** A report waits for so long, unless the share has moved by this much. */
 const LONGEST_WAIT_MS = 500;
 const MOVED = 0.01;
-
-/** What counts may be of. */
-const UNIT = /^[a-z][a-z0-9_]{0,31}$/;
 
 /** Longest progress message, in characters (limit of the protocol: 1 KiB). */
 const MAX_MESSAGE = 340;
@@ -48,10 +46,15 @@ export class ProgressThrottle {
     this.#host = host;
   }
 
-  /** Accepts a report. @throws RangeError when a number is out of range, TypeError when it is no report. */
-  report(howFar: number | ProgressCount, message?: string): void {
+  /**
+   * Accepts a report.
+   *
+   * @param unit Of counts without one.
+   * @throws RangeError when a number is out of range, TypeError when it is no report.
+   */
+  report(howFar: number | ProgressCount, message?: string, unit?: string): void {
     if (this.#waiting !== undefined) this.#shed += 1;
-    const report = notBelow(checked(howFar, message), this.#highest);
+    const report = notBelow(withUnit(checked(howFar, message), unit), this.#highest);
     this.#highest = report;
     this.#waiting = report;
     const waitMs = this.#sentMs + this.#intervalMs(report) - this.#host.clock.monotonicMs();
@@ -107,6 +110,12 @@ export class ProgressThrottle {
   }
 }
 
+function withUnit(report: Report, unit: string | undefined): Report {
+  return unit === undefined || "fraction" in report || report.unit !== undefined
+    ? report
+    : { ...report, unit };
+}
+
 /** The report, not below the highest one of the same work. */
 function notBelow(report: Report, highest: Report | undefined): Report {
   if (highest === undefined) return report;
@@ -144,9 +153,9 @@ function checked(howFar: number | ProgressCount, message: string | undefined) {
     return { fraction: howFar, ...text };
   }
   const { done, total, unit } = howFar;
-  if (unit !== undefined && !(typeof unit === "string" && UNIT.test(unit)))
+  if (unit !== undefined && !(typeof unit === "string" && UNIT_NAME.test(unit)))
     throw new TypeError(
-      `progress({ done, total, unit: ${inspect(unit)} }): the unit must match ${UNIT.source}, for example bytes`,
+      `progress({ done, total, unit: ${inspect(unit)} }): the unit must match ${UNIT_NAME.source}, for example bytes`,
     );
   if (
     !Number.isSafeInteger(done) ||

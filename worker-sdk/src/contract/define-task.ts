@@ -3,6 +3,11 @@ import { NAME, NAME_RULE } from "@muster/common/name-forms";
 import { checkSpec } from "../client/spec-checks.ts";
 import type { SubmitSpec } from "../client/submit-spec.ts";
 import { OptionsError } from "../options/options-error.ts";
+import {
+  type AnyPhaseDeclarations,
+  type PhaseDeclarations,
+  phaseFaults,
+} from "../options/phase-declarations.ts";
 import type { TaskDefinition } from "../options/task-definition.ts";
 import { declarationFaults, type ErrorDeclarations } from "./declared-errors.ts";
 import { isSchema, type Schema, type SchemaOutput } from "./schema.ts";
@@ -33,6 +38,11 @@ export type ContractOptions<
    * @default none
    */
   readonly errors?: Errors;
+  /**
+   * Phases of the handler, by name: thresholds and limits, which may depend on the input. A phase need not be declared.
+   * @default none
+   */
+  readonly phases?: PhaseDeclarations<SchemaOutput<Input>>;
 } & SubmitDefaults<SchemaOutput<Input>>;
 
 /**
@@ -78,7 +88,7 @@ export function defineTask(definition: ContractOptions | TaskDefinition<unknown>
 }
 
 function contractOf(given: Readonly<Record<string, unknown>>): TaskContract {
-  const { type, input, output, errors = {}, handler, ...defaults } = given;
+  const { type, input, output, errors = {}, handler, phases, ...defaults } = given;
   const faults: string[] = [];
   if (typeof type !== "string" || !NAME.test(type)) faults.push(`option type: ${shown(type)} ${NAME_RULE}`);
   for (const [name, schema] of Object.entries({ input, output })) {
@@ -92,6 +102,7 @@ function contractOf(given: Readonly<Record<string, unknown>>): TaskContract {
   const hasErrors = typeof errors === "object" && errors !== null;
   if (hasErrors) faults.push(...declarationFaults(errors as ErrorDeclarations));
   else faults.push(`option errors: is ${shown(errors)}; give an object of codes`);
+  faults.push(...phaseFaults(phases));
   const subject = typeof type === "string" && type !== "" ? `Task ${type}` : "defineTask";
   faults.push(...defaultFaults(defaults));
   if (faults.length > 0) throw new OptionsError(subject, faults);
@@ -101,6 +112,7 @@ function contractOf(given: Readonly<Record<string, unknown>>): TaskContract {
       input: input as Schema | undefined,
       output: output as Schema | undefined,
       errors: errors as ErrorDeclarations,
+      phases: phases as AnyPhaseDeclarations | undefined,
       defaults: Object.freeze(defaults) as SubmitDefaults<never>,
     }),
   );

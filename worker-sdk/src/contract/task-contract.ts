@@ -3,6 +3,7 @@ import type { SubmitCallOptions } from "../client/call-options.ts";
 import type { SubmitOptions } from "../client/submit-spec.ts";
 import { systemClock } from "../clock.ts";
 import type { NonRetryableError, RetryableError } from "../errors.ts";
+import type { AnyPhaseDeclarations } from "../options/phase-declarations.ts";
 import {
   type DeclaredErrorArguments,
   type DeclaredErrorOptions,
@@ -77,6 +78,8 @@ export interface ContractParts {
   readonly output: Schema | undefined;
   readonly errors: ErrorDeclarations;
   readonly defaults: SubmitDefaults<never>;
+  /** Undefined in a definition of an earlier version of this package. */
+  readonly phases?: AnyPhaseDeclarations | undefined;
 }
 
 /**
@@ -114,6 +117,8 @@ export class TaskContract<
   readonly errors: Errors;
   /** Defaults of every submit. */
   readonly defaults: SubmitDefaults<never>;
+  /** Declared phases of the handler. */
+  readonly phases: AnyPhaseDeclarations | undefined;
 
   /** @internal Use `defineTask`. */
   constructor(
@@ -128,6 +133,7 @@ export class TaskContract<
     this.output = parts.output;
     this.errors = parts.errors;
     this.defaults = parts.defaults;
+    this.phases = parts.phases;
   }
 
   /**

@@ -99,8 +99,8 @@ export class Handlers {
     if (this.#sealed) throw new WorkerStartedError(`handle ${task.type}`);
     const fault = this.#fault(task, handler, options);
     if (fault !== undefined) throw new OptionsError(call, [fault]);
-    const { type, input, output } = task;
-    return { type, input, output, concurrency: options?.concurrency ?? 0, contract: true };
+    const { type, input, output, phases } = task;
+    return { type, input, output, concurrency: options?.concurrency ?? 0, contract: true, phases };
   }
 
   #set(task: CompiledTask): void {

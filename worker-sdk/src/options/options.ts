@@ -14,6 +14,7 @@ import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import { checkCapacities, checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
+import { type AnyPhaseDeclarations, phaseFaults } from "./phase-declarations.ts";
 import { resolveScratch, type ScratchSettings } from "./scratch-options.ts";
 import type { AnyHandler, FailureClassification, TaskDefinitions } from "./task-definition.ts";
 import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
@@ -28,6 +29,8 @@ export interface CompiledTask {
   /** True for a definition with a type: its result is sent as the handler returned it, and its schema checks that form. */
   readonly contract: boolean;
   readonly handler: AnyHandler;
+  /** Declared phases. */
+  readonly phases?: AnyPhaseDeclarations | undefined;
   /** Of a type whose handler runs batches; `handler` is then `batches.join`, and what surrounds it. */
   readonly batches?: Batches;
 }
@@ -158,6 +161,7 @@ interface AnyDefinition {
   readonly input?: StandardSchemaV1;
   readonly output?: StandardSchemaV1;
   readonly concurrency?: number;
+  readonly phases?: AnyPhaseDeclarations;
   readonly handler: AnyHandler;
 }
 
@@ -181,7 +185,8 @@ function compileTasks<Inputs, Services, TaskServices>(
       faults.push(`option tasks["${type}"]: ${remedy}`);
       continue;
     }
-    const { input, output, concurrency = 0 } = full;
+    const { input, output, concurrency = 0, phases } = full;
+    faults.push(...phaseFaults(phases).map((fault) => fault.replace("option ", `option tasks["${type}"].`)));
     for (const [name, schema] of Object.entries({ input, output })) {
       if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
         faults.push(`option tasks["${type}"].${name}: is not a Standard Schema (zod, valibot, arktype, ...)`);
@@ -190,7 +195,7 @@ function compileTasks<Inputs, Services, TaskServices>(
     if (!Number.isInteger(concurrency) || concurrency < 0 || concurrency > 10_000) {
       faults.push(`option tasks["${type}"].concurrency: ${concurrency} is not an integer from 1 to 10000`);
     }
-    compiled.set(type, { type, input, output, concurrency, contract: false, handler: full.handler });
+    compiled.set(type, { type, input, output, concurrency, contract: false, handler: full.handler, phases });
   }
   return compiled;
 }

@@ -1,6 +1,7 @@
 /** The definition of a task type. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { TaskContext } from "../attempt/context.ts";
+import type { PhaseDeclarations } from "./phase-declarations.ts";
 
 /** Type of `ctx.payload`: the output of the schema, or `unknown` without one. */
 export type PayloadOf<Input> = Input extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<Input> : unknown;
@@ -46,6 +47,8 @@ export interface TaskDefinition<Input = unknown, Services = unknown, TaskService
    * @default the slots of the worker
    */
   readonly concurrency?: number;
+  /** Phases of the handler, by name. A phase need not be declared. @default none */
+  readonly phases?: PhaseDeclarations<PayloadOf<Input>>;
   /** Runs an attempt. */
   readonly handler: Handler<PayloadOf<Input>, Services, TaskServices>;
 }

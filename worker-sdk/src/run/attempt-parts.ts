@@ -61,7 +61,7 @@ export class AttemptParts {
       link,
       log,
       keyPauses: this.keyPauses,
-      warnAfterS: (phase, assignment) => this.#warnAfterS(phase, assignment, options),
+      warnAfterS: (phase, assignment, declared) => this.#warnAfterS(phase, assignment, declared, options),
     };
     this.runner = new Runner(host, options, () => ({
       classify: options.classify,
@@ -77,10 +77,15 @@ export class AttemptParts {
     });
   }
 
-  #warnAfterS(phase: string, assignment: AssignmentMessage, options: CompiledOptions): number | undefined {
+  #warnAfterS(
+    phase: string,
+    assignment: AssignmentMessage,
+    declared: () => number | undefined,
+    options: CompiledOptions,
+  ): number | undefined {
     const [taskMs, schedulerMs] = [assignment.phaseWarningsMs[phase], this.settings.phaseWarningsMs[phase]];
     if (taskMs !== undefined) return taskMs / 1000;
-    const own = options.warnS.get(phase);
+    const own = declared() ?? options.warnS.get(phase);
     if (own !== undefined) return own;
     return schedulerMs === undefined ? DEFAULT_WARN_S.get(phase) : schedulerMs / 1000;
   }

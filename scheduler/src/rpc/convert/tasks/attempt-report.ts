@@ -1,5 +1,6 @@
 // What a worker reports of an attempt besides its result, from protobuf.
 
+import { UNIT_NAME } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
 import { type Progress, RejectionReason } from "@muster/protocol";
 import type { AttemptProgress } from "../../../dispatch/attempts/phase-progress.ts";
@@ -11,9 +12,6 @@ import { MAX_TEXT } from "../workers/limits.ts";
 
 /** Largest budget and count of iterations. */
 export const MAX_ITERATIONS = 1_000_000_000;
-
-/** What counts are of. */
-const UNIT = /^[a-z][a-z0-9_]{0,31}$/;
 
 /** @throws Refusal `INVALID_MESSAGE` when the text is no attempt id. */
 export function toAttemptKey(attemptId: string): AttemptKey {
@@ -30,7 +28,7 @@ export function toProgress(progress: Progress | undefined): AttemptProgress {
     ...(progress?.fraction === undefined ? {} : { fraction: toFraction(progress.fraction) }),
     ...(progress?.doneCount === undefined ? {} : { done: toCount(progress.doneCount) }),
     ...(progress?.totalCount === undefined ? {} : { total: toCount(progress.totalCount) }),
-    ...(progress && UNIT.test(progress.unit) ? { unit: progress.unit } : {}),
+    ...(progress && UNIT_NAME.test(progress.unit) ? { unit: progress.unit } : {}),
     message: storable(progress?.message ?? "", MAX_TEXT),
   };
 }
