@@ -12,14 +12,18 @@ export class LeaseRenewer {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { liveness, expiryGuard, log, onRenewed } = this.#parts;
-    const gapMs = expiryGuard.noteRenewal(await liveness.renewLeases());
-    if (gapMs !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(gapMs) });
+    const { starvedMs, clockSetMs } = expiryGuard.noteRenewal(await liveness.renewLeases());
+    if (starvedMs !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(starvedMs) });
+    if (clockSetMs !== undefined) {
+      log.warn("database.clock_set", { by_ms: Math.round(clockSetMs) });
+      if (clockSetMs < 0) await liveness.shortenLeases();
+    }
     onRenewed();
   }
 }
 
 export interface LeaseRenewerParts {
-  readonly liveness: Pick<Dispatch["liveness"], "renewLeases">;
+  readonly liveness: Pick<Dispatch["liveness"], "renewLeases" | "shortenLeases">;
   readonly expiryGuard: Pick<Dispatch["expiryGuard"], "noteRenewal">;
   readonly log: Pick<Logger, "warn">;
   /** Called after each renewal: leases expire as of it, so the reaper can run now. */

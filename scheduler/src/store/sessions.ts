@@ -138,6 +138,8 @@ export interface SessionStore {
     schedulerId: string,
     leaseMs: number,
   ): Promise<Renewal>;
+  /** Has leases of workers, and of schedulers, that end later than a new one would end when that does. */
+  shortenLeases(leaseMs: number): Promise<void>;
   /** After a dropped stream: the lease ends now, the grace begins. */
   disconnect(sessionId: number, schedulerId: string): Promise<void>;
   endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;

@@ -6,6 +6,8 @@ import { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
 const LEASE = 1_000;
 const GAP = 300;
 
+const NO_TROUBLE = { starvedMs: undefined, clockSetMs: undefined };
+
 /** What the database's clock says at a moment of the test: it is not this machine's. */
 const databaseTime = (now: number) => new Date(1_000_000 + now);
 
@@ -35,18 +37,41 @@ describe("lease expiry guard", () => {
     const { guard, time } = guardAt();
     for (let n = 0; n < 20; n++) {
       time.now += 100;
-      assert.equal(guard.noteRenewal(databaseTime(time.now)), undefined);
+      assert.deepEqual(guard.noteRenewal(databaseTime(time.now)), NO_TROUBLE);
     }
     assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
     time.now += 10_000;
     assert.equal(guard.expiryTime(), undefined, "before their heartbeats were renewed");
-    assert.equal(guard.noteRenewal(databaseTime(time.now)), 10_000);
+    assert.deepEqual(guard.noteRenewal(databaseTime(time.now)), { ...NO_TROUBLE, starvedMs: 10_000 });
     assert.equal(guard.expiryTime(), undefined);
     for (let ms = 0; ms < LEASE; ms += 100) {
       time.now += 100;
       guard.noteRenewal(databaseTime(time.now));
     }
     assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
+  });
+
+  it("owes them another one after the database's clock was set forward or back by more than half a lease", () => {
+    const { guard, time } = guardAt();
+    let offset = 0;
+    const renew = (ms = 100) => {
+      time.now += ms;
+      return guard.noteRenewal(databaseTime(time.now + offset));
+    };
+    for (let n = 0; n < 20; n++) assert.deepEqual(renew(), NO_TROUBLE);
+    for (const step of [3_600_000, -3_600_000, 600, -600]) {
+      offset += step;
+      assert.ok(guard.expiryTime(), "as of the renewal before: the clock was not set then");
+      assert.deepEqual(renew(), { ...NO_TROUBLE, clockSetMs: step });
+      for (let ms = 0; ms < LEASE; ms += 100) {
+        assert.equal(guard.expiryTime(), undefined, `${step}, ${ms} ms later`);
+        assert.deepEqual(renew(), NO_TROUBLE);
+      }
+      assert.deepEqual(guard.expiryTime(), databaseTime(time.now + offset));
+    }
+    offset += 400;
+    assert.deepEqual(renew(), NO_TROUBLE);
+    assert.ok(guard.expiryTime());
   });
 
   it("lets no lease expire while the database is away, though renewals succeed, and a lease later", () => {

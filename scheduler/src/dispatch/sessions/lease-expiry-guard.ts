@@ -1,9 +1,26 @@
 import type { Clock } from "../../clock.ts";
 
 /**
+ * By this part of a lease the database's clock must have moved against this process's to count as set. Less ends no lease: of a
+ * worker that sends heartbeats two thirds and the grace are left. More than that, a statement that waits looks like it.
+ */
+const SET_BY = 0.5;
+
+/** What was wrong before a renewal; undefined for what was not. */
+export interface RenewalTrouble {
+  /** The gap before it, when that was too long, milliseconds. */
+  readonly starvedMs: number | undefined;
+  /** By how much the database's clock was set since the renewal before; negative when it was set back, milliseconds. */
+  readonly clockSetMs: number | undefined;
+}
+
+/**
  * Decides when an expired lease means a lost worker. A scheduler that was stopped or starved, or whose database was
  * away, could not renew the leases of its workers, nor register those that came back, so it first grants them a full
  * lease. A full disk shows why both count: renewals are written in place and succeed, while a registration needs room.
+ *
+ * When the database's clock is set forward, the leases of other schedulers' workers seem to be over until they are renewed: it
+ * grants a full lease then, too.
  *
  * Expiry is measured as of the last renewal, by the database's clock: time in which this scheduler could not renew
  * never counts, however long the reaper's statement takes.
@@ -26,15 +43,18 @@ export class LeaseExpiryGuard {
     this.#owedUntil = this.#lastTickAt + leaseMs;
   }
 
-  /** Records a renewal. Returns the gap before it when that was too long, milliseconds. @param at By the database's clock. */
-  noteRenewal(at: Date): number | undefined {
+  /** Records a renewal. @param at By the database's clock. */
+  noteRenewal(at: Date): RenewalTrouble {
+    const before = this.#lastRenewal;
     this.#lastRenewal = at;
     const now = this.#clock.monotonic();
     const gap = now - this.#lastTickAt;
     this.#lastTickAt = now;
-    if (gap <= this.#maxGapMs) return undefined;
-    this.#owedUntil = now + this.#leaseMs;
-    return gap;
+    const clockSetMs = before ? at.getTime() - before.getTime() - gap : 0;
+    const wasStarved = gap > this.#maxGapMs;
+    const wasSet = Math.abs(clockSetMs) > this.#leaseMs * SET_BY;
+    if (wasStarved || wasSet) this.#owedUntil = now + this.#leaseMs;
+    return { starvedMs: wasStarved ? gap : undefined, clockSetMs: wasSet ? clockSetMs : undefined };
   }
 
   /** The database went away, or is back. */

@@ -17,6 +17,7 @@ function setUp(lost: readonly number[] = []) {
   const renewal = { hold: undefined as Promise<void> | undefined, fails: false };
   const liveness = new SessionLiveness({
     store: {
+      shortenLeases: () => assert.fail("the clock was not set"),
       renewLeases: async (heartbeats) => {
         renewed.push(heartbeats.map(({ sessionId }) => sessionId));
         await renewal.hold;

@@ -51,6 +51,16 @@ export class SessionLiveness {
     return at;
   }
 
+  /**
+   * The database's clock was set back: no lease lasts longer than a new one. A worker that is not there any more would
+   * otherwise be trusted until the clock is where it was.
+   *
+   * @throws DatabaseUnavailableError
+   */
+  shortenLeases(): Promise<void> {
+    return this.#parts.store.shortenLeases(this.#parts.leases.leaseMs);
+  }
+
   /** The session's stream ended. */
   async streamEnded(session: Session, link: WorkerLink, reason: string): Promise<void> {
     if (session.link !== link) return;
@@ -100,7 +110,7 @@ export class SessionLiveness {
 }
 
 export interface SessionLivenessParts {
-  readonly store: Pick<SessionStore, "disconnect" | "renewLeases">;
+  readonly store: Pick<SessionStore, "disconnect" | "renewLeases" | "shortenLeases">;
   readonly registry: Pick<Registry, "all" | "byId">;
   readonly terminator: Pick<
     SessionTerminator,

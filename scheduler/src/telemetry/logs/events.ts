@@ -10,6 +10,7 @@ export const LOG_EVENTS = {
   "concurrency_key.count_corrected": "error",
   "connection.refused": "warn",
   "database.available": "info",
+  "database.clock_set": "warn",
   "database.connection_lost": "warn",
   "database.embedded_started": "info",
   "database.embedded_starting": "info",

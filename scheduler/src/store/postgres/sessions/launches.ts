@@ -77,7 +77,7 @@ const GIVE_UP: Statement = {
   name: "launch-give-up",
   text: `with silent as (
     select l.id from launch l
-     where l.end_time is null and l.report_time < $1::timestamptz - $2::float8 * interval '1 ms'
+     where l.end_time is null and l.report_time < least($1::timestamptz, now()) - $2::float8 * interval '1 ms'
        and not exists (select from worker_session s where s.launch_id = l.launch_id and s.gone_time is null)
      order by l.report_time limit $3 for update skip locked),
   ended as (

@@ -44,6 +44,24 @@ export async function renewLeases(
   return row;
 }
 
+// A row that is locked is being renewed. A scheduler announces itself every few seconds, for less than a minute.
+const SHORTEN: Statement = {
+  name: "session-shorten",
+  text: `with s as (
+    update scheduler set lease_until = now() + interval '1 minute'
+     where id in (select id from scheduler where lease_until > now() + interval '1 minute' for update skip locked))
+  update session_lease l set lease_until = now() + $1::float8 * interval '1 ms'
+    from (
+      select session_id from session_lease where lease_until > now() + $1::float8 * interval '1 ms'
+         for update skip locked) long
+   where l.session_id = long.session_id`,
+};
+
+/** Has leases that end later than a new one would end when that does. */
+export async function shortenLeases(db: Database, leaseMs: number): Promise<void> {
+  await db.cold(SHORTEN, [leaseMs]);
+}
+
 const SUPERSEDED: Statement = {
   name: "session-superseded",
   text: "select id from worker_session where id = any($1::bigint[]) and gone_reason = 'superseded'",

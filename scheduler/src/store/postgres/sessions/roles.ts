@@ -6,7 +6,7 @@ import { leaseHolders, listLaunches, waitingLaunches } from "../fleet/fleet.ts";
 import { listContests } from "./contests.ts";
 import { openStops, requestStop } from "./launch-stops.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
-import { disconnect, renewLeases, supersededOf } from "./leases.ts";
+import { disconnect, renewLeases, shortenLeases, supersededOf } from "./leases.ts";
 import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
 import { openSessions, recordStartup } from "./registration.ts";
 import { forgetRejectedWorkers, listRejectedWorkers, recordRejectedWorkers } from "./rejected-workers.ts";
@@ -18,6 +18,7 @@ export function sessionStore(db: Database): SessionStore {
     openSessions: (opens, schedulerId, leaseMs) => openSessions(db, opens, schedulerId, leaseMs),
     recordStartup: (id, phases, ready, draining) => recordStartup(db, id, phases, ready, draining),
     supersededOf: (sessionIds) => supersededOf(db, sessionIds),
+    shortenLeases: (leaseMs) => shortenLeases(db, leaseMs),
     renewLeases: (heartbeats, schedulerId, leaseMs) => renewLeases(db, heartbeats, schedulerId, leaseMs),
     disconnect: (id, schedulerId) => disconnect(db, id, schedulerId),
     endSessions: (ends, decide) => endSessions(db, ends, decide),
