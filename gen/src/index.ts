@@ -19,6 +19,7 @@ export * from "./generated/muster/v1/schedule_pb.ts";
 export * from "./generated/muster/v1/schedule_service_pb.ts";
 export * from "./generated/muster/v1/statistics_pb.ts";
 export * from "./generated/muster/v1/task_change_pb.ts";
+export * from "./generated/muster/v1/task_log_pb.ts";
 export * from "./generated/muster/v1/task_pb.ts";
 export * from "./generated/muster/v1/task_service_pb.ts";
 export * from "./generated/muster/v1/worker_pb.ts";
