@@ -2,13 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { constants, hostname } from "node:os";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { Redactor } from "@muster/common/redact";
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../config.ts";
 import type { KillRequest } from "./kill-request.ts";
 import { Lines } from "./output/lines.ts";
 import type { OutputFile } from "./output/output-file.ts";
 import { OutputTail } from "./output/output-tail.ts";
-import type { Redactor } from "./output/redact.ts";
 import { WorkerLog } from "./output/worker-log.ts";
 import type { ChildEnd } from "./process/child.ts";
 import { Child } from "./process/child.ts";

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { parseDuration } from "@muster/common/duration";
 import { WORKER_ID } from "@muster/common/name-forms";
+import { Redactor } from "@muster/common/redact";
 import { Client } from "@muster/worker/client";
 import type { Command } from "commander";
 import { Option } from "commander";
@@ -11,7 +12,6 @@ import { addConnectionOptions, callConfig, type Environment } from "../../config
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
-import { Redactor } from "../../supervise/output/redact.ts";
 import { DEFAULT_RESTART_TIMINGS, RESTART_POLICIES, type RestartPolicy } from "../../supervise/restart.ts";
 import { type SuperviseOptions, supervise } from "../../supervise/supervisor.ts";
 

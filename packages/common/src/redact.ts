@@ -1,5 +1,4 @@
 /** Masks secrets. */
-import type { Environment } from "../../config.ts";
 import { isSecret } from "./secret-names.ts";
 
 const MASK = "[redacted]";
@@ -15,7 +14,7 @@ export class Redactor {
   readonly #values: readonly string[];
 
   /** @param env The environment of the process whose text it is. */
-  constructor(env: Environment) {
+  constructor(env: Readonly<Record<string, string | undefined>>) {
     const values = Object.entries(env).flatMap(([name, value = ""]) => {
       if (isSecret(name, value) && value.length >= MIN_SECRET) return [value];
       return passwordOf(value);
@@ -45,8 +44,9 @@ export class Redactor {
           ? shown.replaceAll(value, MASK)
           : shown.replaceAll(new RegExp(`(?<![A-Za-z0-9])${escaped(value)}(?![A-Za-z0-9])`, "g"), MASK);
     }
+    // With bounds: without them a line of 32,000 letters takes seconds, because each letter may begin a scheme.
     return shown
-      .replace(/(\w+:\/\/[^\s:/@]+:)[^\s@/]+@/g, `$1${MASK}@`)
+      .replace(/\b(\w{1,32}:\/\/[^\s:/@]{1,256}:)[^\s@/]{1,4096}@/g, `$1${MASK}@`)
       .replace(/\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${MASK}`);
   }
 }
