@@ -108,6 +108,7 @@ export async function startScheduler(options: {
     watch: config.watch,
     retry: config.retry,
     quarantine: config.quarantine,
+    taskLogs: config.taskLogs,
     schedulerId: id,
     intervals: {
       queueViewMs: config.queueViewMs,
@@ -276,6 +277,7 @@ export async function startScheduler(options: {
       stream: {
         ...{ registrar, liveness, sessionReports, reportHandler, clock, counters },
         keyPauser: dispatch.keyPauser,
+        takesLogs: dispatch.logWriter.enabled,
         rejector: new StreamRejector(rejectedWorkers, clock),
         log,
         leases: config.leases,
@@ -356,6 +358,7 @@ export async function startScheduler(options: {
     await limit.within("refusals", dispatch.rejectedWorkers.stop());
     await limit.within("checkpoints", dispatch.checkpoints.stop());
     await limit.within("events", dispatch.eventWriter.stop());
+    await limit.within("task logs", dispatch.logWriter.stop());
     await limit.within("traces", dispatch.traces.stop());
     try {
       await limit.within("sign-off", store.retire(id));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { commitRequest, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
-const PARENTS = ["task_finished", "task_attempt", "event", "task_output"];
+const PARENTS = ["task_finished", "task_attempt", "event", "task_output", "task_log"];
 
 describe("T8: days without partitions", () => {
   let fixture: StoreFixture;

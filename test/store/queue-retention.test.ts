@@ -29,12 +29,16 @@ describe("store: the retention of queues", () => {
     await store.retryTask(id);
     const attempt = await fixture.claimOne(id, sessionId);
     await store.appendOutput([{ taskId: id, epoch: attempt.epoch, sequence: 1, data: Buffer.from("a") }]);
+    await store.appendLogs([
+      { taskId: id, epoch: attempt.epoch, unverifiedSessionId: undefined, endSequence: 1, lines: [] },
+    ]);
     await store.commitResults([commitRequest(attempt, SUCCEEDED)]);
     const then = `now() - ${daysAgo} * interval '1 day'`;
     for (const [table, time, own] of [
       ["task_finished", "finish_time", "id"],
       ["task_attempt", "end_time", "task_id"],
       ["task_output", "time", "task_id"],
+      ["task_log", "time", "task_id"],
       ["event", "time", "task_id"],
     ] as const) {
       await db.query(
@@ -49,7 +53,7 @@ describe("store: the retention of queues", () => {
   async function rows(id: number): Promise<number[]> {
     const [row] = await fixture.db.query<{ counts: number[] }>(
       `select array[(select count(*) from muster.task_finished where id = $1), (select count(*) from muster.task_attempt where task_id = $1),
-              (select count(*) from muster.task_output where task_id = $1), (select count(*) from muster.event where task_id = $1)]::int[] as counts`,
+              (select count(*) from muster.task_output where task_id = $1), (select count(*) from muster.task_log where task_id = $1), (select count(*) from muster.event where task_id = $1)]::int[] as counts`,
       [id],
     );
     return row?.counts ?? [];
@@ -77,10 +81,10 @@ describe("store: the retention of queues", () => {
     assert.deepEqual(await purge(), [], "no queue has a retention of its own");
     await set("previews", 2);
     assert.deepEqual(await purge(), ["previews 1"]);
-    assert.deepEqual(await rows(old), [0, 0, 0, 0]);
+    assert.deepEqual(await rows(old), [0, 0, 0, 0, 0]);
     for (const id of [young, other]) {
-      const [finished, attempts, chunks, events = 0] = await rows(id);
-      assert.deepEqual([finished, attempts, chunks], [1, 1, 1]);
+      const [finished, attempts, chunks, lines, events = 0] = await rows(id);
+      assert.deepEqual([finished, attempts, chunks, lines], [1, 1, 1, 1]);
       assert.ok(events > 0);
     }
     assert.equal((await fixture.store.getTask(open))?.state, "queued");

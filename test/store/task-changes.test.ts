@@ -292,6 +292,9 @@ describe("store: changes of many tasks", () => {
     await store.appendOutput([{ taskId: keyed, epoch: 1, sequence: 1, data: Buffer.from("a line") }]);
     const checkpoint = { key: attempt, sequence: 1, contentType: "text/plain", value: Buffer.from("a") };
     assert.deepEqual(await store.putCheckpoints([checkpoint]), [keyed]);
+    await store.appendLogs([
+      { taskId: keyed, epoch: 1, unverifiedSessionId: undefined, endSequence: 1, lines: [] },
+    ]);
     await store.commitResults([commitRequest(attempt, failed())]);
     await store.retryTask(keyed);
     await end(keyed);
@@ -304,7 +307,7 @@ describe("store: changes of many tasks", () => {
     const done = await change(DELETE, { queues: [queue] });
     assert.deepEqual([done.done, done.skipped], [1, { DEPENDENTS_PENDING: 1 }]);
     assert.equal(await store.getTask(keyed), undefined);
-    for (const table of ["task_attempt", "task_output", "task_key", "task_checkpoint"])
+    for (const table of ["task_attempt", "task_output", "task_log", "task_key", "task_checkpoint"])
       assert.deepEqual(await db.query(`select from ${table} where task_id = $1`, [keyed]), [], table);
     assert.equal((await fixture.submit("keyed", 1, { queue, uniqueKey: "freed" })).length, 1);
     while ((await store.releaseDependents(100, 100)).ends > 0);

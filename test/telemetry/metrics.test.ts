@@ -19,6 +19,8 @@ const NAMES = [
   "muster_oldest_first_attempt_seconds",
   "muster_recent_completed_tasks",
   "muster_recovered_tasks_total",
+  "muster_task_log_lines_total",
+  "muster_task_log_dropped_lines_total",
   "muster_stale_reports_total",
   "muster_acquire_conflicts_total",
   "muster_concurrency_key_cancellations_total",

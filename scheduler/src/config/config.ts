@@ -57,6 +57,8 @@ export interface Config {
   readonly monitorMs: number;
   readonly stopTimeoutMs: number;
   readonly keepDays: number;
+  /** What handlers log is kept. */
+  readonly taskLogs: boolean;
   readonly logLevel: LogLevel;
   readonly logPretty: boolean;
   readonly logFile: string | undefined;
@@ -197,6 +199,7 @@ export function loadConfig(
     resourceWarnMs: seconds("resourceWarn", 0.05, 86_400),
     monitorMs: seconds("monitor", 0.05, 86_400),
     stopTimeoutMs: seconds("stopTimeout", 0.1, 3_600),
+    taskLogs: oneOf("taskLogs", ["on", "off"]) === "on",
     keepDays: number("keepDays", 1, 36_500, true),
     logLevel: verbose === "true" || verbose === "1" ? "debug" : oneOf("logLevel", LOG_LEVELS),
     logPretty: format === "pretty" || (format === "auto" && surroundings.isTerminal),

@@ -286,6 +286,13 @@ export const SETTINGS = {
     value: "COUNT",
     help: "maximum number of tasks in one submit call",
   },
+  taskLogs: {
+    flag: "task-logs",
+    env: "MUSTER_TASK_LOGS",
+    fallback: "on",
+    value: "on|off",
+    help: "whether what handlers log is kept with their tasks",
+  },
   keepDays: {
     flag: "keep-days",
     env: "MUSTER_KEEP_DAYS",

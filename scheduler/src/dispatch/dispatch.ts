@@ -22,6 +22,7 @@ import { AttemptTraces } from "./attempts/attempt-traces.ts";
 import { CheckpointWriter } from "./attempts/checkpoint-writer.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
+import { LogWriter } from "./attempts/log-writer.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { RetryPolicies } from "./attempts/retry-policies.ts";
 import { Revocations } from "./attempts/revocations.ts";
@@ -91,6 +92,7 @@ export interface Dispatch {
   readonly lapsed: LapsedAttempts;
   readonly mechanisms: Mechanisms;
   readonly eventWriter: EventWriter;
+  readonly logWriter: LogWriter;
   readonly keyPauser: KeyPauser;
   readonly launches: Launches;
   readonly launchStops: LaunchStops;
@@ -143,6 +145,8 @@ export function createDispatch(options: {
   retry?: RetryDefaults;
   /** Without it no worker is quarantined. */
   quarantine?: QuarantineSettings;
+  /** False: what handlers log is dropped. True by default. */
+  taskLogs?: boolean;
   schedulerId: string;
   maxLabelSets: number;
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
@@ -186,6 +190,8 @@ export function createDispatch(options: {
   );
   const eventWriter = new EventWriter({ store, clock, log, signals });
   const checkpoints = new CheckpointWriter({ store, clock, log, signals });
+  const enabled = options.taskLogs ?? true;
+  const logWriter = new LogWriter({ ...{ store, clock, log, signals, counters, enabled } });
   const queueSettings = new QueueSettingsCache(store);
   const mechanisms = new Mechanisms({
     ...{ queueSettings, eventWriter, counters, log },
@@ -263,6 +269,7 @@ export function createDispatch(options: {
     committer,
     checkpoints,
     eventWriter,
+    logWriter,
     clock,
     log,
     counters,
@@ -428,6 +435,7 @@ export function createDispatch(options: {
     lapsed,
     mechanisms,
     eventWriter,
+    logWriter,
     keyPauser,
     launches,
     launchStops,

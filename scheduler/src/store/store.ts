@@ -21,6 +21,7 @@ import type { ScheduleStore } from "./schedules.ts";
 import type { SessionStore } from "./sessions.ts";
 import type { StatisticsStore } from "./statistics.ts";
 import type { ChangeStore } from "./task-changes.ts";
+import type { TaskLogStore } from "./task-logs.ts";
 import type { TaskStore } from "./tasks.ts";
 
 export type * from "./attempts.ts";
@@ -45,6 +46,7 @@ export type * from "./schedules.ts";
 export type * from "./sessions.ts";
 export type * from "./statistics.ts";
 export type * from "./task-changes.ts";
+export type * from "./task-logs.ts";
 export type * from "./tasks.ts";
 
 /**
@@ -63,6 +65,7 @@ export interface Store
     RateLimitStore,
     FairnessStore,
     TaskStore,
+    TaskLogStore,
     ChangeStore,
     SessionStore,
     QuarantineStore,

@@ -16,6 +16,7 @@ import { noteMovement, notePhaseEvent } from "./attempt-watch.ts";
 import { type CheckpointWriter, staleAck } from "./checkpoint-writer.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
+import type { LogMessage, LogWriter } from "./log-writer.ts";
 import type { AttemptProgress } from "./phase-progress.ts";
 import type { ReportedResult, ResultCommitter } from "./result-committer.ts";
 
@@ -169,6 +170,12 @@ export class WorkerReportHandler {
     this.#parts.eventWriter.appendOutput({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
   }
 
+  /** Lines of an attempt that has ended meanwhile, or was given to another worker, are kept with it. */
+  handleLogs(session: Session, message: LogMessage): void {
+    const { taskId, epoch } = message.key;
+    this.#parts.logWriter.take(session, message, session.attempts.get(taskId)?.epoch === epoch);
+  }
+
   handleResults(session: Session, results: readonly ReportedResult[]): void {
     const known = results.filter(
       (result) => !this.#after(session, result.key, () => this.handleResults(session, [result])),
@@ -239,6 +246,7 @@ export interface WorkerReportParts {
   readonly committer: Pick<ResultCommitter, "commitResults" | "endAttempt">;
   readonly checkpoints: Pick<CheckpointWriter, "put">;
   readonly eventWriter: Pick<EventWriter, "appendEvent" | "appendOutput" | "writeAttempt">;
+  readonly logWriter: Pick<LogWriter, "take">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;

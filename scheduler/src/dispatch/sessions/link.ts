@@ -54,6 +54,8 @@ export interface WorkerLink {
   revoke(key: AttemptKey, reason: string): void;
   ackResults(acks: readonly ResultAck[]): void;
   ackCheckpoint(ack: CheckpointAck): void;
+  /** Lines of its handlers are stored, or dropped, up to this message. */
+  ackLogs(batchNumber: number): void;
   drain(reason: string, deadlineMs: number | undefined): void;
   pause(reason: string): void;
   resume(reason: string): void;

@@ -69,6 +69,7 @@ export function madeLink(given: Partial<WorkerLink> = {}): WorkerLink {
     revoke: nothing,
     ackCheckpoint: nothing,
     ackResults: nothing,
+    ackLogs: nothing,
     drain: nothing,
     pause: nothing,
     resume: nothing,

@@ -63,6 +63,20 @@ export function parseKeyToken(token: string): string | undefined {
   throw unknownToken(token);
 }
 
+/** Token that continues after this line of an attempt. */
+export function logToken({ epoch, sequence }: { readonly epoch: number; readonly sequence: number }): string {
+  return Buffer.from(`l1:${epoch}.${sequence}`).toString("base64url");
+}
+
+/** Position behind a token; undefined for the first page. @throws Refusal `INVALID_PAGE_TOKEN`. */
+export function parseLogToken(token: string): { epoch: number; sequence: number } | undefined {
+  if (token === "") return undefined;
+  const text = Buffer.from(token, "base64url").toString("utf8");
+  const [, epoch, sequence] = /^l1:([1-9]\d{0,8})\.(\d{1,16})$/.exec(text) ?? [];
+  if (epoch === undefined) throw unknownToken(token);
+  return { epoch: Number(epoch), sequence: Number(sequence) };
+}
+
 /** Token of a position in the list of workers. */
 export function workerToken(position: ListPosition): string {
   if (position.kind === "session") return position.beforeId === undefined ? "" : pageToken(position.beforeId);

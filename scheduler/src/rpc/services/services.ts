@@ -25,7 +25,11 @@ export function createServices(
   const run = <T>(work: () => Promise<T>) => database.run(work);
   return {
     worker: guarded(workerService(parts), new Set<never>(), run),
-    task: guarded(taskService(parts), new Set(["watchTask", "changeTasks", "explainTask"] as const), run),
+    task: guarded(
+      taskService(parts),
+      new Set(["watchTask", "watchTaskLogs", "changeTasks", "explainTask"] as const),
+      run,
+    ),
     fleet: guarded(
       fleetService(parts),
       new Set(["watchEvents", "diagnose", "explainWorker", "explainQueue"] as const),

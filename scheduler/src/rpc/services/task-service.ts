@@ -49,6 +49,7 @@ import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import { type WatchTaskParts, watchTask } from "../streams/watch-task.ts";
 import { type BatchHandlerParts, batchHandlers } from "./batch-handlers.ts";
 import { type ChangeHandlerParts, changeHandlers } from "./change-handlers.ts";
+import { type LogHandlerParts, logHandlers } from "./log-handlers.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 
 /** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
@@ -66,12 +67,13 @@ const OUTCOMES = {
 } as const satisfies Record<NonNullable<InsertedTask["conflict"]>["outcome"], UniqueConflictOutcome>;
 
 /** Parts that TaskService uses. */
-export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts {
+export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts, LogHandlerParts {
   readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> &
     BatchHandlerParts["store"] &
     ChangeHandlerParts["store"] &
     Pick<CheckpointStore, "checkpointOf"> &
     Pick<DependencyStore, "taskLinks"> &
+    LogHandlerParts["store"] &
     WatchTaskParts["store"];
   readonly submitter: Submitter;
   readonly fitWarnings: FitWarnings;
@@ -98,6 +100,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
   return {
     ...batchHandlers(parts),
     ...changeHandlers(parts),
+    ...logHandlers(parts),
 
     async submitTasks({ tasks }, { requestHeader }) {
       if (parts.stopping.aborted) throw schedulerStopping("call");

@@ -38,6 +38,7 @@ import { toAttemptKey, toIterations, toProgress, toRejection } from "../convert/
 import { fromCheckpointAck, toCheckpoint } from "../convert/tasks/checkpoint.ts";
 import { toAskedPause } from "../convert/tasks/key-pause.ts";
 import { toResult } from "../convert/tasks/result.ts";
+import { toLogMessage } from "../convert/tasks/task-log.ts";
 import { toCount } from "../convert/values/numbers.ts";
 import { storable, storableEntries } from "../convert/values/text.ts";
 import { durationFromMs, durations, timestampFromMs } from "../convert/values/time.ts";
@@ -56,6 +57,7 @@ const MAX_UNREAD_MESSAGES = 10_000;
 
 /** Features beyond the protocol's first version, as Welcome lists them. */
 const FEATURES = ["brief_starts", "key_pauses", "checkpoints"];
+const TASK_LOGS = "task_logs";
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
 const MAX_FRAME_SHARE = 0.5;
@@ -71,6 +73,8 @@ export interface WorkerStreamParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
+  /** Lines of handlers are kept. */
+  readonly takesLogs: boolean;
   readonly leases: LeaseSettings;
   readonly watch: WatchSettings;
   readonly sizes: SizeLimits;
@@ -163,6 +167,10 @@ class WorkerStream implements WorkerLink {
 
   ackCheckpoint(ack: CheckpointAck): void {
     this.#send({ case: "checkpointAck", value: fromCheckpointAck(ack) });
+  }
+
+  ackLogs(batchNumber: number): void {
+    this.#send({ case: "taskLogsAck", value: { batchNumber: BigInt(batchNumber) } });
   }
 
   drain(reason: string, deadlineMs: number | undefined): void {
@@ -307,6 +315,8 @@ class WorkerStream implements WorkerLink {
           toCount(kind.value.sequence),
           kind.value.data,
         );
+      case "taskLogs":
+        return reportHandler.handleLogs(session, toLogMessage(kind.value));
       case "taskResults":
         return reportHandler.handleResults(
           session,
@@ -377,7 +387,7 @@ class WorkerStream implements WorkerLink {
       maxMessageBytes: BigInt(sizes.maxMessageBytes),
       maxResultBytes: BigInt(sizes.maxResultBytes),
       protocolVersion: PROTOCOL_VERSION,
-      features: [...FEATURES],
+      features: this.#parts.takesLogs ? [...FEATURES, TASK_LOGS] : [...FEATURES],
       ...(operatorPause ? { pause: { reason: operatorPause.reason } } : {}),
     };
   }

@@ -21,6 +21,7 @@ import { maintenanceStore } from "./schema/roles.ts";
 import { quarantineStore } from "./sessions/quarantines.ts";
 import { launchStore, sessionStore } from "./sessions/roles.ts";
 import { statisticsStore } from "./statistics/roles.ts";
+import { taskLogStore } from "./task-logs/roles.ts";
 import { attemptStore, checkpointStore, claimStore, classStore, taskStore } from "./tasks/roles.ts";
 
 /** Options of the PostgreSQL store. */
@@ -104,6 +105,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...fairnessStore(db),
     ...batchStore(db),
     ...taskStore(db),
+    ...taskLogStore(db),
     ...changeStore(db),
     ...sessionStore(db),
     ...quarantineStore(db),

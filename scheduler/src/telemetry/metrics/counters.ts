@@ -11,7 +11,10 @@ import { Tally } from "./tally.ts";
 const MAX_VALUES = 100;
 
 /** Reports that can be stale, and why tasks are taken back: there from the first scrape on. */
-const REPORTS = ["accept", "reject", "event", "progress", "output", "result"];
+const REPORTS = ["accept", "reject", "event", "progress", "output", "logs", "result"];
+
+/** Why lines that handlers logged are dropped. */
+const LOG_DROPS = ["overload", "too_large", "unstorable", "off"];
 const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain", "revoked"];
 
 /** Why workers pause: their measures, and calls of their programs. */
@@ -76,6 +79,10 @@ export class Counters {
   /** Messages of a kind of a newer version. */
   unknownMessages = 0;
   submitted = 0;
+  /** Lines that handlers logged and that were stored. */
+  logLines = 0;
+  /** Lines that were not, by why. */
+  readonly logLinesDropped = new Tally(MAX_VALUES, LOG_DROPS);
   /** Calls and streams that ended with a fault of the scheduler's own, by method. */
   readonly internalErrors = new Tally(MAX_VALUES);
   /** Worker streams refused before they were registered, by reason. */

@@ -125,6 +125,13 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     "kind",
     counters.stale,
   );
+  single("muster_task_log_lines_total", "Lines of handlers that were stored.", () => counters.logLines);
+  byLabel(
+    "muster_task_log_dropped_lines_total",
+    "Lines of handlers that were dropped, by reason.",
+    "reason",
+    counters.logLinesDropped,
+  );
   single(
     "muster_acquire_conflicts_total",
     "Claims that another scheduler, a cancellation or a retry was faster with.",

@@ -29,6 +29,7 @@ const STEP: Statement = {
     returning f.id),
   attempts as (delete from task_attempt a using gone where a.task_id = gone.id and a.end_time < $2::timestamptz),
   chunks as (delete from task_output o using gone where o.task_id = gone.id and o.time < $2::timestamptz),
+  lines as (delete from task_log l using gone where l.task_id = gone.id and l.time < $2::timestamptz),
   events as (delete from event e using gone where e.task_id = gone.id and e.time < $2::timestamptz)
   select count(*)::int as count from gone`,
 };

@@ -4,7 +4,16 @@ import type pg from "pg";
 /** The tables that a scheduler reads and writes; partitions are accessed through their parents. */
 export const TABLES = [
   ...["queue", "task_class", "scheduler", "leader", "worker_session", "session_lease", "command", "task"],
-  ...["task_finished", "task_attempt", "task_key", "event", "task_output", "launch", "worker_refusal"],
+  ...[
+    "task_finished",
+    "task_attempt",
+    "task_key",
+    "event",
+    "task_output",
+    "task_log",
+    "launch",
+    "worker_refusal",
+  ],
   ...["worker_pause", "concurrency_key", "class_key", "rate_key", "rate_bucket", "class_rate"],
   ...["circuit", "task_dependency", "task_wait", "dependency_end", "batch", "schedule", "fairness_weight"],
   ...["completion_count", "task_checkpoint"],
