@@ -53,6 +53,7 @@ export type {
   TaskDefinition,
   TaskDefinitions,
 } from "./options/task-definition.ts";
+export type { TaskLogOptions } from "./options/task-log-options.ts";
 export type { FatalInfo, WorkerOptions } from "./options/worker-options.ts";
 export type { LoadRequest, ResourceLoader } from "./resources/resource-loaders.ts";
 export type { Resources } from "./resources/resources.ts";

@@ -4,6 +4,7 @@ import type { Link } from "../link/link.ts";
 import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { ScratchFolders } from "../scratch/scratch-folders.ts";
+import type { TaskLogs } from "../task-log/task-logs.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { KeyPauses } from "./key-pauses.ts";
 
@@ -17,6 +18,8 @@ export interface AttemptHost {
   /** What the worker's lifespan returned. */
   readonly services: unknown;
   readonly keyPauses: Pick<KeyPauses, "ask">;
+  /** Undefined: what handlers log is not kept. */
+  readonly taskLogs: Pick<TaskLogs, "open"> | undefined;
   /**
    * Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never.
    *

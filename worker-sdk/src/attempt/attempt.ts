@@ -6,6 +6,8 @@ import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
 import type { CompiledTask } from "../options/options.ts";
 import type { ScratchFolder } from "../scratch/scratch-folders.ts";
+import type { AttemptLog } from "../task-log/attempt-log.ts";
+import { recordedLog } from "../task-log/recorded-log.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { Checkpoints, resumeValue } from "./checkpoints.ts";
@@ -59,6 +61,8 @@ export class Attempt implements TaskContext<never, never, never> {
   readonly #host: AttemptHost;
   #controller: AbortController | undefined;
   #log: TaskLog | undefined;
+  #ownLog: TaskLog | undefined;
+  #lines: AttemptLog | undefined;
   #phases: Phases | undefined;
   #progress: ProgressThrottle | undefined;
   #iterations: Iterations | undefined;
@@ -121,12 +125,18 @@ export class Attempt implements TaskContext<never, never, never> {
   }
 
   get log(): TaskLog {
-    const { attemptId, taskId, type } = this.assignment;
-    if (this.#log === undefined) {
-      const log = this.#host.log.child({ attempt_id: attemptId, task_id: taskId, task_type: type });
-      this.#log = taskLog(this.trace?.log(log) ?? log);
-    }
+    this.#log ??= this.#openLog();
     return this.#log;
+  }
+
+  /** For the lines of the SDK about the attempt: its events are recorded, and need not be kept among the handler's lines. */
+  get ownLog(): TaskLog {
+    if (this.#ownLog === undefined) {
+      const { attemptId, taskId, type } = this.assignment;
+      const log = this.#host.log.child({ attempt_id: attemptId, task_id: taskId, task_type: type });
+      this.#ownLog = taskLog(this.trace?.log(log) ?? log);
+    }
+    return this.#ownLog;
   }
 
   /** A getter, so that a handler may take it out of the context and an attempt without it makes no function. */
@@ -228,7 +238,7 @@ export class Attempt implements TaskContext<never, never, never> {
         this.#progress.watchedAfter(warnAfterMs);
       },
       input: () => this.parsed,
-      log: () => this.log,
+      log: () => this.ownLog,
       startedMs: () => this.startedMs ?? this.receivedMs,
       trace: () => this.trace,
     });
@@ -257,7 +267,7 @@ export class Attempt implements TaskContext<never, never, never> {
     const [step, message] = [String(warning.step), cutWellFormed(String(warning.message), 4096)];
     const code = toCode(String(warning.code));
     this.warnings.push({ step, code, message });
-    this.log.warn({ event: "task.warning", step, code }, message);
+    this.ownLog.warn({ event: "task.warning", step, code }, message);
   };
 
   readonly pauseKey = (key: string, until: Date | number, reason: string): Promise<Date> => {
@@ -289,7 +299,15 @@ export class Attempt implements TaskContext<never, never, never> {
     this.#checkpoints?.close(this.revoked ? NOT_OURS : "the attempt has ended");
     this.#phases?.close();
     this.unwinding?.close();
+    this.#lines?.end();
     this.#host.deadlines.remove(this.runDeadline);
     this.closed = true;
+  }
+
+  #openLog(): TaskLog {
+    if (this.#host.taskLogs === undefined || this.closed) return this.ownLog;
+    const lines = this.#host.taskLogs.open(this.id);
+    this.#lines = lines;
+    return recordedLog(this.ownLog, (level, fields, message) => lines.write(level, fields, message));
   }
 }

@@ -102,7 +102,7 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
   readonly signal: AbortSignal;
   /**
    * Logger whose lines carry the ids of the attempt: `ctx.log.info({ page: 3 }, "page read")` or
-   * `ctx.log.info("ready")`.
+   * `ctx.log.info("ready")`. Its lines are also kept with the attempt, for `muster logs`; see `taskLogs` of the worker.
    */
   readonly log: TaskLog;
   /**

@@ -361,12 +361,12 @@ export class Runner {
     const { clock, deadlines } = this.#host;
     attempt.unwinding = new PhaseWatchdog(clock, deadlines, Math.max(1, graceMs), {
       stuck: (elapsedMs) =>
-        attempt.log.warn(
+        attempt.ownLog.warn(
           { event: "task.cancel.unwinding", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },
           "the handler was asked to stop and has not returned; it keeps its slot",
         ),
       recovered: (elapsedMs) =>
-        attempt.log.info(
+        attempt.ownLog.info(
           { event: "task.cancel.unwound", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },
           "the handler has returned",
         ),

@@ -46,3 +46,4 @@ export {
   type TaskOutput,
   type TaskUpdate,
 } from "./task-handle.ts";
+export type { LineLevel, LogEntry, LogsOptions } from "./task-logs.ts";

@@ -11,9 +11,15 @@ import type { CallOptions, WaitOptions } from "./call-options.ts";
 import { isDropped } from "./dropped.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 import { encodeRevoke, encodeTaskChanges, type RevokeOptions, type TaskChanges } from "./task-changes.ts";
+import { type LogEntry, type LogsOptions, logEntry, logFilter } from "./task-logs.ts";
 
 /** Breaks in a row, without an update between them, after which a watch assumes a bug and throws. */
 const MAX_UNEXPLAINED = 5;
+
+/** Positions that a scheduler takes: those of the latest attempts. */
+const MAX_POSITIONS = 1_000;
+
+type LogFilter = ReturnType<typeof logFilter>;
 
 /** One update of a watch. */
 export interface TaskUpdate {
@@ -269,6 +275,68 @@ export class TaskHandle<Output = unknown> {
       yield* this.#updates(limit);
     } finally {
       limit.close();
+    }
+  }
+
+  /**
+   * Yields what the handlers of the task logged with `ctx.log`, by attempt; with `follow` also what they log from now on. Lines
+   * that are not kept are shown as a gap with their number. A stream that drops is resumed with backoff, and repeats no line.
+   *
+   * @throws MusterError (`TASK_NOT_FOUND`, a refused token, `DeadlineExceeded`, ...).
+   * @throws OptionsError when an option is not valid.
+   *
+   * @example
+   * ```ts
+   * for await (const entry of task.logs({ follow: true, minLevel: "warn" })) {
+   *   if (entry.kind === "line") console.log(entry.attemptId, entry.message, entry.fields);
+   *   else console.log(`${entry.missing} lines are missing`);
+   * }
+   * ```
+   */
+  async *logs(options: LogsOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
+    const filter = logFilter(options);
+    const limit = new WaitLimit(this.id, options);
+    try {
+      if (options.follow) yield* this.#newLogs(filter, limit);
+      else yield* this.#keptLogs(filter, limit);
+    } finally {
+      limit.close();
+    }
+  }
+
+  async *#keptLogs(filter: LogFilter, { signal }: WaitLimit): AsyncGenerator<LogEntry, void, undefined> {
+    for (let pageToken: string | undefined; pageToken !== ""; ) {
+      const request = { taskId: this.id, filter, pageSize: 1_000, pageToken: pageToken ?? "" };
+      const page = await this.#tasks.listTaskLogs(request, { signal });
+      yield* page.records.map(logEntry);
+      pageToken = page.nextPageToken;
+    }
+  }
+
+  async *#newLogs(filter: LogFilter, limit: WaitLimit): AsyncGenerator<LogEntry, void, undefined> {
+    const backoff = new Backoff({ baseMs: 200, maxMs: 5000, random: this.#random });
+    const seen = new Map<string, bigint>();
+    let unexplained = 0;
+    for (;;) {
+      const after = [...seen].slice(-MAX_POSITIONS).map(([attemptId, sequence]) => ({ attemptId, sequence }));
+      try {
+        const request = { taskId: this.id, filter, after };
+        for await (const { records, positions } of this.#tasks.watchTaskLogs(request, {
+          signal: limit.signal,
+        })) {
+          backoff.reset();
+          unexplained = 0;
+          yield* records.map(logEntry);
+          for (const { attemptId, sequence } of positions) seen.set(attemptId, sequence);
+        }
+        return;
+      } catch (error) {
+        limit.signal.throwIfAborted();
+        if (!isDropped(error)) throw error;
+        if (error.code !== Code.Unavailable) unexplained += 1;
+        if (unexplained > MAX_UNEXPLAINED) throw error;
+      }
+      await sleep(backoff.next(), limit.signal);
     }
   }
 

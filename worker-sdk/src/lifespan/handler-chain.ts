@@ -66,7 +66,7 @@ function inLifespan(setUp: TaskLifespan<unknown, unknown>, handler: AnyHandler):
     await teardowns.run((error) => {
       faults.push(error);
       const { code, message, traceback } = classifyError(error, undefined);
-      attempt.log.error(
+      attempt.ownLog.error(
         { event: "task.teardown.failed", code, traceback },
         `a step of the tear-down failed: ${message}`,
       );
@@ -97,7 +97,7 @@ function unwrapped(ended: Ended): unknown {
 
 function logReplaced(attempt: Attempt, error: unknown): void {
   const { code, message, traceback } = classifyError(error, undefined);
-  attempt.log.warn(
+  attempt.ownLog.warn(
     { event: "task.failure.replaced", code, error: message, traceback },
     "a middleware replaced the failure of the handler",
   );

@@ -1,6 +1,7 @@
 import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
 import type { EffectiveSetting } from "../options/effective-setting.ts";
+import type { LogLineMessage } from "../task-log/attempt-log.ts";
 import type { Measures } from "./health/measures.ts";
 
 /** Messages between the main thread and the thread of the link: plain objects, many in one post. */
@@ -199,6 +200,16 @@ export type ToLink =
       readonly sequence: number;
       readonly data: string | Uint8Array;
     }
+  /** Lines that the handler logged, in order. */
+  | {
+      readonly kind: "logs";
+      readonly attemptId: string;
+      readonly lines: readonly LogLineMessage[];
+      /** The number after the last one, when the handler has ended. */
+      readonly endSequence: number | undefined;
+      /** Lines that the limit of the attempt left out. */
+      readonly dropped: number;
+    }
   | { readonly kind: "cancelling"; readonly attemptId: string }
   /** A batch handler was called with so many attempts. */
   | { readonly kind: "batch"; readonly type: string; readonly size: number }
@@ -321,7 +332,7 @@ export type FromLink =
   /** Measurements, once a heartbeat. */
   | { readonly kind: "measures"; readonly measures: Measures }
   /** The link ended as requested; results that were never acknowledged are counted. */
-  | { readonly kind: "ended"; readonly unackedResults: number };
+  | { readonly kind: "ended"; readonly unackedResults: number; readonly unsentLogLines: number };
 
 /** What the link's thread is started with. */
 export interface LinkData {

@@ -58,6 +58,7 @@ export const LOG_EVENTS = {
   "worker.startup_timeout_unregistered": "error",
   "worker.stopped": "info",
   "worker.supervisor.gone": "warn",
+  "worker.task_logs.unsent": "warn",
   "worker.teardown.early": "warn",
   "worker.teardown.failed": "error",
   "worker.teardown.late": "warn",

@@ -110,6 +110,14 @@ const SETTINGS: {
       variables: ["KEEP_SCRATCH_ON_SUCCESS"],
     },
   ],
+  taskLogs: ({ taskLogs }, used) => [
+    {
+      name: "taskLogs",
+      given: taskLogs === false ? false : taskLogs?.level,
+      value: used.taskLogs?.level ?? "off",
+      variables: ["WORKER_TASK_LOGS"],
+    },
+  ],
   registerTimeoutS: (given, used) => [
     {
       name: "registerTimeoutS",

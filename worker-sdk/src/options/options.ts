@@ -17,6 +17,7 @@ import { OptionsError } from "./options-error.ts";
 import { type AnyPhaseDeclarations, phaseFaults } from "./phase-declarations.ts";
 import { resolveScratch, type ScratchSettings } from "./scratch-options.ts";
 import type { AnyHandler, FailureClassification, TaskDefinitions } from "./task-definition.ts";
+import { resolveTaskLogs, type TaskLogSettings } from "./task-log-options.ts";
 import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
 
 /** A task type ready to run. */
@@ -57,6 +58,8 @@ export interface CompiledOptions {
   readonly assignmentBytes: number;
   readonly resources: readonly string[];
   readonly scratch: ScratchSettings;
+  /** Undefined: what handlers log is not kept. */
+  readonly taskLogs: TaskLogSettings | undefined;
   readonly lifespan: Lifespan<unknown> | undefined;
   readonly taskLifespan: TaskLifespan<unknown, unknown> | undefined;
   readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
@@ -120,6 +123,7 @@ export function compileOptions<Inputs, Services, TaskServices>(
     ),
     resources: [...(options.resources ?? [])],
     scratch: resolveScratch(options.scratch, options.id ?? (env.WORKER_ID || undefined), env, faults),
+    taskLogs: resolveTaskLogs(options.taskLogs, env, faults),
     lifespan: optionalFunction("lifespan", options.lifespan, faults),
     // Its context has the services of this worker's lifespan.
     taskLifespan: optionalFunction("taskLifespan", options.taskLifespan, faults) as

@@ -6,6 +6,7 @@ import type { Backpressure } from "./backpressure.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import type { ScratchOptions } from "./scratch-options.ts";
 import type { FailureClassification, TaskDefinitions } from "./task-definition.ts";
+import type { TaskLogOptions } from "./task-log-options.ts";
 
 /** The error that ended a worker; given to `onFatal`, and the value of `Worker.closed`. */
 export interface FatalInfo {
@@ -109,6 +110,19 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
    * @default the variables `WORKER_SCRATCH_*` and `KEEP_SCRATCH_ON_SUCCESS`
    */
   readonly scratch?: ScratchOptions;
+  /**
+   * What is kept with the task of the lines of `ctx.log`, for `muster logs`: at most 1 MiB of an attempt. `false`: nothing is.
+   * @default `WORKER_TASK_LOGS` (`off` or the least level), else lines of level `info` and higher
+   *
+   * @example
+   * ```ts
+   * const options: WorkerOptions = {
+   *   tasks: { train },
+   *   taskLogs: { level: "debug", redactKeys: ["customer"], redactPatterns: [/\b\d{16}\b/] },
+   * };
+   * ```
+   */
+  readonly taskLogs?: TaskLogOptions | false;
   /**
    * Runs while the worker connects; the worker takes tasks only once it has returned. A throw ends the worker.
    * @default none

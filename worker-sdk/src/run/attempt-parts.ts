@@ -13,6 +13,7 @@ import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import { ResourceLoading } from "../resources/resource-loading.ts";
 import type { Resources } from "../resources/resources.ts";
 import { ScratchFolders } from "../scratch/scratch-folders.ts";
+import { TaskLogs } from "../task-log/task-logs.ts";
 
 /** What the parts need of the rest of the worker. */
 export interface AttemptPartsNeeds {
@@ -61,6 +62,7 @@ export class AttemptParts {
       link,
       log,
       keyPauses: this.keyPauses,
+      taskLogs: options.taskLogs && new TaskLogs(options.taskLogs, clock, link),
       warnAfterS: (phase, assignment, declared) => this.#warnAfterS(phase, assignment, declared, options),
     };
     this.runner = new Runner(host, options, () => ({

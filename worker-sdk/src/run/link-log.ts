@@ -65,6 +65,12 @@ export function logLinkMessage(
           "results were not acknowledged in time; tasks whose result was not stored run again",
         );
       }
+      if (message.unsentLogLines > 0) {
+        log.warn(
+          { event: "worker.task_logs.unsent", count: message.unsentLogLines },
+          "lines of handlers were not taken by the scheduler in time; they may be missing in `muster logs`",
+        );
+      }
       return;
     default:
       message satisfies never;

@@ -14,6 +14,7 @@ import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { CheckpointQueue } from "../outbox/checkpoints.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { KeyPauseRequests } from "../outbox/key-pauses.ts";
+import { LogOutbox } from "../outbox/log-outbox.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import { PauseReports } from "../pressure/pause-reports.ts";
 import type { SharedState } from "../shared.ts";
@@ -43,6 +44,7 @@ export class Connection {
   readonly #processMetrics: ProcessMetrics;
   readonly #outbox: Outbox;
   readonly #checkpoints: CheckpointQueue;
+  readonly #logs: LogOutbox;
   readonly #keyPauses: KeyPauseRequests;
   readonly #dialer: Dialer;
   readonly #heartbeats: HeartbeatSender;
@@ -51,6 +53,7 @@ export class Connection {
   readonly #messages: SchedulerMessages;
   readonly #phases: StartupPhaseMessage[];
   #phasesSent = 0;
+  #logsScheduled = false;
   #ready = false;
   #dialed = false;
   #welcomed = false;
@@ -71,6 +74,7 @@ export class Connection {
       this.#counters.add("messages_shed", count);
       this.#counters.add(`${kind}_shed`, count);
     });
+    this.#logs = new LogOutbox(clock, this.#counters);
     this.#keyPauses = new KeyPauseRequests(clock, { send: (kind) => this.#outbox.control(kind), emit });
     this.#attempts = new AttemptReports({
       clock,
@@ -115,7 +119,10 @@ export class Connection {
       },
       welcome: (welcome, stream, address) => this.#welcome(welcome, stream, address),
       message: (message) => this.#messages.receive(message),
-      writable: () => this.#outbox.flush(),
+      writable: () => {
+        this.#outbox.flush();
+        this.#logs.flush();
+      },
       down: () => this.#down(),
       ended: (end) => this.#fatal.streamEnded(end),
       disconnected: (address, error, retryInMs) => this.#disconnected(address, error, retryInMs),
@@ -133,6 +140,7 @@ export class Connection {
     this.#shutdown = new Shutdown({
       clock,
       pendingResults: () => this.#inFlight.pendingResults,
+      pendingLogs: () => !this.#logs.isEmpty,
       registered: () => this.#dialer.registered,
       sendGoodbye: (reason) => this.#sendGoodbye(reason),
       end: () => this.#end(),
@@ -143,6 +151,7 @@ export class Connection {
       heartbeats: this.#heartbeats,
       counters: this.#counters,
       shutdown: this.#shutdown,
+      logs: this.#logs,
       keyPauses: this.#keyPauses,
       outbox: this.#outbox,
       emit,
@@ -232,6 +241,12 @@ export class Connection {
       case "output":
         this.#attempts.output(message);
         return;
+      case "logs": {
+        const { attemptId, lines, endSequence, dropped } = message;
+        this.#logs.add(attemptId, lines, endSequence, dropped);
+        this.#flushLogsSoon();
+        return;
+      }
       case "cancelling":
         this.#attempts.cancelling(message.attemptId);
         return;
@@ -302,9 +317,21 @@ export class Connection {
     this.#checkpoints.open(welcome.features);
     this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS));
     this.#keyPauses.open(welcome.features);
+    this.#logs.open(stream, welcome.features);
     this.#sendPhases();
     this.#heartbeats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
     this.#shutdown.endWhenAcknowledged();
+  }
+
+  /** After the results and events of the same turn. */
+  #flushLogsSoon(): void {
+    if (this.#logsScheduled) return;
+    this.#logsScheduled = true;
+    setImmediate(() => {
+      this.#logsScheduled = false;
+      this.#outbox.flush();
+      this.#logs.flush();
+    });
   }
 
   #sendPhases(): void {
@@ -376,6 +403,7 @@ export class Connection {
   #down(): void {
     this.#heartbeats.stop();
     this.#outbox.close();
+    this.#logs.close();
     this.#keyPauses.close();
   }
 
@@ -401,6 +429,8 @@ export class Connection {
 
   #end(): void {
     this.abandon();
-    this.#emit({ kind: "ended", unackedResults: this.#inFlight.pendingResults });
+    this.#logs.stop();
+    const { pendingResults: unackedResults } = this.#inFlight;
+    this.#emit({ kind: "ended", unackedResults, unsentLogLines: this.#logs.lineCount });
   }
 }

@@ -8,6 +8,7 @@ import type { FromLink } from "../messages.ts";
 import type { AttemptReports } from "../outbox/attempt-reports.ts";
 import type { InFlightAttempts } from "../outbox/in-flight.ts";
 import type { KeyPauseRequests } from "../outbox/key-pauses.ts";
+import type { LogOutbox } from "../outbox/log-outbox.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { controlMessageFor } from "./control-messages.ts";
 import type { Shutdown } from "./shutdown.ts";
@@ -20,6 +21,7 @@ export interface SchedulerMessagesParts {
   readonly shutdown: Shutdown;
   readonly keyPauses: Pick<KeyPauseRequests, "answered">;
   readonly outbox: Pick<Outbox, "checkpointAnswered">;
+  readonly logs: Pick<LogOutbox, "acknowledged">;
   readonly emit: (message: FromLink) => void;
 }
 
@@ -65,6 +67,10 @@ export class SchedulerMessages {
         return;
       case "keyPauseAnswer":
         this.#parts.keyPauses.answered(kind.value);
+        return;
+      case "taskLogsAck":
+        this.#parts.logs.acknowledged(Number(kind.value.batchNumber));
+        this.#parts.shutdown.endWhenAcknowledged();
         return;
       case "resultAcks":
         this.#acknowledged(kind.value.acks);

@@ -4,11 +4,16 @@ import type { Clock } from "../../clock.ts";
 /** Longest wait after Goodbye for the scheduler to end the stream. */
 const GOODBYE_MS = 1000;
 
+/** Longest wait for lines of handlers once no result is pending. */
+const LAST_LINES_MS = 2000;
+
 /** Parts of the connection that a planned end uses. */
 export interface ShutdownOptions {
   readonly clock: Clock;
   /** Results that the scheduler has not acknowledged. */
   readonly pendingResults: () => number;
+  /** Lines of handlers wait, or are not acknowledged. */
+  readonly pendingLogs: () => boolean;
   /** Registered at least once. */
   readonly registered: () => boolean;
   /** Writes what is queued, then Goodbye; false without a stream. */
@@ -22,7 +27,9 @@ export class Shutdown {
   readonly #parts: ShutdownOptions;
   #reason: string | undefined;
   #goodbyeSent = false;
+  #waitsForLogs = false;
   #cancelTimer: () => void = () => undefined;
+  #cancelLogTimer: () => void = () => undefined;
 
   constructor(parts: ShutdownOptions) {
     this.#parts = parts;
@@ -44,7 +51,13 @@ export class Shutdown {
   /** A result was acknowledged, or there is a stream again. */
   endWhenAcknowledged(): void {
     if (this.#reason === undefined || this.#goodbyeSent) return;
-    if (this.#parts.pendingResults() === 0 || !this.#parts.registered()) this.#finish(this.#reason);
+    if (!this.#parts.registered()) return this.#finish(this.#reason);
+    if (this.#parts.pendingResults() > 0) return;
+    if (!this.#parts.pendingLogs()) return this.#finish(this.#reason);
+    if (this.#waitsForLogs) return;
+    this.#waitsForLogs = true;
+    const reason = this.#reason;
+    this.#cancelLogTimer = this.#parts.clock.after(LAST_LINES_MS, () => this.#finish(reason));
   }
 
   /** The stream ended. */
@@ -56,6 +69,7 @@ export class Shutdown {
   #finish(reason: string): void {
     if (this.#goodbyeSent) return;
     this.#goodbyeSent = true;
+    this.#cancelLogTimer();
     this.#cancelTimer();
     if (!this.#parts.sendGoodbye(reason)) return this.#end();
     // A stream that ends now ends the link, by `disconnected`.
@@ -63,6 +77,7 @@ export class Shutdown {
   }
 
   #end(): void {
+    this.#cancelLogTimer();
     this.#cancelTimer();
     this.#parts.end();
   }

@@ -16,6 +16,9 @@ const MAX_RECEIVE_BYTES = 64 * 1024 * 1024;
 const MAX_OUTSTANDING_MESSAGES = 256;
 const MAX_OUTSTANDING_BYTES = 1024 * 1024;
 
+/** Above this, lines of handlers are not written: what comes after them would wait. */
+const BUSY_BYTES = 64 * 1024;
+
 /** Callbacks of a stream. */
 export interface StreamListener {
   message(message: Incoming): void;
@@ -66,6 +69,11 @@ export class Stream {
   /** True while only control messages should be written. */
   get congested(): boolean {
     return this.#congested;
+  }
+
+  /** True while so much waits to leave that what is least urgent should not be added. */
+  get busy(): boolean {
+    return this.#congested || this.#outstandingBytes >= BUSY_BYTES;
   }
 
   /** True once the stream has ended; writes are then ignored. */

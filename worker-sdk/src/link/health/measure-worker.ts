@@ -35,6 +35,8 @@ export function measureWorker(parts: {
       output: counters.get("output_shed"),
       event: counters.get("events_dropped"),
     },
+    logLines: counters.get("task_log_lines"),
+    logLinesDropped: counters.droppedLines.counts(),
     finished: Object.fromEntries(OUTCOMES.map((outcome) => [outcome, counters.get(`tasks_${outcome}`)])),
     eventLoopDelayS: Math.max(shared.delayP99Ms, processMetrics.loopAgeMs) / 1000,
     connected,

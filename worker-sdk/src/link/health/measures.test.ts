@@ -19,6 +19,8 @@ const MEASURES: Measures = {
   shed: { progress: 0, output: 0, event: 0 },
   finished: { succeeded: 5, failed: 1, cancelled: 0, released: 0 },
   eventLoopDelayS: 0.021,
+  logLines: 7,
+  logLinesDropped: { other: 0, buffer: 2 },
   connected: true,
   cpuS: 1.5,
   rssBytes: 1e8,

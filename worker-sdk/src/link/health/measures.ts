@@ -22,6 +22,10 @@ export interface Measures {
   readonly batchMembers: Readonly<Record<string, number>>;
   /** Messages left out for a slow peer, by kind. */
   readonly shed: Readonly<Record<string, number>>;
+  /** Lines of handlers that the scheduler has stored. */
+  readonly logLines: number;
+  /** Lines of handlers that were not sent, by why. */
+  readonly logLinesDropped: Readonly<Record<string, number>>;
   /** Attempts that ended, by outcome. */
   readonly finished: Readonly<Record<string, number>>;
   /** 99th percentile of the main loop's delay in the last heartbeat, or how long it has been blocked now, if longer. */
@@ -140,6 +144,19 @@ export const WORKER_METRICS: readonly WorkerMetric[] = [
     help: "Messages left out or folded together because the peer was slow, by kind.",
     label: "kind",
     read: ({ shed }) => shed,
+  },
+  {
+    name: "worker_task_log_lines_total",
+    kind: "counter",
+    help: "Lines of ctx.log that the scheduler has taken.",
+    read: ({ logLines }) => logLines,
+  },
+  {
+    name: "worker_task_log_dropped_lines_total",
+    kind: "counter",
+    help: "Lines of ctx.log that were not sent, by reason.",
+    label: "reason",
+    read: ({ logLinesDropped }) => logLinesDropped,
   },
   {
     name: "process_cpu_seconds_total",
