@@ -113,6 +113,8 @@ const COMMANDS: Readonly<Record<string, string>> = {
   GetWorker: "`muster worker ID`",
   ListQueues: "`muster queues`",
   ListEvents: "`muster events`",
+  ListTaskLogs: "`muster logs ID`",
+  WatchTaskLogs: "`muster logs ID --follow`",
   ListLaunches: "`muster launches`",
   ExplainTask: "`muster why ID`",
   ExplainWorker: "`muster why ID`",

@@ -1,6 +1,6 @@
 /** The options of a task that `muster submit` and `muster schedule set` share, and the fields that they set. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import type { CircuitRule, CostRaise, FixedBackoff, TaskSpec, TaskSpecSchema } from "@muster/protocol";
 import type { Command } from "commander";
@@ -9,7 +9,6 @@ import { circuitRule } from "./circuit.ts";
 import { type ConcurrencyKey, concurrencyKey } from "./concurrency.ts";
 import { costAmount, costRaise } from "./cost.ts";
 import { argument, collect, keyValue, wholeNumber } from "./parse.ts";
-import { phaseDuration } from "./phase-durations.ts";
 import { type KeyRate, keyRate, rateLimitMessage } from "./rate.ts";
 
 /** The options as they were given. */
@@ -33,12 +32,8 @@ export interface TaskOptions {
   readonly retryTimeouts: boolean;
   readonly oomLabel?: Record<string, string>;
   readonly oomCost?: Record<string, CostRaise>;
-  readonly maxOomRetries?: number;
   readonly runTimeout?: number;
-  readonly phaseTimeout?: Record<string, number>;
   readonly queueTimeout?: number;
-  readonly watchdog?: number;
-  readonly phaseWatchdog?: Record<string, number>;
 }
 
 /** Adds the options to a command. */
@@ -95,26 +90,6 @@ export function addTaskOptions(command: Command): Command {
     )
     .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
     .option(
-      "--phase-timeout <phase=duration>",
-      "time limit of a phase of an attempt, for example model_load=5m; repeatable; default: none",
-      phaseDuration,
-    )
-    .option(
-      "--watchdog <duration>",
-      "warn when an attempt shows no phase, progress or output for so long; 0s: never; default: that of the scheduler",
-      duration,
-    )
-    .option(
-      "--phase-watchdog <phase=duration>",
-      "warn when a phase lasts longer, for example inference=10m; 0s: never; repeatable; default: that of the worker",
-      phaseDuration,
-    )
-    .option(
-      "--max-oom-retries <n>",
-      "retries after the worker ran out of memory; default: 1",
-      wholeNumber(0, 1000),
-    )
-    .option(
       "--oom-label <k=v>",
       "require a worker with this label after the task ran out of memory; repeatable",
       keyValue,
@@ -134,7 +109,7 @@ export function addTaskOptions(command: Command): Command {
 
 /** The fields of a task that the options set. */
 export function taskFields(options: TaskOptions): Exclude<MessageInitShape<typeof TaskSpecSchema>, TaskSpec> {
-  const { runTimeout, phaseTimeout = {}, queueTimeout, watchdog, phaseWatchdog = {} } = options;
+  const { runTimeout, queueTimeout } = options;
   return {
     queue: options.queue ?? "",
     priority: options.priority ?? 0,
@@ -153,28 +128,17 @@ export function taskFields(options: TaskOptions): Exclude<MessageInitShape<typeo
     maxIterationCount: options.maxIterations ?? 0,
     timeouts: {
       ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
-      phases: phaseDurations(phaseTimeout),
       ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),
-    },
-    watchdogs: {
-      ...(watchdog === undefined ? {} : { run: durationFromMs(watchdog) }),
-      phases: phaseDurations(phaseWatchdog),
     },
   };
 }
 
-function phaseDurations(ms: Readonly<Record<string, number>>): Record<string, Duration> {
-  return Object.fromEntries(Object.entries(ms).map(([phase, each]) => [phase, durationFromMs(each)]));
-}
-
-function retryPolicy(options: TaskOptions) {
-  const { maxRetries, backoff, lostBackoff, maxOomRetries, retryTimeouts, oomLabel, oomCost } = options;
+function retryPolicy({ maxRetries, backoff, lostBackoff, retryTimeouts, oomLabel, oomCost }: TaskOptions) {
   const changes = oomLabel !== undefined || oomCost !== undefined;
   const policy = {
     ...(maxRetries === undefined ? {} : { maxRetryCount: maxRetries }),
     ...(backoff === undefined ? {} : { backoff }),
     ...(lostBackoff === undefined ? {} : { lostBackoff }),
-    ...(maxOomRetries === undefined ? {} : { maxOutOfMemoryCount: maxOomRetries }),
     ...(retryTimeouts ? {} : { retryTimeouts }),
     ...(changes ? { onOutOfMemory: { labels: oomLabel ?? {}, cost: oomCost ?? {} } } : {}),
   };

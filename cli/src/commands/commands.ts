@@ -192,6 +192,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./explain/events.ts")).defineEvents,
     },
     {
+      usage: "logs <id>",
+      summary: "show what the handlers of a task logged; --follow shows new lines",
+      load: async () => (await import("./explain/logs.ts")).defineLogs,
+    },
+    {
       usage: "top",
       summary: "watch queues, workers, stuck tasks and failures live",
       load: async () => (await import("./explain/top.ts")).defineTop,

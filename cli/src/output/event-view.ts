@@ -42,7 +42,7 @@ function alarm(name: string): "bad" | "warn" | "none" {
 }
 
 /** `11-22 03:46:56.123` in local time. */
-function localTime(time: Date): string {
+export function localTime(time: Date): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const date = `${two(time.getMonth() + 1)}-${two(time.getDate())}`;
   const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");

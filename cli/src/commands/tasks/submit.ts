@@ -1,6 +1,6 @@
 /** `muster submit TYPE`: submits a task. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { whileFull } from "@muster/common/while-full";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
@@ -12,11 +12,10 @@ import {
   UniqueConflictPolicy,
   UniqueWhile,
 } from "@muster/protocol";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
 import { type After, after } from "../../arguments/after.ts";
-import { parseMoment } from "../../arguments/moment.ts";
 import { argument, enumChoices, enumNameOf } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
 import { readPayload } from "../../arguments/payload.ts";
@@ -40,7 +39,6 @@ const ON_CONFLICT = {
 
 interface Options extends TaskOptions {
   readonly delay?: number;
-  readonly at?: Date;
   readonly uniqueKey?: string;
   readonly uniqueWhile?: UniqueWhile;
   readonly uniqueWindow?: number;
@@ -63,11 +61,6 @@ export function defineSubmit(command: Command, io: Io): void {
     .description("Submits a task and prints its id. Exit code 0 means that the task is stored durably.");
   addTaskOptions(command)
     .option("--delay <duration>", "delay before the task may start, for example 90s or 1h30m", duration)
-    .addOption(
-      new Option("--at <time>", "moment before which the task may not start, in ISO 8601; not with --delay")
-        .argParser(argument(parseMoment))
-        .conflicts("delay"),
-    )
     .option("--unique-key <key>", "key that at most one task of the queue holds; see below")
     .option(
       "--unique-while <states>",
@@ -210,7 +203,7 @@ function taskSpec(
   { bytes, contentType }: Payload,
   options: Options,
 ): MessageInitShape<typeof TaskSpecSchema> {
-  const { at, delay } = options;
+  const { delay } = options;
   return {
     taskType: type,
     payload: bytes,
@@ -221,7 +214,6 @@ function taskSpec(
     after: options.after ?? [],
     batchId: options.batch ?? "",
     ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),
-    ...(at === undefined ? {} : { schedule: { case: "runTime", value: timestampFromDate(at) } }),
   };
 }
 
