@@ -182,6 +182,20 @@ describe("the examples of the SDK's pages", () => {
     assert.match(limited.stderr, /WORKER_SCRATCH_QUOTA_BYTES: "1\.5" is not an integer/);
   });
 
+  it("docs/task-logs.md: lines by attempt, with secrets masked", async () => {
+    const start = await page("task-logs", ["worker.ts", "producer.ts"]);
+    const worker = start("worker.ts");
+    await ready(worker);
+    const producer = start("producer.ts");
+    assert.deepEqual(await producer.ended, { code: 0, signal: null }, producer.tail());
+    assert.deepEqual(producer.stdout.trim().split("\n"), [
+      "1 info reading { url: 'https://a.example', apiKey: '[redacted]' }",
+      "1 warn the server is busy { status: 503 }",
+      "2 info reading { url: 'https://a.example', apiKey: '[redacted]' }",
+      "2 info done for customer [redacted] {}",
+    ]);
+  });
+
   it("docs/lifespan.md: services, middleware in order, and the tear-down after the last handler", async () => {
     const start = await page("lifespan", ["worker.ts"], { "pool.ts": POOL });
     const worker = start("worker.ts");
