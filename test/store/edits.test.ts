@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
+import {
+  commitRequest,
+  failed,
+  NO_REQUIREMENTS,
+  newTask,
+  openFixture,
+  type StoreFixture,
+  SUCCEEDED,
+} from "./fixture.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -67,6 +75,44 @@ describe("store: edits", () => {
     assert.equal((await task(id)).priority, 1);
     assert.equal(await store.editTask(2 ** 40, { priority: 2 }, "nothing there"), undefined);
     assert.equal((await task(other)).priority, 0);
+  });
+
+  it("give a task with a strict order the class of its priority while it waits", async () => {
+    const { store } = fixture;
+    const concurrency = (priority: number) => [{ key: "order", limit: 1, strict: { priority } }];
+    const submit = async (priority: number, count: number) => {
+      const wanted = {
+        ...{ queue: "default", type: "strict", requirements: NO_REQUIREMENTS },
+        concurrency: concurrency(priority),
+      };
+      const [made] = await store.resolveClasses([wanted]);
+      const insert = {
+        task: newTask({ ...wanted, priority }),
+        classId: made?.id ?? 0,
+        assignTo: undefined,
+      };
+      return (await store.insertTasks(Array.from({ length: count }, () => insert))).map(({ id }) => id);
+    };
+    const [first = 0, second = 0] = await submit(0, 2);
+    const before = await task(first);
+    const done = await edited(first, { priority: 4, maxRetries: 2 });
+    const after = await task(first);
+    assert.deepEqual([after.priority, after.options?.retry?.maxRetries], [4, 2]);
+    assert.deepEqual([done.classBefore, done.task.classId], [before.classId, after.classId]);
+    assert.notEqual(after.classId, before.classId);
+    assert.deepEqual(after.concurrency, concurrency(4));
+    assert.deepEqual((await task(second)).classId, before.classId);
+    assert.equal((await store.editTask(first, { priority: 4 }, "again"))?.outcome, "unchanged");
+    // The same class as of one that was submitted so.
+    const [third = 0] = await submit(4, 1);
+    assert.equal((await task(third)).classId, after.classId);
+    const claims = [{ taskId: first, sessionId: await fixture.session() }];
+    const [claimed] = (await store.claimKeyed(claims)).claimed;
+    assert.ok(claimed);
+    assert.deepEqual(await store.editTask(first, { priority: 5 }, "late"), {
+      ...{ outcome: "refused", why: "strict_order" },
+    });
+    await store.commitResults([commitRequest(claimed, SUCCEEDED)]);
   });
 
   it("move the start of a task that waits for a worker, its time or a retry, with its queue timeout", async () => {

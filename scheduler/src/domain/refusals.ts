@@ -290,7 +290,7 @@ export function notRevocable(taskId: string): Refusal {
 /** Why an edit of an open task is refused, and what to do. */
 const NOT_EDITABLE: Readonly<Record<Exclude<EditRefused, "ended">, (task: string) => string>> = {
   strict_order: (task) =>
-    `task ${task} has a concurrency key with a strict order, in which priorities have no effect; leave the priority out`,
+    `task ${task} is assigned or running, and the priority of a task with a strict order can be changed only while it waits; leave the priority out, or edit it when it waits again`,
   started: (task) =>
     `task ${task} is assigned or running, and only a task that waits has a start time; leave the start time out, or run \`muster cancel ${task}\``,
   waits_for_tasks: (task) =>

@@ -98,6 +98,8 @@ export type EditResult =
   | {
       readonly outcome: "edited";
       readonly task: WaitingTask;
+      /** Its class before the edit: another one where a task with a strict order has another priority. */
+      readonly classBefore: number;
       readonly changes: readonly FieldChange[];
       /** The attempt that holds it, which was assigned before the edit; undefined while it is queued. */
       readonly attempt: { readonly key: AttemptKey; readonly sessionId: number } | undefined;

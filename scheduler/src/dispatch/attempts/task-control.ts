@@ -99,17 +99,21 @@ export class TaskControl {
    * @throws Refusal `TASK_ALREADY_ENDED` or `TASK_NOT_EDITABLE`
    */
   async edit(taskId: number, edit: TaskEdit, reason: string): Promise<readonly FieldChange[] | undefined> {
-    const { store, classes, counters, dispatcher, peers, signals, waits, onScheduled } = this.#parts;
+    const { store, admission, classes, counters, dispatcher, peers, signals, waits, onScheduled } =
+      this.#parts;
     const result = await store.editTask(taskId, edit, reason);
     if (result === undefined) return undefined;
     if (result.outcome === "unchanged") return [];
     if (result.outcome === "refused") throw notEditable(taskId, result.why);
-    const { task, attempt, startsIn } = result;
+    const { task, classBefore, attempt, startsIn } = result;
     counters.edits++;
     if (!attempt) {
-      await classes.load([task.classId]);
-      dispatcher.reorder([task.classId]);
-      peers.hintOrder([task.classId]);
+      const classIds = [...new Set([classBefore, task.classId])];
+      await classes.load(classIds);
+      if (classIds.length > 1) admission.endWaits([taskId], "changed_in_queue");
+      dispatcher.reorder(classIds);
+      if (classIds.length > 1) dispatcher.waitsEnded([classBefore]);
+      peers.hintOrder(classIds);
     }
     if (startsIn === 0) {
       waits.woken(taskId);

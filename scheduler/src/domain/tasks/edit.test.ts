@@ -65,8 +65,12 @@ describe("an edit", () => {
     assert.equal(refused(start, { waitsForTasks: true }), "waits_for_tasks");
     assert.equal(refused({ start: { delayMs: 0 } }, { waitsForTasks: true }), "waits_for_tasks");
     const concurrency = [{ key: "k", limit: 1, strict: { priority: 0 } }];
-    assert.equal(refused({ priority: 2 }, { concurrency }), "strict_order");
-    assert.notEqual(refused({ priority: 1, maxRetries: 1 }, { concurrency }), "strict_order");
+    assert.equal(refused({ priority: 2 }, { concurrency, state: "assigned" }), "strict_order");
+    assert.notEqual(refused({ priority: 2 }, { concurrency }), "strict_order");
+    assert.notEqual(
+      refused({ priority: 1, maxRetries: 1 }, { concurrency, state: "running" }),
+      "strict_order",
+    );
     assert.notEqual(refused({ priority: 2 }, { state: "running" }), "started");
   });
 });

@@ -28,7 +28,7 @@ export interface FieldChange {
 /** Why an edit is refused. */
 export type EditRefused =
   | "ended"
-  /** A task with a strict order keeps its priority: it has no effect there. */
+  /** It is assigned or running, and a task with a strict order is in a class of its priority, which it keeps at a worker. */
   | "strict_order"
   /** It is assigned or running, and has no start time. */
   | "started"
@@ -49,7 +49,8 @@ export function planEdit(task: TaskRecord, edit: TaskEdit): EditPlan | EditRefus
   if (hasEnded(task.state)) return "ended";
   const { priority = task.priority } = edit;
   const start = isNow(edit.start) && task.state === "queued" && !task.runTime ? undefined : edit.start;
-  if (priority !== task.priority && isStrict(task.concurrency)) return "strict_order";
+  if (priority !== task.priority && task.state !== "queued" && isStrict(task.concurrency))
+    return "strict_order";
   if (start && task.state !== "queued") return "started";
   if (edit.start && task.waitsForTasks) return "waits_for_tasks";
   const runMs = task.options?.timeouts?.runMs ?? 0;

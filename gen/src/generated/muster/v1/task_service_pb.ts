@@ -1249,7 +1249,7 @@ export const TaskService: GenService<{
   /**
    * Changes a task that has not ended. What the request does not have stays as it is; nothing is changed when a field is
    * refused. INVALID_ARGUMENT (`INVALID_REQUEST`); NOT_FOUND; FAILED_PRECONDITION (`TASK_ALREADY_ENDED`; `TASK_NOT_EDITABLE`:
-   * a priority of a task with a strict order, or a start time of one that is assigned, runs or waits for tasks).
+   * a priority of a task with a strict order that is assigned or runs, or a start time of one that is assigned, runs or waits for tasks).
    *
    * @generated from rpc muster.v1.TaskService.UpdateTask
    */

@@ -54,7 +54,7 @@ interface Placed {
 export async function changedClasses(
   db: Database,
   change: TaskChange,
-  tasks: readonly FoundTask[],
+  tasks: readonly Pick<FoundTask, "classId">[],
 ): Promise<ReadonlyMap<number, number>> {
   if (change.kind !== "move" && change.kind !== "set_priority") return new Map();
   const classes = await classesById(db, [...new Set(tasks.map(({ classId }) => classId))]);
@@ -206,7 +206,7 @@ export async function reprioritise(
 }
 
 /** @throws ClassesGoneError when one of the classes is not in use any more. */
-async function keepPerKey(tx: Runner, placed: readonly { readonly classId: number }[]): Promise<void> {
+export async function keepPerKey(tx: Runner, placed: readonly { readonly classId: number }[]): Promise<void> {
   const ids = [...new Set(placed.map(({ classId }) => classId))];
   if (ids.length === 0) return;
   const rows = await tx.run<{ id: number }>(PER_KEY, [int4Array(ids)]);

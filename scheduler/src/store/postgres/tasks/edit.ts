@@ -1,9 +1,12 @@
 /** Edits a task that has not ended. */
+import { ClassesGoneError } from "../../../domain/errors.ts";
+import { isStrict } from "../../../domain/tasks/concurrency.ts";
 import { type EditPlan, type FieldChange, planEdit, type TaskEdit } from "../../../domain/tasks/edit.ts";
 import { MOVED, untilFound } from "../../../domain/tasks/moving-task.ts";
 import type { TaskRecord } from "../../../domain/tasks/task.ts";
 import type { EditResult } from "../../tasks.ts";
 import { jsonParam } from "../arrays.ts";
+import { changedClasses, keepPerKey } from "../changes/move.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { startTime } from "./hold.ts";
 import { followedTask } from "./read.ts";
@@ -25,7 +28,7 @@ const EDIT: Statement = {
   old as (select t.id, ${STORED_START} as start from task t where t.id = $1),
   edited as (
     update task t
-       set priority = d.priority, options = d.options::jsonb,
+       set priority = d.priority, options = d.options::jsonb, class_id = coalesce($11::int, t.class_id),
            wake_time = case when d.starts then ${START.wakeTime} else t.wake_time end,
            hold = case when d.starts then ${START.hold} else t.hold end,
            start_deadline = case when d.starts and t.epoch = 0 then ${DEADLINE} else t.start_deadline end,
@@ -64,9 +67,44 @@ export function editTask(db: Database, id: number, edit: TaskEdit, reason: strin
     const plan = planEdit(found.task, edit);
     if (typeof plan === "string") return { outcome: "refused", why: plan };
     if (plan.changes.length === 0 && !plan.start) return { outcome: "unchanged" };
-    const [row] = await db.cold<EditedRow>(EDIT, [id, found.version, ...params(found.task, plan, reason)]);
-    return row ? edited(row, plan) : MOVED;
+    const { task, version } = found;
+    const values = [id, version, ...params(task, plan, reason)];
+    const [row] =
+      plan.priority !== task.priority && isStrict(task.concurrency)
+        ? await editMoving(db, task, plan.priority, values)
+        : await db.cold<EditedRow>(EDIT, [...values, null]);
+    return row ? edited(row, task.classId, plan) : MOVED;
   });
+}
+
+const LOCK: Statement = {
+  name: "task-edit-lock",
+  text: "select from task where id = $1 and xmin::text = $2 for update",
+};
+
+/** Also gives the task the class of the priority. None when the task, or that class, has changed meanwhile. */
+async function editMoving(
+  db: Database,
+  { classId: before }: TaskRecord,
+  priority: number,
+  values: readonly unknown[],
+): Promise<EditedRow[]> {
+  const change = { kind: "set_priority", priority } as const;
+  // Before the transaction: a class that is made is seen by others at once.
+  const classId = (await changedClasses(db, change, [{ classId: before }])).get(before) ?? before;
+  try {
+    return await db.retrying(() =>
+      db.transaction(async (tx) => {
+        // Tasks are locked before classes.
+        if ((await tx.run(LOCK, values.slice(0, 2))).length === 0) return [];
+        await keepPerKey(tx, [{ classId }]);
+        return tx.run<EditedRow>(EDIT, [...values, classId]);
+      }),
+    );
+  } catch (error) {
+    if (error instanceof ClassesGoneError) return [];
+    throw error;
+  }
 }
 
 function params({ options }: TaskRecord, plan: EditPlan, reason: string): unknown[] {
@@ -90,13 +128,14 @@ function params({ options }: TaskRecord, plan: EditPlan, reason: string): unknow
   ];
 }
 
-function edited(row: EditedRow, plan: EditPlan): EditResult {
+function edited(row: EditedRow, classBefore: number, plan: EditPlan): EditResult {
   const { id, class_id: classId, priority, epoch, session_id: sessionId, held, wait_ms: waitMs } = row;
   const [before, after] = [row.start_before ?? "", row.start ?? ""];
   const moved: FieldChange[] = plan.start && before !== after ? [{ field: "run_time", before, after }] : [];
   return {
     outcome: "edited",
     task: { id, classId, priority },
+    classBefore,
     changes: [...plan.changes, ...moved],
     attempt: sessionId === null ? undefined : { key: { taskId: id, epoch }, sessionId },
     // Neither for one that waits for tasks, whose start cannot be edited.
