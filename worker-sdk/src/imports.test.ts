@@ -27,6 +27,7 @@ for (const entry of [
   "@muster/worker/task",
   "@muster/worker/client",
   "@muster/worker/otel",
+  "@muster/worker/testing",
 ]) {
   test(`importing ${entry} installs nothing in the process`, async () => {
     assert.deepEqual(await importing(entry), [[], 0]);
@@ -47,12 +48,37 @@ await import(process.argv[1]);
 console.log(JSON.stringify([...loaded]));
 `;
 
+/** Prints the files of this package that an import loads. */
+const LOADED_OWN = `
+import { registerHooks } from "node:module";
+const loaded = [];
+registerHooks({
+  load(url, context, next) {
+    const [, file] = /[/]worker-sdk[/]src[/](.*)/.exec(url) ?? [];
+    if (file) loaded.push(file);
+    return next(url, context);
+  },
+});
+await import(process.argv[1]);
+console.log(JSON.stringify(loaded));
+`;
+
 test("importing @muster/worker loads no gRPC: the connection's thread has its own, and a start takes half as long", async () => {
   const loaded = await importing("@muster/worker", LOADED);
   assert.ok(Array.isArray(loaded) && loaded.includes("pino"), String(loaded));
   const dear = ["@grpc/grpc-js", "@bufbuild/protobuf", "pino-pretty", "node:http", "node:http2"];
   assert.deepEqual(
     dear.filter((each) => loaded.includes(each)),
+    [],
+  );
+});
+
+test("importing @muster/worker loads nothing for runs without a scheduler", async () => {
+  const loaded = await importing("@muster/worker", LOADED_OWN);
+  assert.ok(Array.isArray(loaded) && loaded.includes("worker.ts"), String(loaded));
+  const wanted = ["local/invocation.ts", "local/parts.ts"];
+  assert.deepEqual(
+    loaded.filter((file) => /^(local|test-kit)\//.test(file) && !wanted.includes(file)),
     [],
   );
 });

@@ -8,6 +8,9 @@ import { WorkerStoppedError } from "./errors.ts";
 import type { Middleware } from "./lifespan/lifespan.ts";
 import { Link } from "./link/link.ts";
 import type { FatalMessage } from "./link/messages.ts";
+import type { LocalAccess } from "./local/access.ts";
+import { invocation } from "./local/invocation.ts";
+import { LOCAL } from "./local/parts.ts";
 import type { Logger } from "./logging/logger.ts";
 import { createProgramLogger, silentLogger } from "./logging/logger.ts";
 import { processEnvironment } from "./options/connection-options.ts";
@@ -212,6 +215,8 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
    * ```
    */
   start(): Promise<void> {
+    const invoked = invocation()?.(this);
+    if (invoked !== undefined) return Promise.resolve();
     removeFatalHandler();
     try {
       this.#started ??= this.#begin(this.#options.logger ?? silentLogger, {
@@ -269,6 +274,8 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
    * @throws OptionsError when the worker has no task type.
    */
   async run(): Promise<void> {
+    const invoked = invocation()?.(this);
+    if (invoked !== undefined) return invoked;
     reapAsProcessOne();
     const { logger, logLevel } = this.#options;
     const log = logger ?? createProgramLogger(logLevel);
@@ -279,6 +286,22 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
       this.#started = engine.ready;
       return engine;
     });
+  }
+
+  /** @internal For runs without a scheduler; a worker that was run so may still start. */
+  [LOCAL](): LocalAccess {
+    removeFatalHandler();
+    this.#handlers.seal(this.#options.taskLifespan);
+    const parts = { options: this.#options, resources: this.resources, loaders: this.#loaders };
+    return {
+      types: [...this.#options.tasks.keys()],
+      open: async (settings) => {
+        const { LocalWorker } = await import("./local/local-worker.ts");
+        const local = new LocalWorker(parts, settings);
+        await local.open();
+        return local;
+      },
+    };
   }
 
   /** Reports for a worker that never started, over a connection of its own. */

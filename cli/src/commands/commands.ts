@@ -93,6 +93,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/revoke.ts")).defineRevoke,
     },
     {
+      usage: "invoke <file> <type> [payload]",
+      summary: "run one task of a worker's file here, without a scheduler",
+      load: async () => (await import("./tasks/invoke.ts")).defineInvoke,
+    },
+    {
       usage: "schedules",
       summary: "list recurring tasks with their next runs",
       load: async () => (await import("./schedules/schedules.ts")).defineSchedules,

@@ -7,16 +7,23 @@ import { formatBytes, printable } from "./text.ts";
  * Writes the result of a succeeded task to stdout. Piped: its bytes unchanged, text with a final line feed. On a
  * terminal: indented JSON, text without control characters, and for other types only the size.
  */
-export function writeResult(task: Task, { stdout, stderr }: Io): void {
-  const { output } = task;
-  const contentType = task.outputContentType || "application/json";
+export function writeResult(task: Task, io: Io): void {
+  const { id, output, outputContentType } = task;
+  writeBytes(output, outputContentType || "application/json", `\`muster task ${id} --result > FILE\``, io);
+}
+
+/** Writes a result that was received as a value: bytes, or what JSON stands for. As `writeResult`. */
+export function writeValue(value: unknown, contentType: string, io: Io): void {
+  const bytes = value instanceof Uint8Array ? value : Buffer.from(JSON.stringify(value ?? null));
+  writeBytes(bytes, contentType, "the command with > FILE", io);
+}
+
+function writeBytes(output: Uint8Array, contentType: string, saving: string, { stdout, stderr }: Io): void {
   if (output.byteLength === 0) return;
   if (!isText(contentType)) {
     if (stdout.isTTY) {
       const size = `${formatBytes(output.byteLength)} of ${contentType}`;
-      stderr.write(
-        `${size} are not shown on a terminal: \`muster task ${task.id} --result > FILE\` saves them\n`,
-      );
+      stderr.write(`${size} are not shown on a terminal: ${saving} saves them\n`);
       return;
     }
     stdout.write(output);

@@ -110,3 +110,16 @@ function classOf(value: object): string {
 function step(key: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
+
+/** A payload as JSON; `undefined` becomes `null`. @throws TypeError when it has no JSON form. */
+export function jsonTextOf(type: string, payload: unknown): string {
+  const text = JSON.stringify(payload === undefined ? null : payload);
+  const fault = findJsonFault(payload);
+  if (text === undefined || fault !== undefined) {
+    const { what, instead } = fault ?? { what: `a ${typeof payload}`, instead: "a plain object" };
+    throw new TypeError(
+      `Task ${type}: the payload is or has ${what}, which has no JSON form; give ${instead}.`,
+    );
+  }
+  return text;
+}

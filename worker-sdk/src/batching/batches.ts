@@ -67,9 +67,10 @@ export class Batches {
     this.#handler = handler;
   }
 
-  /** The worker starts. */
+  /** The worker starts; or another run of it without a scheduler does, after the one before has drained. */
   open(host: BatchHost): void {
     this.#host = host;
+    this.#draining = false;
   }
 
   /** No further attempts will come: nothing waits for them. */

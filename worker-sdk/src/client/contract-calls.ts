@@ -2,7 +2,7 @@
 import type { Task } from "@muster/protocol";
 import { plainTask, TaskState } from "@muster/protocol";
 import { messageOf } from "../attempt/failure/classify.ts";
-import { isBytes } from "../attempt/json-form.ts";
+import { isBytes, jsonTextOf } from "../attempt/json-form.ts";
 import { InvalidPayloadError, InvalidResultError } from "../contract/contract-errors.ts";
 import { readDetails } from "../contract/declared-errors.ts";
 import { type Checked, check, type Schema, type SchemaIssue } from "../contract/schema.ts";
@@ -10,7 +10,6 @@ import type { ContractParts } from "../contract/task-contract.ts";
 import { TaskFailedError } from "./errors.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
 import { outputOf } from "./task-handle.ts";
-import { jsonTextOf } from "./task-spec.ts";
 
 /** Options of which only one may be given: that of a submit replaces the default of the other. */
 const EXCLUSIVE: readonly (readonly [keyof SubmitOptions, keyof SubmitOptions])[] = [

@@ -30,7 +30,7 @@ import {
   UniqueRuleSchema,
   UniqueWhile,
 } from "@muster/protocol";
-import { findJsonFault, isBytes } from "../attempt/json-form.ts";
+import { isBytes, jsonTextOf } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
 import { encodeOutOfMemory } from "./encode-out-of-memory.ts";
 import { checkSpec } from "./spec-checks.ts";
@@ -141,19 +141,6 @@ function encodeAfter(
 
 function encodeCost(cost: NonNullable<SubmitOptions["cost"]> = {}): Record<string, bigint> {
   return Object.fromEntries(Object.entries(cost).map(([name, amount]) => [name, BigInt(amount)]));
-}
-
-/** A payload as JSON; `undefined` becomes `null`. @throws TypeError when it has no JSON form. */
-export function jsonTextOf(type: string, payload: unknown): string {
-  const text = JSON.stringify(payload === undefined ? null : payload);
-  const fault = findJsonFault(payload);
-  if (text === undefined || fault !== undefined) {
-    const { what, instead } = fault ?? { what: `a ${typeof payload}`, instead: "a plain object" };
-    throw new TypeError(
-      `Task ${type}: the payload is or has ${what}, which has no JSON form; give ${instead}.`,
-    );
-  }
-  return text;
 }
 
 function encodeRateLimit({ key, limit, periodS, burst }: RateLimitOption): RateLimit {

@@ -119,7 +119,7 @@ export class Handlers {
   }
 
   /**
-   * The worker starts: every handler gets what surrounds it.
+   * The worker starts: every handler gets what surrounds it. Does nothing when it is sealed.
    *
    * @throws OptionsError when there is no task type.
    */
@@ -128,6 +128,7 @@ export class Handlers {
       throw new OptionsError("Worker", [
         "option tasks: is missing and handle() was not called; register at least one task type",
       ]);
+    if (this.#sealed) return;
     this.#sealed = true;
     if (this.#middleware.length === 0 && taskLifespan === undefined) return;
     for (const [type, task] of this.#tasks)

@@ -3,7 +3,7 @@ import type { AttemptHost } from "../attempt/attempt-host.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
 import { KeyPauses } from "../attempt/key-pauses.ts";
 import { Runner } from "../attempt/runner.ts";
-import type { Clock } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { WorkerLifespan } from "../lifespan/worker-lifespan.ts";
 import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -19,6 +19,7 @@ import { TaskLogs } from "../task-log/task-logs.ts";
 export interface AttemptPartsNeeds {
   readonly options: CompiledOptions;
   readonly log: Logger;
+  /** Clock of the attempts; the life of the worker itself follows the process's clock. */
   readonly clock: Clock;
   /** Where what attempts report goes. */
   readonly link: AttemptHost["link"];
@@ -46,7 +47,7 @@ export class AttemptParts {
   settings: SchedulerSettings = { phaseWarningsMs: {}, maxResultBytes: Number.POSITIVE_INFINITY };
 
   constructor({ options, log, clock, link, resources, loaders }: AttemptPartsNeeds) {
-    const lifespan = new WorkerLifespan(options.lifespan, log, clock);
+    const lifespan = new WorkerLifespan(options.lifespan, log, systemClock);
     this.lifespan = lifespan;
     this.deadlines = new Deadlines(clock);
     this.keyPauses = new KeyPauses(clock, link);

@@ -1,0 +1,139 @@
+/** Takes the place of the connection: receives what attempts report, and answers as a scheduler does. */
+import type { AttemptHost } from "../attempt/attempt-host.ts";
+import type { Deadlines } from "../attempt/deadlines.ts";
+import type { Clock } from "../clock.ts";
+import type { FromLink, ResourceStateMessage, ToLink } from "../link/messages.ts";
+import { OpenPhases } from "../link/outbox/open-phases.ts";
+import type { LocalRun } from "./local-run.ts";
+
+/** Kinds of answers. */
+type Answer = "acknowledged" | "checkpointAnswered" | "keyPauseAnswered";
+
+/** What the answers need. */
+export interface LocalLinkParts {
+  readonly clock: Clock;
+  readonly deadlines: () => Deadlines;
+  /** Answers the worker. */
+  readonly answer: (message: Extract<FromLink, { kind: Answer }>) => void;
+}
+
+interface Followed {
+  readonly run: LocalRun;
+  phases: OpenPhases | undefined;
+}
+
+/** The other side of a worker that has no connection. */
+export class LocalLink {
+  readonly #parts: LocalLinkParts;
+  readonly #runs = new Map<string, Followed>();
+  /** Resources that are being loaded, or could not be loaded. */
+  resourceStates: readonly ResourceStateMessage[] = [];
+
+  constructor(parts: LocalLinkParts) {
+    this.#parts = parts;
+  }
+
+  /** Passes what is reported of an attempt to its run. */
+  follow(run: LocalRun): void {
+    this.#runs.set(run.id, { run, phases: undefined });
+  }
+
+  /** What a worker's parts send to. */
+  readonly link: AttemptHost["link"] = {
+    send: (message) => this.#receive(message),
+    sendStarted: (attemptId) => this.#runs.get(attemptId)?.run.called(),
+    sendSuccess: (attemptId, output, contentType, runMs) =>
+      this.#end(attemptId, (run) => run.succeeded(output, contentType, runMs)),
+    flush: () => {},
+  };
+
+  #receive(message: ToLink): void {
+    switch (message.kind) {
+      case "result":
+        this.#end(message.attemptId, (run) => run.receive(message));
+        if (message.notify) this.#parts.answer({ kind: "acknowledged", attemptIds: [message.attemptId] });
+        return;
+      case "forget":
+      case "reject":
+        this.#end(message.attemptId, (run) => run.receive(message));
+        return;
+      case "phaseStarted":
+        this.#phaseStarted(message);
+        return;
+      case "phaseEnded":
+        this.#runs.get(message.attemptId)?.phases?.ended(message.number, message.how);
+        return;
+      case "progress":
+        this.#runs.get(message.attemptId)?.phases?.progress();
+        this.#runs.get(message.attemptId)?.run.receive(message);
+        return;
+      case "event":
+      case "iterations":
+      case "output":
+      case "cancelling":
+        this.#runs.get(message.attemptId)?.run.receive(message);
+        return;
+      case "checkpoint":
+        this.#checkpointed(message);
+        return;
+      case "pauseKey":
+        this.#keyPaused(message);
+        return;
+      case "resourceStates":
+        this.resourceStates = message.states;
+        return;
+      case "accept":
+      case "batch":
+      case "resources":
+      case "startupPhase":
+      case "started":
+      case "succeeded":
+      case "paused":
+      case "probed":
+      case "probeFailed":
+      case "draining":
+      case "fatal":
+      case "finish":
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #phaseStarted(message: Extract<ToLink, { kind: "phaseStarted" }>): void {
+    const followed = this.#runs.get(message.attemptId);
+    if (followed === undefined) return;
+    const { clock, deadlines } = this.#parts;
+    followed.phases ??= new OpenPhases(clock, deadlines(), {
+      event: (phase, change, attributes) =>
+        followed.run.receive({
+          kind: "event",
+          attemptId: message.attemptId,
+          name: `task.${phase}.${change}`,
+          elapsedMs: 0,
+          attributes,
+        }),
+    });
+    followed.phases.started(message);
+  }
+
+  #checkpointed(message: Extract<ToLink, { kind: "checkpoint" }>): void {
+    const { attemptId, sequence } = message;
+    this.#runs.get(attemptId)?.run.receive(message);
+    queueMicrotask(() => this.#parts.answer({ kind: "checkpointAnswered", attemptId, sequence, error: "" }));
+  }
+
+  #keyPaused({ attemptId, key, untilMs, reason, requestId }: Extract<ToLink, { kind: "pauseKey" }>): void {
+    const leftMs = untilMs - this.#parts.clock.monotonicMs();
+    this.#runs.get(attemptId)?.run.paused({ key, forS: leftMs / 1000, reason });
+    // A scheduler answers when the handler has returned to the loop.
+    queueMicrotask(() => this.#parts.answer({ kind: "keyPauseAnswered", requestId, leftMs, error: "" }));
+  }
+
+  #end(attemptId: string, report: (run: LocalRun) => void): void {
+    const followed = this.#runs.get(attemptId);
+    this.#runs.delete(attemptId);
+    followed?.phases?.cancel();
+    if (followed !== undefined) report(followed.run);
+  }
+}

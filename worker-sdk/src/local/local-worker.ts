@@ -1,0 +1,152 @@
+/** Runs tasks of a worker in this process, without a scheduler and without a connection. */
+import { closestNames } from "@muster/common/closest-names";
+import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
+import { type Clock, processAgeMs, settledWithin, systemClock } from "../clock.ts";
+import { LifespanError, PreflightError, WorkerStoppedError } from "../errors.ts";
+import { createProgramLogger, type Logger } from "../logging/logger.ts";
+import type { CompiledOptions } from "../options/options.ts";
+import { AttemptParts } from "../run/attempt-parts.ts";
+import { Startup } from "../run/startup.ts";
+import { LocalLink } from "./local-link.ts";
+import { LocalRun } from "./local-run.ts";
+import { assignmentOf, type LocalTaskOptions } from "./local-task.ts";
+import type { LocalParts } from "./parts.ts";
+
+/** Largest output that a scheduler takes by default, in bytes. */
+const MAX_RESULT_BYTES = 4 * 1024 * 1024;
+
+/** Longest wait for handlers that were asked to stop, and for the tear-down. */
+const END_MS = 5000;
+
+/** How a local worker is run. */
+export interface LocalSettings {
+  /** @default the worker's `logger`, else lines on standard output */
+  readonly log?: Logger;
+  /** Clock of the attempts: their timeouts, watchdogs and times. @default the process's clock */
+  readonly clock?: Clock;
+  /** Folder of the scratch folders. @default the worker's own */
+  readonly scratchFolder?: string;
+}
+
+/** A worker whose attempts are started by a caller instead of a scheduler. The attempts are the worker's own. */
+export class LocalWorker {
+  readonly #options: CompiledOptions;
+  readonly #parts: LocalParts;
+  readonly #log: Logger;
+  readonly #link: LocalLink;
+  readonly #attempts: AttemptParts;
+  #count = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: LocalParts, { scratchFolder, ...settings }: LocalSettings) {
+    const { options } = parts;
+    const log = settings.log ?? options.logger ?? createProgramLogger(options.logLevel);
+    const clock = settings.clock ?? systemClock;
+    this.#parts = parts;
+    this.#log = log;
+    this.#options =
+      scratchFolder === undefined
+        ? options
+        : { ...options, scratch: { ...options.scratch, folder: scratchFolder } };
+    this.#link = new LocalLink({
+      clock,
+      deadlines: () => this.#attempts.deadlines,
+      answer: (message) => {
+        const { runner, keyPauses } = this.#attempts;
+        if (message.kind === "acknowledged") runner.acknowledged(message.attemptIds);
+        else if (message.kind === "checkpointAnswered") runner.checkpointAnswered(message);
+        else keyPauses.answered(message);
+      },
+    });
+    const { resources, loaders } = parts;
+    this.#attempts = new AttemptParts({
+      ...{ options: this.#options, log, clock, link: this.#link.link },
+      ...{ resources, loaders },
+    });
+    this.#attempts.settings = { phaseWarningsMs: {}, maxResultBytes: MAX_RESULT_BYTES };
+  }
+
+  /** Task types, in the order in which they were given. */
+  get types(): string[] {
+    return [...this.#options.tasks.keys()];
+  }
+
+  /**
+   * Sets the worker up as a start does: `lifespan`, then `preflight`.
+   *
+   * @throws LifespanError, PreflightError when one of them throws; what was set up is torn down.
+   */
+  async open(): Promise<void> {
+    const startup = new Startup(this.#log, systemClock, processAgeMs, {}, () => {});
+    await this.#step(LifespanError, () => this.#attempts.lifespan.open(startup));
+    await this.#step(PreflightError, () => this.#options.preflight?.(startup));
+  }
+
+  /**
+   * Runs a task. The handler is called in the same turn when a slot is free, no resource has to be loaded and the payload
+   * needs no asynchronous check.
+   *
+   * @throws Error for a type without a handler; TypeError, RangeError for an input or an option that is not valid.
+   */
+  start<Output>(type: string, input: unknown, options: LocalTaskOptions = {}): LocalRun<Output> {
+    if (this.#closing !== undefined) throw new WorkerStoppedError();
+    if (!this.#options.tasks.has(type)) throw this.#unknown(type);
+    this.#count += 1;
+    const group = assignmentOf(type, input, { defaultTaskId: `t-${this.#count}`, ...options });
+    const [id = ""] = group.attemptIds;
+    const run = new LocalRun<Output>(id, this.#attempts.runner, group.common.iterations);
+    this.#link.follow(run);
+    const missing = group.common.resources.filter((name) => !this.#parts.resources.has(name));
+    if (missing.length === 0) this.#attempts.runner.take([group]);
+    else
+      this.#load(missing).then(
+        () => this.#attempts.runner.take([group]),
+        (error: Error) => run.refuse(error),
+      );
+    return run;
+  }
+
+  /** Aborts handlers that run, tears down what `lifespan` set up, and removes scratch folders. A second call waits. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { runner, scratch, deadlines, loading } = this.#attempts;
+    runner.setRejectReason("DRAINING");
+    loading.stop();
+    runner.releaseWaiting("drain");
+    runner.stopAll("the worker ends");
+    if (!(await settledWithin(runner.idle(), END_MS))) runner.releaseRunning("drain");
+    await this.#attempts.tearDown(END_MS, new WorkerStoppedError());
+    await settledWithin(scratch.settled(), END_MS);
+    scratch.stop();
+    deadlines.clear();
+  }
+
+  async #step(Failed: typeof LifespanError | typeof PreflightError, run: () => unknown): Promise<void> {
+    try {
+      await run();
+    } catch (thrown) {
+      const { error } = await readThrownPromise(thrown);
+      await this.close();
+      throw new Failed(error);
+    }
+  }
+
+  async #load(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      await this.#attempts.loading.prepare(name, 1);
+      if (this.#parts.resources.has(name)) continue;
+      const why = this.#link.resourceStates.find(({ resource }) => resource === name)?.error;
+      throw new Error(`The task requires ${name}, which could not be loaded${why ? `: ${why}` : ""}.`);
+    }
+  }
+
+  #unknown(type: string): Error {
+    const near = closestNames(type, this.types);
+    const hint = near.length > 0 ? `did you mean ${near.join(" or ")}?` : `it has ${this.types.join(", ")}`;
+    return new Error(`The worker has no handler for the type "${type}"; ${hint}`);
+  }
+}
