@@ -28,12 +28,15 @@ describe("the examples of docs/testing.md and docs/local-use.md", () => {
     return { here, commands };
   }
 
-  it("docs/testing.md: a handler alone", async () => {
+  it("docs/testing.md: a handler alone, and with a scheduler", async () => {
     const { here } = await page("testing");
     const env = { ...toolEnv(), NODE_TEST_CONTEXT: undefined };
-    const { code, stdout, stderr } = await runTool("node", ["--test", "convert.test.ts"], { cwd: here, env });
+    const { code, stdout, stderr } = await runTool("node", ["--test", "convert.test.ts", "kit.test.ts"], {
+      cwd: here,
+      env,
+    });
     assert.equal(code, 0, `${stdout}${stderr}`);
-    assert.match(stdout, /^. pass 4$/m);
+    assert.match(stdout, /^. pass 8$/m);
   });
 
   it("docs/local-use.md: one task", async () => {

@@ -13,6 +13,19 @@ export type {
   RunOutcome,
 } from "../local/local-run.ts";
 export type { LocalTaskOptions } from "../local/local-task.ts";
+export { blockLoop } from "./block-loop.ts";
 export type { LogRecord } from "./log-record.ts";
+export type { DuplicatedKind } from "./message-proxy.ts";
+export {
+  type KitConnection,
+  type StartedWorker,
+  TestKit,
+  type TestKitOptions,
+  testKit,
+} from "./test-kit.ts";
+export type { TestNetwork } from "./test-network.ts";
+export type { TestScheduler } from "./test-scheduler.ts";
 export { runTask, TestWorker, type TestWorkerOptions, testWorker } from "./test-worker.ts";
 export { VirtualClock } from "./virtual-clock.ts";
+export type { TaskFilter, TaskStateName, WaitForOptions } from "./wait-for-task.ts";
+export type { ProcessEnd, SpawnOptions, WorkerProcess } from "./worker-process.ts";
