@@ -51,6 +51,27 @@ const { enabled } = await startOtel();
 console.log("enabled:", enabled);
 `;
 
+const KIT = `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Worker } from "@muster/worker";
+import { runTask, testKit } from "@muster/worker/testing";
+
+const worker = new Worker({ tasks: { greet: (ctx) => "Hello, " + ctx.payload.name + "!" } });
+
+test("alone", async () => {
+  const { output } = await runTask(worker, "greet", { name: "Ada" });
+  assert.equal(output, "Hello, Ada!");
+});
+
+test("with a scheduler", async () => {
+  const kit = await testKit();
+  await kit.start({ tasks: { greet: () => "Hello" } });
+  const task = await kit.client.submit("greet");
+  assert.equal(await task.result({ timeoutS: 30 }), "Hello");
+  await kit.stop();
+});
+`;
+
 interface Packed {
   readonly name: string;
   readonly filename: string;
@@ -158,6 +179,15 @@ describe("the packages, packed and installed in an empty project", () => {
     const traced = (env: NodeJS.ProcessEnv) =>
       runTool(NODE, ["traced.js"], { cwd: bare, env: { ...clean(), ...env } });
 
+    const kit =
+      'import { testKit } from "@muster/worker/testing"; await testKit().catch((error) => console.log(error.message));';
+    const lacking = await runTool(NODE, ["--input-type=module", "--eval", kit], { cwd: bare, env: clean() });
+    assert.equal(
+      lacking.stdout,
+      "testKit() needs the package @muster/scheduler: npm install --save-dev @muster/scheduler\n",
+      lacking.stderr,
+    );
+
     const plain = await traced({});
     assert.deepEqual([plain.code, plain.stdout], [0, "enabled: false\n"], plain.stderr);
     const asked = await traced({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" });
@@ -166,6 +196,13 @@ describe("the packages, packed and installed in an empty project", () => {
       asked.stderr,
       /@muster\/worker\/otel needs @opentelemetry\/sdk-node: npm install @opentelemetry\/sdk-node @opentelemetry\/resources/,
     );
+  });
+
+  it("test a worker with node:test: alone, and with a scheduler", { timeout: 180_000 }, async () => {
+    await writeFile(join(project, "kit.test.js"), KIT);
+    const run = await inProject(NODE, ["--test", "kit.test.js"]);
+    assert.equal(run.code, 0, run.stdout);
+    assert.match(run.stdout, /pass 2$/m);
   });
 
   it("run the guide's first task from submit to result, and stop", { timeout: 180_000 }, async () => {

@@ -24,7 +24,7 @@ describe("testKit()", { timeout: 120_000 }, () => {
     const started = await kit.start((connection) => new Worker(connection).handle(add, ({ a }) => a + 1));
     assert.equal(await add.run(kit.client, { a: 1 }), 2);
     const task = await kit.waitFor({ type: add, state: "succeeded" });
-    assert.equal(Buffer.from(task.output).toString(), "2");
+    assert.equal(task.result?.json, 2);
     assert.equal(task.workerId, started.worker.id);
     assert.ok(started.log.some(({ fields }) => fields.event === "task.completed"));
     assert.ok(kit.scheduler.log.some(({ fields }) => fields.event === "scheduler.started"));
@@ -138,8 +138,8 @@ describe("testKit()", { timeout: 120_000 }, () => {
     first.resume();
     assert.deepEqual(await first.kill(), { code: null, signal: "SIGKILL" });
     const second = await kit.spawn(FILE, { nodeOptions });
-    const { workerId } = await kit.waitFor({ id: task.id, state: "running" }, { timeoutS: 20 });
-    assert.equal(workerId, second.id);
+    const filter = { id: task.id, state: "running", workerId: second.id } as const;
+    assert.equal((await kit.waitFor(filter, { timeoutS: 20 })).attemptCount, 2);
     await task.cancel();
     await kit.waitFor({ id: task.id, state: "cancelled" });
     assert.deepEqual(await second.stop(), { code: 0, signal: null });

@@ -6,6 +6,7 @@ import { type Clock, settledWithin } from "../clock.ts";
 import { LinkWatch } from "./link-watch.ts";
 import type { FatalMessage, FromLink, LinkData, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
+import { threadFile } from "./thread-file.ts";
 
 /** Interval at which the main loop records that it turns: the loop age in a heartbeat is at most this too old. */
 const TICK_MS = 100;
@@ -44,6 +45,8 @@ export class Link {
   readonly closed: Promise<void>;
 
   constructor(data: Omit<LinkData, "shared">, clock: Clock, listener: LinkListener) {
+    // First: it throws where a bundle lacks the file, and nothing may run by then.
+    const file = threadFile(import.meta.url);
     this.#clock = clock;
     this.#delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
     this.#delay.enable();
@@ -52,9 +55,8 @@ export class Link {
     });
     this.#tick();
     this.#stopTicks = clock.every(TICK_MS, () => this.#tick());
-    const script = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
     const workerData: LinkData = { ...data, shared: this.#shared.buffer };
-    this.#thread = new WorkerThread(new URL(script, import.meta.url), { workerData, name: "muster-link" });
+    this.#thread = new WorkerThread(file, { workerData, name: "muster-link" });
     this.#thread.on("message", (batch: readonly FromLink[]) => {
       for (const message of batch) {
         listener.message(message);

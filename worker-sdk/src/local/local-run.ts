@@ -2,12 +2,14 @@
 import type { Runner } from "../attempt/runner.ts";
 import type { Outcome, RejectReason, ToLink } from "../link/messages.ts";
 
-/** A progress report that was sent. Reports are sent at most ten times a second, the latest one always. */
+/** A progress report that was sent. Not every report is: a worker limits their rate, and sends the latest one always. */
 export interface ProgressReport {
   /** Share from 0 to 1; undefined when the report is a count. */
   readonly fraction: number | undefined;
   readonly done: number | undefined;
   readonly total: number | undefined;
+  /** What is counted; empty when unknown. */
+  readonly unit: string;
   /** Empty without a message. */
   readonly message: string;
 }
@@ -182,8 +184,8 @@ export class LocalRun<Output = unknown> {
   receive(message: ToLink): void {
     switch (message.kind) {
       case "progress": {
-        const { fraction, done, total, message: text } = message;
-        this.#progress.push({ fraction, done, total, message: text });
+        const { fraction, done, total, unit, message: text } = message;
+        this.#progress.push({ fraction, done, total, unit, message: text });
         break;
       }
       case "event":

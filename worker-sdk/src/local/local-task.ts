@@ -1,5 +1,6 @@
 /** A task that is run without a scheduler, and its assignment. */
 import { isUtf8 } from "node:buffer";
+import type { TaskContext } from "../attempt/context.ts";
 import { isBytes, jsonTextOf } from "../attempt/json-form.ts";
 import type { AssignmentGroup } from "../link/messages.ts";
 
@@ -27,6 +28,8 @@ export interface LocalTaskOptions {
   readonly cost?: Readonly<Record<string, number>>;
   /** What an earlier attempt stored with `ctx.checkpoint()`: any JSON value, or bytes. @default none has */
   readonly resumeFrom?: unknown;
+  /** The last progress of earlier attempts, as `ctx.earlierProgress` has it. @default they reported none */
+  readonly earlierProgress?: TaskContext["earlierProgress"];
   /** Iterations that earlier attempts have begun. @default 0 */
   readonly iterations?: number;
   /** Iterations that all attempts may begin together. @default no limit */
@@ -72,6 +75,7 @@ export function assignmentOf(
       },
       resumePoint:
         options.resumeFrom === undefined ? undefined : { value: storedForm(type, options.resumeFrom) },
+      earlierProgress: options.earlierProgress,
       iterations: options.iterations ?? 0,
       maxIterations: options.maxIterations ?? 0,
     },

@@ -68,20 +68,28 @@ export function createProgramLogger(level: LogLevel): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  const destination = process.stdout.isTTY
-    ? prettyOutput()
-    : new LogOutput(1, (lost) =>
-        log.warn({ event: "worker.log.recovered", lost_lines: lost }, "the log goes on"),
-      );
+  const destination =
+    (process.stdout.isTTY ? prettyOutput() : undefined) ??
+    new LogOutput(1, (lost) =>
+      log.warn({ event: "worker.log.recovered", lost_lines: lost }, "the log goes on"),
+    );
   const log = withKeysOnce(pino(options, destination), {});
   return log;
 }
 
-/** Writes readable lines on standard output. Only a terminal needs the package: 30 modules at every start otherwise. */
-function prettyOutput(): PrettyStream {
-  // Not `import()`: an uncaught error is logged before the process can await anything.
-  const { build }: typeof import("pino-pretty") = createRequire(import.meta.url)("pino-pretty");
-  return build({
+/**
+ * Writes readable lines on standard output; undefined in a bundle that is away from its packages. Only a terminal needs the
+ * package: 30 modules at every start otherwise.
+ */
+function prettyOutput(): PrettyStream | undefined {
+  let pretty: typeof import("pino-pretty");
+  try {
+    // Not `import()`: an uncaught error is logged before the process can await anything. A bundle that is CommonJS has no URL.
+    pretty = createRequire(import.meta.url ?? __filename)("pino-pretty");
+  } catch {
+    return undefined;
+  }
+  return pretty.build({
     sync: true,
     colorize: process.stdout.hasColors(),
     translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",

@@ -27,5 +27,5 @@ export type { TestNetwork } from "./test-network.ts";
 export type { TestScheduler } from "./test-scheduler.ts";
 export { runTask, TestWorker, type TestWorkerOptions, testWorker } from "./test-worker.ts";
 export { VirtualClock } from "./virtual-clock.ts";
-export type { TaskFilter, TaskStateName, WaitForOptions } from "./wait-for-task.ts";
+export type { TaskFilter, WaitForOptions } from "./wait-for-task.ts";
 export type { ProcessEnd, SpawnOptions, WorkerProcess } from "./worker-process.ts";

@@ -1,5 +1,5 @@
 /** A scheduler for tests, with workers and faults. */
-import type { Task } from "@muster/protocol";
+import type { PlainTask } from "@muster/protocol";
 import { Client } from "../client/client.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { WorkerOptions } from "../options/worker-options.ts";
@@ -139,7 +139,7 @@ export class TestKit implements AsyncDisposable {
    * const task = await kit.waitFor({ type: "image.resize", state: "failed" });
    * ```
    */
-  waitFor(filter: TaskFilter, options: WaitForOptions = {}): Promise<Task> {
+  waitFor(filter: TaskFilter, options: WaitForOptions = {}): Promise<PlainTask> {
     return waitForTask(this.client, filter, options);
   }
 

@@ -59,11 +59,10 @@ export class TestScheduler {
     const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
     const script = import.meta.url.endsWith(".ts") ? "./scheduler-thread.ts" : "./scheduler-thread.js";
     const workerData: SchedulerData = { folder, databaseUrl, args: [...FAST_ARGS, ...args] };
-    // Flags of a test runner are not for this thread.
+    // Other flags of a test runner (`--input-type`, hooks) are not for this thread.
+    const execArgv = process.execArgv.filter((option) => option.startsWith("--conditions"));
     const thread = new Thread(new URL(script, import.meta.url), {
-      workerData,
-      name: "muster-scheduler",
-      argv: [],
+      ...{ workerData, execArgv, argv: [], name: "muster-scheduler" },
     });
     const exited = new Promise<void>((resolve) => thread.once("exit", () => resolve()));
     const log: LogRecord[] = [];

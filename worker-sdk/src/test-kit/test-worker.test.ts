@@ -101,7 +101,9 @@ test("a handler is cancelled, revoked or released as a worker does it, and until
   });
   const cancelled = worker.start("wait");
   await cancelled.until(({ output }) => output.toString() === "some text");
-  assert.deepEqual(cancelled.progress, [{ fraction: undefined, done: 1, total: 4, message: "page 1" }]);
+  assert.deepEqual(cancelled.progress, [
+    { fraction: undefined, done: 1, total: 4, unit: "", message: "page 1" },
+  ]);
   cancelled.cancel("not needed");
   assert.equal((await cancelled.ended).state, "cancelled");
   const revoked = worker.start("wait");

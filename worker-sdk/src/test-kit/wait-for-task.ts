@@ -1,11 +1,7 @@
 /** Waits for a task in a state, and says what was there instead. */
-import type { Task } from "@muster/protocol";
-import { TaskState } from "@muster/protocol";
+import { type PlainTask, plainTask, TaskState, type TaskStateName } from "@muster/protocol";
 import type { Client } from "../client/client.ts";
 import { sleep, systemClock } from "../clock.ts";
-
-/** States of a task. */
-export type TaskStateName = "queued" | "assigned" | "running" | "succeeded" | "failed" | "cancelled";
 
 /** Which task is waited for: all that is given must hold. */
 export interface TaskFilter {
@@ -17,11 +13,13 @@ export interface TaskFilter {
   readonly type?: string | { readonly type: string };
   /** Queue. @default any */
   readonly queue?: string;
+  /** Id of the worker that holds it, or held it last. @default any */
+  readonly workerId?: string;
 }
 
 /** Options of `TestKit.waitFor()`. */
 export interface WaitForOptions {
-  /** Longest wait in seconds. @default 10 */
+  /** Longest wait in seconds. @default 30 */
   readonly timeoutS?: number;
 }
 
@@ -47,8 +45,8 @@ const STATES: Readonly<Record<TaskStateName, TaskState>> = {
 export async function waitForTask(
   client: Client,
   filter: TaskFilter,
-  { timeoutS = 10 }: WaitForOptions,
-): Promise<Task> {
+  { timeoutS = 30 }: WaitForOptions,
+): Promise<PlainTask> {
   const wanted = typeof filter.state === "string" ? [filter.state] : filter.state;
   for (const state of wanted)
     if (STATES[state] === undefined)
@@ -70,16 +68,24 @@ export async function waitForTask(
   throw new Error(await described(client, filter, wanted, timeoutS));
 }
 
-async function find(client: Client, filter: TaskFilter, states: TaskState[]): Promise<Task | undefined> {
+async function find(client: Client, filter: TaskFilter, states: TaskState[]): Promise<PlainTask | undefined> {
   const tasks = await listed(client, filter, states);
   // The oldest one: it is the first that got there.
   return tasks.at(-1);
 }
 
-async function listed(client: Client, { id, type, queue }: TaskFilter, states: TaskState[]): Promise<Task[]> {
+async function listed(
+  client: Client,
+  { id, type, ...filter }: TaskFilter,
+  states: TaskState[],
+): Promise<PlainTask[]> {
   const taskType = typeof type === "object" ? type.type : (type ?? "");
-  const { tasks } = await client.tasks.listTasks({ states, taskType, queue: queue ?? "", pageSize: 1000 });
-  return id === undefined ? tasks : tasks.filter((task) => task.id === id);
+  const { tasks } = await client.tasks.listTasks({
+    ...{ states, taskType, pageSize: 1000 },
+    ...{ queue: filter.queue ?? "", workerId: filter.workerId ?? "" },
+  });
+  const plain = tasks.map((task) => plainTask(task));
+  return id === undefined ? plain : plain.filter((task) => task.id === id);
 }
 
 async function described(
@@ -88,19 +94,22 @@ async function described(
   wanted: readonly TaskStateName[],
   timeoutS: number,
 ): Promise<string> {
-  const seen = await listed(client, filter, []);
+  // Without the worker: where the task is instead is what a reader wants to know.
+  const { workerId: _, ...anywhere } = filter;
+  const seen = await listed(client, anywhere, []);
   const what = [
     filter.id === undefined ? "" : ` ${filter.id}`,
     filter.type === undefined
       ? ""
       : ` of type ${typeof filter.type === "object" ? filter.type.type : filter.type}`,
     filter.queue === undefined ? "" : ` in the queue ${filter.queue}`,
+    filter.workerId === undefined ? "" : ` of the worker ${filter.workerId}`,
   ].join("");
   const lines = [`No task${what} was ${wanted.join(" or ")} within ${timeoutS} s.`];
   const [newest] = seen;
   if (newest === undefined) {
     const others = await listed(client, { state: [] }, []);
-    const types = [...new Set(others.map(({ taskType }) => taskType))];
+    const types = [...new Set(others.map((task) => task.type))];
     lines.push(
       types.length === 0
         ? "There is no task at all."
@@ -121,8 +130,7 @@ async function described(
   return lines.join(" ");
 }
 
-function nameOf({ id, state, failure, attemptCount }: Task): string {
-  const [name = "unknown"] = Object.entries(STATES).find(([, known]) => known === state) ?? [];
+function nameOf({ id, state, failure, attemptCount }: PlainTask): string {
   const why = failure === undefined ? "" : ` with ${failure.code}: ${failure.message}`;
-  return `${id} is ${name}${why} (${attemptCount} ${attemptCount === 1 ? "attempt" : "attempts"})`;
+  return `${id} is ${state}${why} (${attemptCount} ${attemptCount === 1 ? "attempt" : "attempts"})`;
 }

@@ -7,6 +7,7 @@ import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { counted } from "../../output/text.ts";
 import { writeWorker } from "../../output/worker-view.ts";
+import { defineWorkerDev } from "./worker-dev.ts";
 import { defineWorkerKill } from "./worker-kill.ts";
 
 interface Options {
@@ -19,8 +20,8 @@ interface PauseOptions {
   readonly json?: true;
 }
 
-/** `muster worker ID`: shows one worker; its subcommands pause, resume, release and kill it. */
-export function defineWorker(command: Command, io: Io): void {
+/** `muster worker ID`: shows one worker; its subcommands pause, resume, release and kill it, or run one from a file. */
+export function defineWorker(command: Command, io: Io, setExitCode: (code: number) => void): void {
   command
     .argument("<id>", "worker id (its newest session), or a session id")
     .description(
@@ -38,6 +39,7 @@ export function defineWorker(command: Command, io: Io): void {
   addPauses(command, io);
   addRelease(command, io);
   defineWorkerKill(command.command("kill"), io);
+  defineWorkerDev(command.command("dev"), io, setExitCode);
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
