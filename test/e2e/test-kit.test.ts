@@ -4,6 +4,7 @@ import { Worker } from "@muster/worker";
 import { defineTask } from "@muster/worker/task";
 import { blockLoop, type TestKit, testKit } from "@muster/worker/testing";
 import { z } from "zod";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 
 const FILE = new URL("../support/workers/kit.ts", import.meta.url);
 
@@ -11,13 +12,19 @@ const FILE = new URL("../support/workers/kit.ts", import.meta.url);
 const nodeOptions = process.execArgv.filter((option) => option.startsWith("--conditions"));
 
 describe("testKit()", { timeout: 120_000 }, () => {
+  let db: TestDatabase;
   let kit: TestKit;
 
+  // On the suite's server: docs/testing.md and the packed packages start one of their own.
   before(async () => {
-    kit = await testKit({ args: ["--lease", "1.5"] });
+    db = await createDatabase();
+    kit = await testKit({ databaseUrl: db.url, args: ["--lease", "1.5"] });
   });
 
-  after(() => kit.stop());
+  after(async () => {
+    await kit.stop();
+    await db.drop();
+  });
 
   it("runs tasks of workers in this process, and waits for them", async () => {
     const add = defineTask({ type: "kit.add", input: z.object({ a: z.number() }), output: z.number() });

@@ -1,7 +1,11 @@
 /** A task that is run without a scheduler, and its assignment. */
-import { isUtf8 } from "node:buffer";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { AssignmentSchema } from "@muster/protocol";
 import type { TaskContext } from "../attempt/context.ts";
 import { isBytes, jsonTextOf } from "../attempt/json-form.ts";
+import { durationFromMs } from "../duration.ts";
+import { groupAssignments } from "../link/codec/wire.ts";
 import type { AssignmentGroup } from "../link/messages.ts";
 
 /** What a scheduler would know of the task; everything has a default. */
@@ -41,8 +45,16 @@ export interface LocalTaskOptions {
 /** Attempts that the default retry policy allows. */
 const DEFAULT_MAX_ATTEMPTS = 4;
 
+/** Bytes with their media type. */
+interface Content {
+  readonly bytes: Uint8Array;
+  readonly contentType: string;
+}
+
+type Init = MessageInitShape<typeof AssignmentSchema>;
+
 /**
- * The assignment of a task, as a scheduler would send it.
+ * The assignment of a task, read as the connection's thread reads that of a scheduler.
  *
  * @throws TypeError when the input has no JSON form; RangeError when a number is not valid.
  */
@@ -50,69 +62,80 @@ export function assignmentOf(
   type: string,
   input: unknown,
   { defaultTaskId, ...options }: LocalTaskOptions & { readonly defaultTaskId: string },
-): AssignmentGroup {
-  const { taskId = defaultTaskId, attempt = 1, headers = {}, schedule } = options;
+): AssignmentGroup[] {
+  const { taskId = defaultTaskId, attempt = 1, timeouts, watchdogs } = options;
   checkCount("attempt", attempt, 1);
   const maxAttempts = options.maxAttempts ?? Math.max(attempt, DEFAULT_MAX_ATTEMPTS);
   checkCount("maxAttempts", maxAttempts, attempt);
-  const bytes = isBytes(input);
-  const contentType = options.contentType ?? (bytes ? "application/octet-stream" : "application/json");
+  const { bytes, contentType } = contentOf(type, input, options.contentType);
+  const runTimeout = timeouts?.runS;
+  const assignment = create(AssignmentSchema, {
+    ...{ taskId, attemptId: `${taskId}.${attempt}`, taskType: type, queue: options.queue ?? "default" },
+    ...{ attemptNumber: attempt, maxAttemptCount: maxAttempts, payload: bytes, contentType },
+    headers: options.headers ?? {},
+    ...(runTimeout === undefined ? {} : { runTimeout: duration("timeouts.runS", runTimeout) }),
+    phaseTimeouts: durations("timeouts.phasesS", timeouts?.phasesS),
+    phaseWarnings: durations("watchdogs.phasesS", watchdogs?.phasesS),
+    resources: [...(options.resources ?? [])],
+    cost: costOf(options.cost),
+    iterationCount: options.iterations ?? 0,
+    maxIterationCount: options.maxIterations ?? 0,
+    ...tickOf(options.schedule),
+    ...earlierOf(type, options),
+  });
+  return groupAssignments([assignment]);
+}
+
+function contentOf(type: string, value: unknown, contentType: string | undefined): Content {
+  return isBytes(value)
+    ? { bytes: value, contentType: contentType ?? "application/octet-stream" }
+    : { bytes: Buffer.from(jsonTextOf(type, value)), contentType: contentType ?? "application/json" };
+}
+
+function tickOf(schedule: LocalTaskOptions["schedule"]): Pick<Init, "scheduleTick"> {
+  if (schedule === undefined) return {};
+  const { name, tickTime, manual = false } = schedule;
+  return { scheduleTick: { schedule: name, tickTime: timestampFromDate(tickTime), manual } };
+}
+
+/** What earlier attempts have left. */
+function earlierOf(
+  type: string,
+  { resumeFrom, earlierProgress }: LocalTaskOptions,
+): Pick<Init, "resumePoint" | "earlierProgress"> {
+  const stored = resumeFrom === undefined ? undefined : contentOf(type, resumeFrom, undefined);
+  const { done, total, ...progress } = earlierProgress ?? {};
   return {
-    common: {
-      type,
-      queue: options.queue ?? "default",
-      maxAttempts,
-      contentType,
-      runTimeoutMs: millis("timeouts.runS", options.timeouts?.runS),
-      phaseTimeoutsMs: allMillis("timeouts.phasesS", options.timeouts?.phasesS),
-      phaseWarningsMs: allMillis("watchdogs.phasesS", options.watchdogs?.phasesS),
-      resources: [...(options.resources ?? [])],
-      cost: options.cost,
-      tick: schedule && {
-        schedule: schedule.name,
-        tickMs: schedule.tickTime.getTime(),
-        manual: schedule.manual ?? false,
+    ...(stored && { resumePoint: { value: stored.bytes, contentType: stored.contentType } }),
+    ...(earlierProgress && {
+      earlierProgress: {
+        ...progress,
+        ...(done === undefined ? {} : { doneCount: BigInt(done) }),
+        ...(total === undefined ? {} : { totalCount: BigInt(total) }),
       },
-      resumePoint:
-        options.resumeFrom === undefined ? undefined : { value: storedForm(type, options.resumeFrom) },
-      earlierProgress: options.earlierProgress,
-      iterations: options.iterations ?? 0,
-      maxIterations: options.maxIterations ?? 0,
-    },
-    attemptIds: [`${taskId}.${attempt}`],
-    taskIds: [taskId],
-    attemptNumbers: [attempt],
-    payloads: [bytes ? decoded(input, contentType) : jsonTextOf(type, input)],
-    headers: Object.entries(headers).map(([name, value]) => ({ name, values: [value] })),
+    }),
   };
 }
 
-function storedForm(type: string, value: unknown): string | Uint8Array {
-  return isBytes(value) ? value : jsonTextOf(type, value);
-}
-
-/** JSON in UTF-8 as text, as the connection's thread passes it on. */
-function decoded(bytes: Uint8Array, contentType: string): string | Uint8Array {
-  return contentType.startsWith("application/json") && isUtf8(bytes)
-    ? Buffer.from(bytes).toString("utf8")
-    : bytes;
-}
-
-function allMillis(
-  name: string,
-  seconds: Readonly<Record<string, number>> | undefined,
-): Record<string, number> {
-  const entries = Object.entries(seconds ?? {});
+function costOf(cost: Readonly<Record<string, number>> = {}): Record<string, bigint> {
   return Object.fromEntries(
-    entries.map(([phase, s]) => [phase, millis(`${name}.${phase}`, s) ?? 0] as const),
+    Object.entries(cost).map(([name, amount]) => {
+      checkCount(`cost.${name}`, amount, 0);
+      return [name, BigInt(amount)] as const;
+    }),
   );
 }
 
-function millis(name: string, seconds: number | undefined): number | undefined {
-  if (seconds === undefined) return undefined;
+function durations(name: string, seconds: Readonly<Record<string, number>> = {}) {
+  return Object.fromEntries(
+    Object.entries(seconds).map(([phase, s]) => [phase, duration(`${name}.${phase}`, s)] as const),
+  );
+}
+
+function duration(name: string, seconds: number) {
   if (!(Number.isFinite(seconds) && seconds >= 0))
     throw new RangeError(`option ${name}: ${seconds} is not a number of seconds from 0`);
-  return seconds * 1000;
+  return durationFromMs(seconds * 1000);
 }
 
 function checkCount(name: string, value: number, least: number): void {

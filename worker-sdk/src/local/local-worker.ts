@@ -92,15 +92,15 @@ export class LocalWorker {
     if (this.#closing !== undefined) throw new WorkerStoppedError();
     if (!this.#options.tasks.has(type)) throw this.#unknown(type);
     this.#count += 1;
-    const group = assignmentOf(type, input, { defaultTaskId: `t-${this.#count}`, ...options });
-    const [id = ""] = group.attemptIds;
-    const run = new LocalRun<Output>(id, this.#attempts.runner, group.common.iterations);
+    const groups = assignmentOf(type, input, { defaultTaskId: `t-${this.#count}`, ...options });
+    const [id = ""] = groups.flatMap(({ attemptIds }) => attemptIds);
+    const run = new LocalRun<Output>(id, this.#attempts.runner, options.iterations ?? 0);
     this.#link.follow(run);
-    const missing = group.common.resources.filter((name) => !this.#parts.resources.has(name));
-    if (missing.length === 0) this.#attempts.runner.take([group]);
+    const missing = (options.resources ?? []).filter((name) => !this.#parts.resources.has(name));
+    if (missing.length === 0) this.#attempts.runner.take(groups);
     else
       this.#load(missing).then(
-        () => this.#attempts.runner.take([group]),
+        () => this.#attempts.runner.take(groups),
         (error: Error) => run.refuse(error),
       );
     return run;

@@ -60,7 +60,7 @@ export class TestScheduler {
     const script = import.meta.url.endsWith(".ts") ? "./scheduler-thread.ts" : "./scheduler-thread.js";
     const workerData: SchedulerData = { folder, databaseUrl, args: [...FAST_ARGS, ...args] };
     // Other flags of a test runner (`--input-type`, hooks) are not for this thread.
-    const execArgv = process.execArgv.filter((option) => option.startsWith("--conditions"));
+    const execArgv = conditionsOf(process.execArgv);
     const thread = new Thread(new URL(script, import.meta.url), {
       ...{ workerData, execArgv, argv: [], name: "muster-scheduler" },
     });
@@ -93,6 +93,17 @@ export class TestScheduler {
     this.#thread.postMessage("stop");
     if (!(await settledWithin(this.#exited, STOP_MS))) await this.#thread.terminate();
   }
+}
+
+/** The options that choose the entries of packages: `--conditions=x`, or the name and then the value. */
+function conditionsOf(execArgv: readonly string[]): string[] {
+  return execArgv.flatMap((option, index) => {
+    if (option.startsWith("--conditions=")) return [option];
+    const value = execArgv[index + 1];
+    return (option === "--conditions" || option === "-C") && value !== undefined
+      ? [`--conditions=${value}`]
+      : [];
+  });
 }
 
 function keep(log: LogRecord[], { level, event, fields }: Extract<FromScheduler, { kind: "log" }>): void {

@@ -209,6 +209,32 @@ test("the lifespan is set up once and torn down, middleware surrounds, scratch f
   await assert.rejects(testWorker(broken), LifespanError);
 });
 
+test("a handler sees what a scheduler would say of its task", async () => {
+  await using worker = await testWorker({
+    capacities: { gpu_mb: 8000 },
+    tasks: {
+      facts: ({ task, attempt, headers, schedule, earlierProgress, contentType, rawPayload }) => ({
+        ...{ task, attempt, headers, schedule, earlierProgress, contentType },
+        size: rawPayload.byteLength,
+      }),
+    },
+  });
+  const { output } = await worker.run("facts", new Uint8Array(3), {
+    ...{ taskId: "t-7", attempt: 2, maxAttempts: 3, queue: "nightly", headers: { tenant: "a" } },
+    ...{ cost: { gpu_mb: 4000 }, earlierProgress: { done: 3, total: 4, unit: "pages" } },
+    schedule: { name: "nightly", tickTime: new Date(0) },
+  });
+  assert.deepEqual(output, {
+    task: { id: "t-7", type: "facts", queue: "nightly", cost: { slots: 1, gpu_mb: 4000 } },
+    attempt: { id: "t-7.2", number: 2, max: 3 },
+    headers: { tenant: "a" },
+    schedule: { name: "nightly", tickTime: "1970-01-01T00:00:00.000Z", manual: false },
+    earlierProgress: { done: 3, total: 4, unit: "pages" },
+    contentType: "application/octet-stream",
+    size: 3,
+  });
+});
+
 test("attempts of a batch handler are gathered, in one test after the other", async () => {
   const embed = defineTask({ type: "embed", input: z.string(), output: z.number() });
   const calls: number[] = [];
