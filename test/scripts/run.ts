@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { dropDatabase, TEMPLATE_VARIABLE } from "../support/database/postgres.ts";
 import { createTemplate, startServer } from "../support/database/server.ts";
 import { BUNDLES_VARIABLE } from "../support/programs/bundled.ts";
+import { findVersitygw } from "../support/storage/versitygw.ts";
 import { findCollector } from "../support/telemetry/collector-program.ts";
 import { makeBundles } from "./bundles.ts";
 import { filesOf, isolatedTests } from "./test-files.ts";
@@ -22,6 +23,7 @@ const wanted = argv.slice(2).filter((argument) => !isOption(argument));
 const files = wanted.length > 0 ? filesOf(wanted) : [UNIT_TESTS, ...isolatedTests()];
 // Before the tests: compiling takes both cores for minutes, and more than a test's time limit.
 if (env.CI && files.some((file) => file.endsWith("collector.test.ts"))) findCollector();
+if (env.CI && files.some((file) => /\btest\/storage\//.test(file))) findVersitygw();
 // One server for the suite, a database for each test that asks; a server named outside is used as it is.
 const server = env.TEST_DATABASE_URL ? undefined : await startServer();
 const databaseUrl = env.TEST_DATABASE_URL ?? server?.url ?? "";

@@ -26,6 +26,8 @@ for (const entry of [
   "@muster/worker",
   "@muster/worker/task",
   "@muster/worker/client",
+  "@muster/worker/storage",
+  "@muster/worker/s3",
   "@muster/worker/otel",
   "@muster/worker/testing",
 ]) {
@@ -90,6 +92,35 @@ test("importing @muster/worker/task loads nothing but checks of names: a definit
     loaded.filter((name) => !["", "node:util", "node:process"].includes(name)),
     [],
   );
+});
+
+test("importing @muster/worker/s3 loads no package: its client, which is optional, is loaded with the first request", async () => {
+  const loaded = await importing("@muster/worker/s3", LOADED);
+  assert.ok(Array.isArray(loaded));
+  assert.deepEqual(
+    loaded.filter((name) => name !== "" && !name.startsWith("node:")),
+    [],
+  );
+});
+
+/** Prints what a store says whose package cannot be found. */
+const WITHOUT_CLIENT = `
+import { registerHooks } from "node:module";
+registerHooks({
+  resolve(specifier, context, next) {
+    return next(specifier === "aws4fetch" ? "aws4fetch-is-not-installed" : specifier, context);
+  },
+});
+const { S3Store } = await import(process.argv[1]);
+const store = new S3Store({ bucket: "acme", credentials: { accessKeyId: "a", secretAccessKey: "b" } });
+console.log(JSON.stringify(await store.find("key").catch(({ code, message }) => [code, message])));
+`;
+
+test("an S3 store without its package says what to install", async () => {
+  assert.deepEqual(await importing("@muster/worker/s3", WITHOUT_CLIENT), [
+    "S3_CLIENT_MISSING",
+    "S3Store needs the package aws4fetch, which is not installed: run `npm install aws4fetch`.",
+  ]);
 });
 
 test("importing @muster/worker/init listens for errors, which it is for", async () => {
