@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { TaskState } from "@muster/protocol";
 import { Client, InvalidPayloadError, TaskFailedError } from "@muster/worker/client";
+import type { Artifact } from "@muster/worker/storage";
 import { defineTask } from "@muster/worker/task";
 import { z } from "zod";
 import { killAll, Program } from "../support/programs/program.ts";
 import { type Folder, type Served, serve, temporaryFolder } from "../support/programs/serve.ts";
 import { ROOT } from "../support/repo/checks.ts";
+import { findVersitygw, startVersitygw } from "../support/storage/versitygw.ts";
+
+const versitygw = findVersitygw();
 
 /** What docs/lifespan.md imports: a pool that notes what happens to it, on standard error. */
 const POOL = `
@@ -194,6 +199,47 @@ describe("the examples of the SDK's pages", () => {
       "2 info reading { url: 'https://a.example', apiKey: '[redacted]' }",
       "2 info done for customer [redacted] {}",
     ]);
+  });
+
+  it("docs/artifacts.md: each output once, read by a producer with its checksum", async () => {
+    const start = await page("artifacts", ["worker.ts", "producer.ts", "s3.ts"]);
+    const env = { WORKER_ARTIFACT_DIR: join(folder.path, "artifact-store") };
+    const worker = start("worker.ts", env);
+    await ready(worker);
+    const producer = start("producer.ts", env);
+    assert.deepEqual(await producer.ended, { code: 0, signal: null }, producer.tail());
+    const sha256 = createHash("sha256").update("1,1\n2,4\n3,9\n").digest("hex");
+    assert.equal(producer.stdout, `data/rows.csv 12 sha256:${sha256}\n1,1\n2,4\n3,9\n`);
+    const task = await client.submit<Record<"log", Artifact>>("report");
+    const first = await task.result();
+    assert.deepEqual(Object.keys(first), ["page", "rows", "log"]);
+    assert.equal(await readFile(new URL(first.log.uri), "utf8"), "done\n");
+    // A retry by hand makes nothing again.
+    await task.retry();
+    await worker.line("task.artifact.skipped", ({ artifact }) => artifact === "log.txt");
+    assert.deepEqual(await task.result(), first);
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+  });
+
+  it("docs/artifacts.md: a bucket of S3", {
+    skip: typeof versitygw === "string" ? versitygw : false,
+  }, async () => {
+    assert.ok(typeof versitygw !== "string");
+    const service = await startVersitygw(versitygw.program, "acme-results");
+    const env = { MUSTER_SCHEDULER_ADDR: served.grpc, WORKER_ID: "s3", ...service.env };
+    const file = pathToFileURL(join(folder.path, "artifacts", "s3.ts")).href;
+    const worker = Program.start("s3.ts", file, { base: import.meta.url, env });
+    await ready(worker);
+    const task = await client.submit<Artifact>("report");
+    const { uri, size } = await task.result();
+    assert.match(
+      uri,
+      new RegExp(`^s3://acme-results/muster/artifacts/${task.id}\\.[0-9a-f]{16}/report\\.txt$`),
+    );
+    const kept = await readFile(join(service.folder, uri.replace("s3://acme-results/", "")), "utf8");
+    assert.deepEqual([kept, size], ["3 pages\n", 8]);
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+    await service.stop();
   });
 
   it("docs/lifespan.md: services, middleware in order, and the tear-down after the last handler", async () => {

@@ -23,7 +23,7 @@ const wanted = argv.slice(2).filter((argument) => !isOption(argument));
 const files = wanted.length > 0 ? filesOf(wanted) : [UNIT_TESTS, ...isolatedTests()];
 // Before the tests: compiling takes both cores for minutes, and more than a test's time limit.
 if (env.CI && files.some((file) => file.endsWith("collector.test.ts"))) findCollector();
-if (env.CI && files.some((file) => /\btest\/storage\//.test(file))) findVersitygw();
+if (env.CI && files.some((file) => /\btest\/storage\/|sdk-pages/.test(file))) findVersitygw();
 // One server for the suite, a database for each test that asks; a server named outside is used as it is.
 const server = env.TEST_DATABASE_URL ? undefined : await startServer();
 const databaseUrl = env.TEST_DATABASE_URL ?? server?.url ?? "";

@@ -8,12 +8,12 @@ import { FolderStore } from "@muster/worker/storage";
 import { SmallDisk } from "../support/database/small-disk.ts";
 
 /** Account that owns nothing. */
-const NOBODY = 65_534;
+const OTHER_ACCOUNT = 65_534;
 
 /** Runs as an account that is not root; root may write everywhere. */
-async function asNobody<T>(run: () => Promise<T>): Promise<T> {
+async function asOtherAccount<T>(run: () => Promise<T>): Promise<T> {
   const isRoot = process.getuid?.() === 0;
-  if (isRoot) process.seteuid?.(NOBODY);
+  if (isRoot) process.seteuid?.(OTHER_ACCOUNT);
   try {
     return await run();
   } finally {
@@ -29,9 +29,9 @@ test("a folder that must not be written has the system's error, and nothing is l
   await mkdir(closed);
   await chmod(closed, 0o555);
   if (process.getuid?.() === 0)
-    for (const path of [dir, join(dir, ".unfinished")]) await chown(path, NOBODY, NOBODY);
+    for (const path of [dir, join(dir, ".unfinished")]) await chown(path, OTHER_ACCOUNT, OTHER_ACCOUNT);
   const store = new FolderStore({ dir });
-  await asNobody(async () => {
+  await asOtherAccount(async () => {
     await assert.rejects(store.put("closed/key", { bytes: Buffer.from("x") }), { code: "EACCES" });
     await assert.rejects(store.put("closed/key", { bytes: Buffer.from("x") }, { ifAbsent: true }), {
       code: "EACCES",

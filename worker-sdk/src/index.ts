@@ -2,6 +2,14 @@
 import "./node-version.ts";
 
 export type {
+  Artifact,
+  ArtifactContent,
+  ArtifactDraft,
+  ArtifactFile,
+  ArtifactOptions,
+  ArtifactWriter,
+} from "./artifacts/artifact.ts";
+export type {
   EarlierProgress,
   PhaseOptions,
   ProgressCount,
@@ -58,4 +66,5 @@ export type { FatalInfo, WorkerOptions } from "./options/worker-options.ts";
 export type { LoadRequest, ResourceLoader } from "./resources/resource-loaders.ts";
 export type { Resources } from "./resources/resources.ts";
 export type { StartupReporter } from "./run/startup.ts";
+export type { ObjectStore, StoredObject } from "./storage/object-store.ts";
 export { type StopOptions, Worker, type WorkerStatus } from "./worker.ts";

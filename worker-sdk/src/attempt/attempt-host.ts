@@ -4,6 +4,7 @@ import type { Link } from "../link/link.ts";
 import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { ScratchFolders } from "../scratch/scratch-folders.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
 import type { TaskLogs } from "../task-log/task-logs.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { KeyPauses } from "./key-pauses.ts";
@@ -15,6 +16,8 @@ export interface AttemptHost {
   readonly link: Pick<Link, "send" | "sendStarted" | "sendSuccess" | "flush">;
   readonly log: Logger;
   readonly scratch: Pick<ScratchFolders, "open" | "end">;
+  /** Where artifacts are stored; undefined when no store is set. */
+  readonly artifacts: ObjectStore | undefined;
   /** What the worker's lifespan returned. */
   readonly services: unknown;
   readonly keyPauses: Pick<KeyPauses, "ask">;

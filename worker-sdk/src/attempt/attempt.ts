@@ -1,5 +1,7 @@
 /** One attempt: its handler, its events and its outcome. */
 import { cutWellFormed } from "@muster/common/text";
+import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
+import { makeArtifact } from "../artifacts/artifacts.ts";
 import { BudgetExhaustedError, CheckpointError, KeyPauseError, TimedOutError } from "../errors.ts";
 import type { AssignmentMessage, FromLink, Outcome } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
@@ -153,6 +155,24 @@ export class Attempt implements TaskContext<never, never, never> {
         this.#scratch = undefined;
         throw error;
       }
+    };
+  }
+
+  /** A getter, as `scratch` is. */
+  get artifact() {
+    return async (name: string, write: ArtifactWriter, options?: ArtifactOptions): Promise<Artifact> => {
+      if (this.closed) throw new Error("ctx.artifact() was called after the attempt had ended.");
+      return makeArtifact(this.#host.artifacts, this.#artifactOwner(), name, write, options);
+    };
+  }
+
+  #artifactOwner() {
+    const { taskId, type } = this.assignment;
+    return {
+      ...{ taskId, type, contentType: this.contentType, payload: this.rawPayload },
+      ...{ signal: this.signal, log: this.log, scratch: this.scratch },
+      isOver: () => this.closed || this.revoked,
+      event: (name: string, attributes: Readonly<Record<string, string>>) => this.event(name, attributes),
     };
   }
 

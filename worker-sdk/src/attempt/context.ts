@@ -1,4 +1,5 @@
 /** The context that a handler gets. */
+import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import type { EarlierProgress } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
 
@@ -185,6 +186,30 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    * this account's own, Error when the attempt has ended.
    */
   scratch(): Promise<string>;
+  /**
+   * Stores an output of the task under a name, once: when an earlier attempt has stored a valid one, `write` is not called
+   * (event `task.artifact.skipped`). The content is written to a temporary file, validated, flushed to the disk, and appears
+   * under its name whole or not at all. Of several attempts at once the first one wins, and all of them return its artifact.
+   *
+   * The option `artifacts` of the worker, or `WORKER_ARTIFACT_DIR`, says where. What it returns may be part of the result.
+   *
+   * @param name A relative path, for example `pages/3.png`: at most 512 bytes of UTF-8; no part of it is empty, begins with a
+   * dot, ends with a dot or a space, or has a backslash, a colon or a control character.
+   * @param write Writes the file at `draft.path`, or returns the content.
+   * @throws NonRetryableError `ARTIFACT_NAME_REFUSED`, `ARTIFACT_STORE_MISSING`, `ARTIFACT_INVALID` (it is written in two ways,
+   * or not a regular file).
+   * @throws RetryableError `ARTIFACT_INVALID` when it is empty, has another checksum, or `validate` throws.
+   * @throws the reason of `ctx.signal` when the handler has to stop; what `write`, the file system (`ENOSPC`, ...) and the
+   * store (StoreError) throw.
+   *
+   * @example
+   * ```ts
+   * const thumb = await ctx.artifact("thumb.png", () => sharp(image).resize(320).png().toBuffer());
+   * const clip = await ctx.artifact("clip.mp4", ({ path, signal }) => run("ffmpeg", ["-i", url, path], { signal }));
+   * return { thumb, clip };
+   * ```
+   */
+  artifact(name: string, write: ArtifactWriter, options?: ArtifactOptions): Promise<Artifact>;
   /**
    * Streams a piece of output ahead of the result; text is sent as UTF-8. When the connection is slow, the oldest
    * pieces beyond 64 MiB are dropped.

@@ -29,6 +29,8 @@ describe("the settings that a worker runs with", () => {
     assert.equal(found.get("warn.upload"), "4 <- option");
     assert.equal(found.get("warn.model_load"), "60 <- default WORKER_WARN_MODEL_LOAD_S");
     assert.equal(found.get("scratch.keepS"), "7200 <- option WORKER_SCRATCH_KEEP_S");
+    const stored = settings({}, { WORKER_ARTIFACT_DIR: "/srv/results" });
+    assert.equal(stored.get("artifacts"), "file:///srv/results/artifacts <- environment WORKER_ARTIFACT_DIR");
     assert.equal(found.get("tls"), "off <- default MUSTER_TLS_CA");
     assert.equal(settings({}, { WORKER_ID: "gpu-7" }).get("id"), "gpu-7 <- environment WORKER_ID");
   });

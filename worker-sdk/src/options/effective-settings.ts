@@ -118,6 +118,14 @@ const SETTINGS: {
       variables: ["WORKER_TASK_LOGS"],
     },
   ],
+  artifacts: ({ artifacts }, used) => [
+    {
+      name: "artifacts",
+      given: artifacts,
+      value: used.artifacts?.uriOf("artifacts") ?? "",
+      variables: ["WORKER_ARTIFACT_DIR"],
+    },
+  ],
   registerTimeoutS: (given, used) => [
     {
       name: "registerTimeoutS",

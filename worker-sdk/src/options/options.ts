@@ -9,6 +9,8 @@ import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
+import { resolveArtifacts } from "./artifact-settings.ts";
 import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
 import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
@@ -60,6 +62,7 @@ export interface CompiledOptions {
   readonly scratch: ScratchSettings;
   /** Undefined: what handlers log is not kept. */
   readonly taskLogs: TaskLogSettings | undefined;
+  readonly artifacts: ObjectStore | undefined;
   readonly lifespan: Lifespan<unknown> | undefined;
   readonly taskLifespan: TaskLifespan<unknown, unknown> | undefined;
   readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
@@ -124,6 +127,7 @@ export function compileOptions<Inputs, Services, TaskServices>(
     resources: [...(options.resources ?? [])],
     scratch: resolveScratch(options.scratch, options.id ?? (env.WORKER_ID || undefined), env, faults),
     taskLogs: resolveTaskLogs(options.taskLogs, env, faults),
+    artifacts: resolveArtifacts(options.artifacts, env, faults),
     lifespan: optionalFunction("lifespan", options.lifespan, faults),
     // Its context has the services of this worker's lifespan.
     taskLifespan: optionalFunction("taskLifespan", options.taskLifespan, faults) as

@@ -2,6 +2,7 @@
 import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
 import type { Backpressure } from "./backpressure.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import type { ScratchOptions } from "./scratch-options.ts";
@@ -123,6 +124,12 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
    * ```
    */
   readonly taskLogs?: TaskLogOptions | false;
+  /**
+   * Store of what `ctx.artifact()` makes: a `FolderStore` of `@muster/worker/storage`, an `S3Store` of `@muster/worker/s3`, or
+   * one of your own.
+   * @default a folder, when `WORKER_ARTIFACT_DIR` names one; else none, and `ctx.artifact()` throws
+   */
+  readonly artifacts?: ObjectStore;
   /**
    * Runs while the worker connects; the worker takes tasks only once it has returned. A throw ends the worker.
    * @default none

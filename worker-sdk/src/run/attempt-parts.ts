@@ -55,6 +55,7 @@ export class AttemptParts {
     this.scratch = new ScratchFolders(options.scratch, log, clock);
     const host: AttemptHost = {
       scratch: this.scratch,
+      artifacts: options.artifacts,
       get services() {
         return lifespan.services;
       },

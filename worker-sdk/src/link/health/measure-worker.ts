@@ -24,7 +24,10 @@ export function measureWorker(parts: {
     heartbeats: counters.get("heartbeats"),
     heartbeatFailures: counters.get("heartbeat_failures"),
     reconnects: counters.get("reconnects"),
-    duplicates: counters.get("duplicate_assignments"),
+    duplicates: {
+      assignment: counters.get("duplicate_assignments"),
+      artifact: counters.get("artifact_skips"),
+    },
     pauses: counters.pauses.counts(),
     probeFailures: counters.get("probe_failures"),
     retries: counters.retries.counts(),

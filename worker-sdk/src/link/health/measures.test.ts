@@ -10,7 +10,7 @@ const MEASURES: Measures = {
   heartbeats: 10,
   heartbeatFailures: 0,
   reconnects: 0,
-  duplicates: 0,
+  duplicates: { assignment: 0, artifact: 0 },
   probeFailures: 0,
   pauses: { other: 0, 'a "quoted"\nreason\\': 1 },
   batches: { other: 0, embed: 2 },

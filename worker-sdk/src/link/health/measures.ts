@@ -8,8 +8,8 @@ export interface Measures {
   /** Streams that were cut because no heartbeat was acknowledged. */
   readonly heartbeatFailures: number;
   readonly reconnects: number;
-  /** Assignments that were in flight already. */
-  readonly duplicates: number;
+  /** Work that was not done twice, by kind: assignments that were in flight already, artifacts that were there already. */
+  readonly duplicates: Readonly<Record<string, number>>;
   /** Pauses by reason. */
   readonly pauses: Readonly<Record<string, number>>;
   /** Probes of the option `backpressure` that threw or did not return in time. */
@@ -135,7 +135,8 @@ export const WORKER_METRICS: readonly WorkerMetric[] = [
   {
     name: "worker_duplicate_skips_total",
     kind: "counter",
-    help: "Assignments that the worker held already.",
+    help: "Work that was not done twice, by kind: assignments that the worker held already, artifacts that were stored already.",
+    label: "kind",
     read: ({ duplicates }) => duplicates,
   },
   {

@@ -1,4 +1,5 @@
 /** The reports of an attempt until they are acknowledged. */
+import { ARTIFACT_SKIPPED } from "../../artifacts/artifact-events.ts";
 import { Deadlines } from "../../attempt/deadlines.ts";
 import type { Clock } from "../../clock.ts";
 import type { IncomingAssignment } from "../codec/assignments-frame.ts";
@@ -162,6 +163,7 @@ export class AttemptReports {
 
   /** Keeps and sends a lifecycle event. */
   event({ attemptId, name, elapsedMs, attributes }: Extract<ToLink, { kind: "event" }>): void {
+    if (name === ARTIFACT_SKIPPED) this.#counters.add("artifact_skips");
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
     const [, change] = PHASE_CHANGE.exec(name) ?? [];
