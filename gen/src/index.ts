@@ -32,6 +32,7 @@ export {
   type PlainContent,
   type PlainFailure,
   type PlainTask,
+  plainContent,
   plainTask,
   type ReadTaskContent,
   type TaskStateName,

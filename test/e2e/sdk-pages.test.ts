@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { TaskState } from "@muster/protocol";
-import { Client, InvalidPayloadError, TaskFailedError } from "@muster/worker/client";
+import {
+  Client,
+  ENCODED_TYPE,
+  InvalidPayloadError,
+  readEnvelope,
+  TaskFailedError,
+} from "@muster/worker/client";
 import type { Artifact } from "@muster/worker/storage";
 import { defineTask } from "@muster/worker/task";
 import { z } from "zod";
@@ -240,6 +246,31 @@ describe("the examples of the SDK's pages", () => {
     assert.deepEqual([kept, size], ["3 pages\n", 8]);
     assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
     await service.stop();
+  });
+
+  it("docs/payloads.md: a large text, encrypted and in the store, and its removal by age on a schedule", async () => {
+    const start = await page("payloads", ["payloads.ts", "worker.ts", "producer.ts"]);
+    const dir = join(folder.path, "payload-store");
+    const env = { PAYLOAD_DIR: dir, PAYLOAD_KEY_2026_11: randomBytes(32).toString("base64") };
+    const worker = start("worker.ts", env);
+    await ready(worker);
+    const producer = start("producer.ts", env);
+    assert.deepEqual(await producer.ended, { code: 0, signal: null }, producer.tail());
+    assert.equal(producer.stdout, "true\n");
+    const { tasks } = await client.tasks.listTasks({ taskType: "shout" });
+    const { payload } = await client.get(tasks[0]?.id ?? "");
+    const { header } = readEnvelope(payload.data ?? Buffer.of());
+    assert.deepEqual(
+      [payload.contentType, header.contentType, header.size, header.codecs.map(({ name }) => name)],
+      [ENCODED_TYPE, "application/json", 1_700_002, ["gzip", "aes-256-gcm"]],
+    );
+    const id = await client.schedules.runNow("payloads-clean");
+    await worker.line("task.completed", ({ task_id }) => task_id === id);
+    await client.schedules.delete("payloads-clean");
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+    const keyless = start("worker.ts", { PAYLOAD_DIR: dir });
+    assert.notEqual((await keyless.ended).code, 0);
+    assert.match(keyless.stderr, /option keys\.2026-11: has 0 bytes; give 32, as bytes or in base64/);
   });
 
   it("docs/lifespan.md: services, middleware in order, and the tear-down after the last handler", async () => {

@@ -63,6 +63,8 @@ export type {
 } from "./options/task-definition.ts";
 export type { TaskLogOptions } from "./options/task-log-options.ts";
 export type { FatalInfo, WorkerOptions } from "./options/worker-options.ts";
+export type { PayloadCodec } from "./payloads/codec.ts";
+export type { ClaimCheckOptions, PayloadOptions } from "./payloads/payload-options.ts";
 export type { LoadRequest, ResourceLoader } from "./resources/resource-loaders.ts";
 export type { Resources } from "./resources/resources.ts";
 export type { StartupReporter } from "./run/startup.ts";

@@ -1,6 +1,7 @@
 import type { Task } from "@muster/protocol";
 import { isJson, isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
+import { describeEncoded, isEncodedType } from "./encoded.ts";
 import { formatBytes, printable } from "./text.ts";
 
 /**
@@ -22,7 +23,9 @@ function writeBytes(output: Uint8Array, contentType: string, saving: string, { s
   if (output.byteLength === 0) return;
   if (!isText(contentType)) {
     if (stdout.isTTY) {
-      const size = `${formatBytes(output.byteLength)} of ${contentType}`;
+      const size = isEncodedType(contentType)
+        ? printable(describeEncoded(output))
+        : `${formatBytes(output.byteLength)} of ${contentType}`;
       stderr.write(`${size} are not shown on a terminal: ${saving} saves them\n`);
       return;
     }

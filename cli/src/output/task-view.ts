@@ -8,6 +8,7 @@ import { isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
 import { backoffText, delaysText } from "./backoff-text.ts";
 import { ageCell, durationCell, enumName, labelsText, momentCell, taskStateCell } from "./cells.ts";
+import { describeEncoded, isEncodedType } from "./encoded.ts";
 import { progressLine } from "./progress-text.ts";
 import { rateText } from "./rate-text.ts";
 import type { Cell } from "./table.ts";
@@ -228,6 +229,7 @@ function memoryCell({ metrics }: Task): Cell | undefined {
 function bodyCell(bytes: Uint8Array, contentType: string): Cell {
   if (bytes.byteLength === 0) return { text: "none" };
   const kind = contentType || "application/json";
+  if (isEncodedType(kind)) return { text: oneLine(printable(describeEncoded(bytes))) };
   const size = `${formatBytes(bytes.byteLength)} of ${kind}`;
   if (!isText(kind)) return { text: size };
   const text = oneLine(new TextDecoder().decode(bytes.subarray(0, 4 * EXCERPT)));

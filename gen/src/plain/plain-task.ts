@@ -101,6 +101,19 @@ function readValue(bytes: Uint8Array, contentType: string): Pick<PlainContent, "
   return content.kind === "json" ? { json: JSON.parse(content.text) } : { text: content.text };
 }
 
+/**
+ * The plain form of a payload or a result.
+ *
+ * @param read What is shown of it; by default the value of JSON, and text.
+ */
+export function plainContent(
+  data: Uint8Array,
+  contentType: string,
+  read: ReadTaskContent = readValue,
+): PlainContent {
+  return contentOf(data, data.byteLength, contentType, read);
+}
+
 function contentOf(
   data: Uint8Array,
   bytes: number,

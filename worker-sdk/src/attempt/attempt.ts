@@ -57,6 +57,8 @@ export class Attempt implements TaskContext<never, never, never> {
   trace: RunTrace | undefined;
   /** What the task's lifespan returned. */
   taskServices = undefined as never;
+  /** The input as the option `payloads` decoded it; undefined for one that is not encoded. */
+  decoded: Pick<AssignmentMessage, "payload" | "contentType"> | undefined;
   /** What the schema made of the payload. */
   parsed: unknown;
   readonly warnings: TaskWarning[] = [];
@@ -93,12 +95,17 @@ export class Attempt implements TaskContext<never, never, never> {
   }
 
   get rawPayload(): Uint8Array {
-    const { payload } = this.assignment;
+    const { payload } = this.input;
     return typeof payload === "string" ? Buffer.from(payload, "utf8") : payload;
   }
 
   get contentType(): string {
-    return this.assignment.contentType;
+    return this.input.contentType;
+  }
+
+  /** The input, decoded where it was encoded. */
+  get input(): Pick<AssignmentMessage, "payload" | "contentType"> {
+    return this.decoded ?? this.assignment;
   }
 
   get headers(): Readonly<Record<string, string>> {

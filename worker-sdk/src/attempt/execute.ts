@@ -4,16 +4,21 @@ import { check, describeIssues, type Schema, type Checked as SchemaCheck } from 
 import { runTimedOut } from "../errors.ts";
 import type { Outcome } from "../link/messages.ts";
 import type { FailureClassification } from "../options/task-definition.ts";
+import { isEncoded } from "../payloads/envelope.ts";
+import type { PayloadCoder } from "../payloads/payload-coder.ts";
 import type { Attempt } from "./attempt.ts";
 import { classifyError, messageOf, tracebackOf } from "./failure/classify.ts";
 import { handleThrownPromise, readThrownPromise } from "./failure/thrown-promise.ts";
 import { findJsonFault, isBytes } from "./json-form.ts";
+import { openPayload, payloadFailure, sealResult } from "./payload-form.ts";
 
 /** What the outcome of an attempt depends on besides its handler. */
 export interface ExecuteOptions {
   readonly classify: ((error: unknown) => FailureClassification | undefined) | undefined;
   /** Largest output in bytes. */
   readonly maxResultBytes: number;
+  /** Decodes payloads and encodes results; undefined without the option `payloads`. */
+  readonly payloads: PayloadCoder | undefined;
 }
 
 /**
@@ -22,6 +27,11 @@ export interface ExecuteOptions {
  */
 export async function execute(attempt: Attempt, options: ExecuteOptions): Promise<Outcome> {
   const { definition } = attempt;
+  if (isEncoded(attempt.assignment.contentType)) {
+    const fault = await openPayload(attempt, options.payloads);
+    if (fault !== undefined)
+      return attempt.stop ? outcomeOfThrow(attempt, fault.error, options) : fault.outcome;
+  }
   const decoded = decodePayload(attempt);
   if (decoded.fault !== undefined) return refusal("INVALID_PAYLOAD", decoded.fault);
   attempt.parsed = decoded.value;
@@ -51,12 +61,37 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
     if (checked.fault !== undefined) return refusal("INVALID_RESULT", checked.fault);
     value = checked.value;
   }
-  const outcome = outcomeOfValue(attempt, value, options.maxResultBytes);
-  if (output === undefined || !definition.contract || outcome.kind !== "succeeded") return outcome;
-  // The caller's side parses what is sent: a Date, for example, arrives there as a text.
-  const sent = typeof outcome.output === "string" ? JSON.parse(outcome.output) : outcome.output;
-  const { fault } = await validate(output, sent);
-  return fault === undefined ? outcome : refusal("INVALID_RESULT", fault);
+  const { payloads, maxResultBytes } = options;
+  // What is encoded, or put into a store, has another size.
+  const outcome = outcomeOfValue(
+    attempt,
+    value,
+    payloads === undefined ? maxResultBytes : Number.POSITIVE_INFINITY,
+  );
+  if (outcome.kind !== "succeeded") return outcome;
+  if (output !== undefined && definition.contract) {
+    // The caller's side parses what is sent: a Date, for example, arrives there as a text.
+    const sent = typeof outcome.output === "string" ? JSON.parse(outcome.output) : outcome.output;
+    const { fault } = await validate(output, sent);
+    if (fault !== undefined) return refusal("INVALID_RESULT", fault);
+  }
+  return payloads === undefined ? outcome : seal(attempt, outcome, payloads, options);
+}
+
+/** Encodes a result; its handler may have to stop meanwhile. */
+async function seal(
+  attempt: Attempt,
+  outcome: Extract<Outcome, { kind: "succeeded" }>,
+  payloads: PayloadCoder,
+  options: ExecuteOptions,
+): Promise<Outcome> {
+  try {
+    const sealed = await sealResult(attempt, outcome, payloads);
+    const bytes = Buffer.byteLength(sealed.output);
+    return bytes > options.maxResultBytes ? tooLarge(bytes, options.maxResultBytes) : sealed;
+  } catch (error) {
+    return attempt.stop === undefined ? payloadFailure(error) : outcomeOfThrow(attempt, error, options);
+  }
 }
 
 /** Some editors and shells begin every file with it; JSON.parse refuses it. */
@@ -68,7 +103,7 @@ interface Checked {
 }
 
 function decodePayload(attempt: Attempt): Checked {
-  const { payload, contentType } = attempt.assignment;
+  const { payload, contentType } = attempt.input;
   // Bytes that claim to be JSON were not UTF-8.
   if (typeof payload !== "string") {
     return contentType.startsWith("application/json")

@@ -33,6 +33,8 @@ import type { ConnectionOptions } from "../options/connection-options.ts";
 import { processEnvironment, resolveConnection } from "../options/connection-options.ts";
 import { checkSeconds, numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
+import { resolvePayloads } from "../options/payload-settings.ts";
+import type { PayloadOptions } from "../payloads/payload-options.ts";
 import { isTracing } from "../tracing/provider.ts";
 import { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 import {
@@ -45,6 +47,7 @@ import {
 } from "./bulk-changes.ts";
 import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, SubmitCallOptions } from "./call-options.ts";
+import { ClientPayloads, decodeTask } from "./client-payloads.ts";
 import { resultOf, specsOf } from "./contract-calls.ts";
 import { MusterError } from "./errors.ts";
 import { encodeFailureOptions, type FailureOptions } from "./failures.ts";
@@ -52,7 +55,7 @@ import { Schedules } from "./schedules.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
 import { Submitter } from "./submitter.ts";
-import { TaskHandle } from "./task-handle.ts";
+import { outputOf, TaskHandle } from "./task-handle.ts";
 import { encodeTaskSpec } from "./task-spec.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { createFailoverTransport } from "./transport.ts";
@@ -81,6 +84,12 @@ export interface ClientOptions extends ConnectionOptions {
    * @default 30
    */
   readonly timeoutS?: number;
+  /**
+   * How payloads are encoded and results are decoded: compression, encryption, and a store for large ones. The workers need
+   * the same option.
+   * @default none: payloads are sent as they are, and encoded results throw a PayloadError
+   */
+  readonly payloads?: PayloadOptions;
   /** Random numbers for the jitter of the delays before a dropped watch is resumed. @default `Math.random` */
   readonly random?: Random;
 }
@@ -113,6 +122,8 @@ export class Client {
   readonly #submitter: Submitter;
   readonly #random: Random;
   readonly #timeoutMs: number;
+  /** Undefined without the option `payloads`. */
+  readonly #payloads: ClientPayloads | undefined;
   readonly #queue = new SubmitQueue((tasks, timeoutMs) =>
     this.#submitTasks(tasks, { timeoutMs, signal: undefined }),
   );
@@ -130,7 +141,9 @@ export class Client {
       processEnvironment,
       faults,
     );
+    const payloads = resolvePayloads(options.payloads, faults);
     if (faults.length > 0) throw new OptionsError("Client", faults);
+    this.#payloads = payloads && new ClientPayloads(payloads);
     this.addresses = connection.addresses;
     this.#random = options.random ?? Math.random;
     this.#timeoutMs = timeoutS * 1000;
@@ -143,6 +156,7 @@ export class Client {
         timeoutMs: timeoutMsOf("schedules", timeoutS) ?? this.#timeoutMs,
         ...(signal ? { signal } : {}),
       }),
+      this.#payloads,
     );
     this.supervision = createClient(WorkerService, this.#transport);
     this.#submitter = new Submitter(connection, this.#transport, this.tasks);
@@ -186,11 +200,15 @@ export class Client {
     const asked = named ? { ...options, type: task, payload } : await this.#oneOf(task, payload, options);
     const spec = encodeTaskSpec(asked);
     const limits = this.#limits(options);
-    const submitted = await withRoom(
-      // Under a tracer every submit is a span and a call of its own.
-      async () => (isTracing() ? (await this.#submitTasks([spec], limits))[0] : this.#queued(spec, limits)),
-      options,
-    );
+    const submit = () =>
+      withRoom(
+        // Under a tracer every submit is a span and a call of its own.
+        async () => (isTracing() ? (await this.#submitTasks([spec], limits))[0] : this.#queued(spec, limits)),
+        options,
+      );
+    const submitted = this.#payloads
+      ? (await this.#payloads.submit([spec], limits.signal, async () => [await submit()]))[0]
+      : await submit();
     if (submitted === undefined)
       throw new MusterError(`SubmitTasks: no answer for ${asked.type}.`, { code: Code.Internal });
     return this.#handleOf(submitted, named ? undefined : task);
@@ -227,7 +245,10 @@ export class Client {
     const specs = isList(what) ? what : await specsOf(what, second, third);
     const encoded = specs.map(encodeTaskSpec);
     const limits = this.#limits(options);
-    const submitted = await withRoom(() => this.#submitTasks(encoded, limits), options);
+    const submit = () => withRoom(() => this.#submitTasks(encoded, limits), options);
+    const submitted = this.#payloads
+      ? await this.#payloads.submit(encoded, limits.signal, submit)
+      : await submit();
     return submitted.map((each) => this.#handleOf(each, task));
   }
 
@@ -242,8 +263,10 @@ export class Client {
    */
   async batch({ title = "", completion, ...options }: BatchOptions = {}): Promise<BatchHandle> {
     const { timeoutMs, signal } = this.#limits(options);
+    const specs = completion ? [encodeTaskSpec(completion)] : [];
+    await this.#payloads?.encode(specs, signal);
     const { batch } = await this.tasks.createBatch(
-      { title, ...(completion ? { completion: encodeTaskSpec(completion) } : {}) },
+      { title, ...(specs[0] ? { completion: specs[0] } : {}) },
       { timeoutMs, ...(signal ? { signal } : {}) },
     );
     if (batch === undefined)
@@ -328,7 +351,7 @@ export class Client {
   ): TaskHandle<SchemaOutput<O>>;
   handle(taskId: string | StoredHandle, task?: ContractParts): TaskHandle<unknown> {
     const id = typeof taskId === "string" ? taskId : taskId.id;
-    return new TaskHandle(this.tasks, id, false, this.#random, undefined, readerOf(task));
+    return new TaskHandle(this.tasks, id, false, this.#random, undefined, this.#readerOf(task));
   }
 
   /**
@@ -366,6 +389,21 @@ export class Client {
    */
   get(taskId: string, options: CallOptions = {}): Promise<PlainTask> {
     return this.handle(taskId).get(options);
+  }
+
+  /**
+   * Decodes the payload and the result of a task that `get()` or `watch()` returned, where they are encoded. Returns a copy.
+   *
+   * @throws PayloadError, for example `PAYLOAD_CODEC_MISSING` without the option `payloads`.
+   *
+   * @example
+   * ```ts
+   * const { payload, result } = await client.decode(await client.get("t-1042"));
+   * console.log(payload.json, result?.json);
+   * ```
+   */
+  decode(task: PlainTask, { signal }: Pick<CallOptions, "signal"> = {}): Promise<PlainTask> {
+    return decodeTask(task, this.#payloads, signal);
   }
 
   /**
@@ -442,7 +480,26 @@ export class Client {
       limitReached: concurrency.limitReached,
       cancelledTaskIds: concurrency.cancelledTaskIds,
     };
-    return new TaskHandle(this.tasks, taskId, duplicate, this.#random, met, readerOf(task), facts, keys);
+    return new TaskHandle(
+      this.tasks,
+      taskId,
+      duplicate,
+      this.#random,
+      met,
+      this.#readerOf(task),
+      facts,
+      keys,
+    );
+  }
+
+  /** What makes the result of an ended task; undefined for the plain form. */
+  #readerOf(task: ContractParts | undefined): ((ended: Task) => Promise<unknown>) | undefined {
+    const payloads = this.#payloads;
+    if (payloads === undefined) return task && ((ended) => resultOf(task, ended));
+    return async (ended) => {
+      const decoded = await payloads.decodeOutput(ended);
+      return task === undefined ? outputOf(decoded) : resultOf(task, decoded);
+    };
   }
 
   /** Closes the client, for `using`. */
@@ -467,8 +524,4 @@ interface StoredHandle {
 
 function isList<T>(value: readonly T[] | object): value is readonly T[] {
   return Array.isArray(value);
-}
-
-function readerOf(task: ContractParts | undefined): ((ended: Task) => Promise<unknown>) | undefined {
-  return task && ((ended) => resultOf(task, ended));
 }

@@ -13,6 +13,9 @@ export { InvalidPayloadError, InvalidResultError } from "../contract/contract-er
 export type { SchemaIssue } from "../contract/schema.ts";
 export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
 export { OptionsError } from "../options/options-error.ts";
+export { ENCODED_TYPE, type Envelope, type EnvelopeHeader, readEnvelope } from "../payloads/envelope.ts";
+export { PayloadError, type PayloadErrorCode } from "../payloads/payload-error.ts";
+export type { PayloadOptions } from "../payloads/payload-options.ts";
 export { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 export type { BulkChange, BulkChangeOptions, BulkFilter, BulkProgress } from "./bulk-changes.ts";
 export type { CallOptions, RunNowOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";

@@ -2,6 +2,7 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { type Plain, plain, type Schedule, ScheduleSchema, type ScheduleService } from "@muster/protocol";
 import type { CallOptions, RunNowOptions } from "./call-options.ts";
+import type { ClientPayloads } from "./client-payloads.ts";
 import { encodeSchedule, type ScheduleOptions } from "./schedule-spec.ts";
 
 /** Entries of a page of a listing. */
@@ -25,12 +26,15 @@ export class Schedules {
   /** Every call of ScheduleService; errors are thrown as MusterError. */
   readonly calls: ConnectClient<typeof ScheduleService>;
   readonly #limits: (options: CallOptions) => { timeoutMs: number; signal?: AbortSignal };
+  readonly #payloads: ClientPayloads | undefined;
 
   /** @internal */
   constructor(
     calls: ConnectClient<typeof ScheduleService>,
     limits: (options: CallOptions) => { timeoutMs: number; signal?: AbortSignal },
+    payloads?: ClientPayloads,
   ) {
+    this.#payloads = payloads;
     this.calls = calls;
     this.#limits = limits;
   }
@@ -45,6 +49,8 @@ export class Schedules {
    */
   async set(name: string, options: ScheduleOptions, call: CallOptions = {}): Promise<Plain<Schedule>> {
     const schedule = encodeSchedule(name, options);
+    // A schedule lives longer than any object that is removed by its age.
+    if (schedule.task !== undefined) await this.#payloads?.encode([schedule.task], call.signal, true);
     const request = { schedule, reason: options.reason ?? "" };
     return present((await this.calls.setSchedule(request, this.#limits(call))).schedule);
   }

@@ -6,6 +6,8 @@ import { plainTask, TaskState } from "@muster/protocol";
 import { sleep, systemClock } from "../clock.ts";
 import type { Random } from "../network/backoff.ts";
 import { Backoff } from "../network/backoff.ts";
+import { isEncoded } from "../payloads/envelope.ts";
+import { notDecodable } from "../payloads/payload-coder.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, WaitOptions } from "./call-options.ts";
 import { isDropped } from "./dropped.ts";
@@ -235,6 +237,7 @@ export class TaskHandle<Output = unknown> {
    *
    * @throws TaskFailedError, TaskCancelledError when the task ended so.
    * @throws InvalidResultError when the result does not fit the schema of the definition.
+   * @throws PayloadError when the result is encoded and cannot be decoded.
    * @throws MusterError (`TASK_NOT_FOUND`, a refused token, `DeadlineExceeded`, ...).
    * @throws OptionsError when `timeoutS` is out of range.
    */
@@ -427,6 +430,7 @@ function hasEnded(state: TaskState): boolean {
  *
  * @internal
  * @throws TaskFailedError, TaskCancelledError when the task ended so.
+ * @throws PayloadError `PAYLOAD_CODEC_MISSING` when the result is encoded: `Client.decode()` decodes it.
  * @throws TypeError when the task has not ended.
  */
 export function outputOf<Output>(task: Task): Output {
@@ -443,6 +447,7 @@ export function outputOf<Output>(task: Task): Output {
 }
 
 function decodeOutput(task: Task): unknown {
+  if (isEncoded(task.outputContentType)) throw notDecodable("result");
   const type = task.outputContentType.split(";")[0]?.trim().toLowerCase() ?? "";
   if (type !== "" && type !== "application/json") return task.output;
   if (task.output.byteLength === 0) return null;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { compression, FolderStore } from "../storage/index.ts";
 import { effectiveSettings } from "./effective-settings.ts";
 import { compileOptions } from "./options.ts";
 import type { WorkerOptions } from "./worker-options.ts";
@@ -31,6 +32,13 @@ describe("the settings that a worker runs with", () => {
     assert.equal(found.get("scratch.keepS"), "7200 <- option WORKER_SCRATCH_KEEP_S");
     const stored = settings({}, { WORKER_ARTIFACT_DIR: "/srv/results" });
     assert.equal(stored.get("artifacts"), "file:///srv/results/artifacts <- environment WORKER_ARTIFACT_DIR");
+    const store = new FolderStore({ dir: "/srv/payloads" });
+    const encoded = settings({ payloads: { codecs: [compression()], claimCheck: { store } } }, {});
+    assert.equal(encoded.get("payloads.codecs"), "gzip <- option");
+    assert.equal(
+      encoded.get("payloads.claimCheck"),
+      "above 262144 bytes in file:///srv/payloads/payloads <- option",
+    );
     assert.equal(found.get("tls"), "off <- default MUSTER_TLS_CA");
     assert.equal(settings({}, { WORKER_ID: "gpu-7" }).get("id"), "gpu-7 <- environment WORKER_ID");
   });

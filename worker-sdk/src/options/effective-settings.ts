@@ -126,6 +126,20 @@ const SETTINGS: {
       variables: ["WORKER_ARTIFACT_DIR"],
     },
   ],
+  payloads: ({ payloads }, { payloads: used }) => [
+    {
+      name: "payloads.codecs",
+      given: payloads?.codecs,
+      value: used?.codecs.map(({ name }) => name).join(" ") ?? "",
+    },
+    {
+      name: "payloads.claimCheck",
+      given: payloads?.claimCheck,
+      value:
+        used?.store === undefined ? "" : `above ${used.aboveBytes} bytes in ${used.store.uriOf("payloads")}`,
+    },
+    { name: "payloads.maxBytes", given: payloads?.maxBytes, value: used ? String(used.maxBytes) : "" },
+  ],
   registerTimeoutS: (given, used) => [
     {
       name: "registerTimeoutS",

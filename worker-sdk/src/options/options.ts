@@ -8,6 +8,7 @@ import { TaskContract } from "../contract/task-contract.ts";
 import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
+import type { PayloadSettings } from "../payloads/payload-options.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { resolveArtifacts } from "./artifact-settings.ts";
@@ -16,6 +17,7 @@ import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import { checkCapacities, checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
+import { resolvePayloads } from "./payload-settings.ts";
 import { type AnyPhaseDeclarations, phaseFaults } from "./phase-declarations.ts";
 import { resolveScratch, type ScratchSettings } from "./scratch-options.ts";
 import type { AnyHandler, FailureClassification, TaskDefinitions } from "./task-definition.ts";
@@ -63,6 +65,7 @@ export interface CompiledOptions {
   /** Undefined: what handlers log is not kept. */
   readonly taskLogs: TaskLogSettings | undefined;
   readonly artifacts: ObjectStore | undefined;
+  readonly payloads: PayloadSettings | undefined;
   readonly lifespan: Lifespan<unknown> | undefined;
   readonly taskLifespan: TaskLifespan<unknown, unknown> | undefined;
   readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
@@ -128,6 +131,7 @@ export function compileOptions<Inputs, Services, TaskServices>(
     scratch: resolveScratch(options.scratch, options.id ?? (env.WORKER_ID || undefined), env, faults),
     taskLogs: resolveTaskLogs(options.taskLogs, env, faults),
     artifacts: resolveArtifacts(options.artifacts, env, faults),
+    payloads: resolvePayloads(options.payloads, faults),
     lifespan: optionalFunction("lifespan", options.lifespan, faults),
     // Its context has the services of this worker's lifespan.
     taskLifespan: optionalFunction("taskLifespan", options.taskLifespan, faults) as

@@ -1,6 +1,7 @@
 /** The options of a worker. */
 import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
+import type { PayloadOptions } from "../payloads/payload-options.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import type { Backpressure } from "./backpressure.ts";
@@ -130,6 +131,12 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
    * @default a folder, when `WORKER_ARTIFACT_DIR` names one; else none, and `ctx.artifact()` throws
    */
   readonly artifacts?: ObjectStore;
+  /**
+   * How payloads are decoded and results are encoded: compression, encryption, and a store for large ones. The clients that
+   * submit and read need the same option.
+   * @default none: encoded payloads fail their tasks with `PAYLOAD_CODEC_MISSING`, and results are sent as they are
+   */
+  readonly payloads?: PayloadOptions;
   /**
    * Runs while the worker connects; the worker takes tasks only once it has returned. A throw ends the worker.
    * @default none

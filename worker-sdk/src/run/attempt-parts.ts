@@ -9,6 +9,7 @@ import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";
 import { DEFAULT_WARN_S } from "../options/options.ts";
+import { PayloadCoder } from "../payloads/payload-coder.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import { ResourceLoading } from "../resources/resource-loading.ts";
 import type { Resources } from "../resources/resources.ts";
@@ -67,7 +68,9 @@ export class AttemptParts {
       taskLogs: options.taskLogs && new TaskLogs(options.taskLogs, clock, link),
       warnAfterS: (phase, assignment, declared) => this.#warnAfterS(phase, assignment, declared, options),
     };
+    const payloads = options.payloads && new PayloadCoder(options.payloads);
     this.runner = new Runner(host, options, () => ({
+      payloads,
       classify: options.classify,
       maxResultBytes: this.settings.maxResultBytes,
     }));
