@@ -155,6 +155,35 @@ describe("store: ends of sessions", () => {
       assert.equal((await store.getWorker(name))?.goneTime, undefined);
   });
 
+  it("reaps no lease that was renewed after the database's clock was set back", async () => {
+    const { store } = fixture;
+    const [living, dead] = [await fixture.session(), await fixture.session()];
+    // The last renewal of the reaper's scheduler, before the clock was set.
+    const hourAhead = new Date((await store.databaseTime()).getTime() + 3_600_000);
+    const reaped = async () =>
+      (await store.reapSessions(hourAhead, 0, 100, decideLost))
+        .map(({ sessionId }) => sessionId)
+        .filter((id) => id === living || id === dead);
+    assert.deepEqual(await reaped(), []);
+    // A worker that died before: its lease was granted by the clock as it was.
+    await fixture.db.query(
+      "update session_lease set lease_until = now() + interval '1 hour' where session_id = $1",
+      [dead],
+    );
+    await store.shortenLeases(LONG_MS);
+    const leases = await fixture.db.query<{ id: number; isLong: boolean }>(
+      `select session_id::float8 as id, lease_until > now() + $1::float8 * interval '1 ms' as "isLong"
+         from session_lease where session_id = any($2::bigint[]) order by session_id`,
+      [LONG_MS, [living, dead]],
+    );
+    assert.deepEqual(leases, [
+      { id: living, isLong: false },
+      { id: dead, isLong: false },
+    ]);
+    await expireLease(fixture.db, dead, 1_000);
+    assert.deepEqual(await reaped(), [dead]);
+  });
+
   it("counts no time after the moment as of which it is judged, however late the judgement comes", async () => {
     const { store, db } = fixture;
     const sessionId = await fixture.session("judged-late");
