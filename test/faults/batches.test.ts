@@ -97,7 +97,7 @@ describe("T55: batches with two schedulers", () => {
     await locker.release();
     const other = killed === pair.one ? pair.atTwo : pair.atOne;
     const { counts } = await (await other.batchHandle(batch.id)).wait({ timeoutS: 30 });
-    assert.deepEqual([counts?.totalCount, counts?.cancelledCount], [2_300n, 2_300n]);
+    assert.deepEqual([counts?.totalCount, counts?.cancelledCount], [2_300, 2_300]);
     const [events] = await pair.fleet.db.query<{ count: number; tasks: number }>(
       `select count(*)::int as count, count(distinct task_id)::int as tasks from event
         where name = 'cancelled' and attributes ->> 'reason' = 'an example'`,
