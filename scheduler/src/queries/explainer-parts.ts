@@ -41,7 +41,7 @@ export interface ExplainerParts {
     Pick<DependencyStore, "predecessors"> &
     Pick<EventStore, "costRaises" | "lastWorkerEvent" | "latestTaskEvents"> &
     Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &
-    Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &
+    Pick<LaunchStore, "earlierStarts" | "listLaunches" | "servedBefore" | "waitingLaunches"> &
     Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
     Pick<QueueStore, "getQueue" | "limitedQueues"> &
     Pick<RateLimitStore, "listRateLimits"> &

@@ -127,6 +127,10 @@ export class TaskExplainer {
     });
     const failures = failed.flatMap(({ launch }) => launch ?? []);
     const served = await store.servedBefore([...launching, ...failures]);
+    const starting = [...fleet.own(databaseNow()), ...elsewhere].flatMap(({ record }) =>
+      record.ready ? [] : [{ workerId: record.workerId, pool: record.hello.pool }],
+    );
+    const earlier = await store.earlierStarts([...launching, ...starting.slice(0, MAX_LAUNCHES)]);
     const batch = task.waitsForTasks ? await store.getBatch(task.id) : undefined;
     const predecessors = task.waitsForTasks && !batch ? await store.predecessors(task.id) : undefined;
     const queue = await store.getQueue(task.queue);
@@ -158,6 +162,7 @@ export class TaskExplainer {
       known,
       raises,
       withheld,
+      earlier,
       match: entry?.log.read(monotonicNow),
       monotonicNow,
       gone: gone.filter(hasRegistered),
@@ -166,7 +171,7 @@ export class TaskExplainer {
       address: address(),
       now,
     });
-    const launches = { launching, failed: failures, served };
+    const launches = { launching, failed: failures, served, earlier };
     const complete = withRejected(withLaunches(reasons, task, launches, now), task, rejected, now);
     // What began before is a reason for this task since it has been ready.
     const ready = readyTime({ task, now });

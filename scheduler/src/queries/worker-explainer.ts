@@ -45,7 +45,12 @@ export class WorkerExplainer {
     if (record.launch && !hasRegistered(record)) {
       const reasons = [
         ...killRequested(record.launch, now),
-        explainLaunching(record.launch, now, this.#parts.silentAfterMs),
+        explainLaunching(
+          record.launch,
+          now,
+          this.#parts.silentAfterMs,
+          await store.earlierStarts([record.launch]),
+        ),
       ];
       return { subject: record.workerId, state: workerState(record, now), reasons };
     }
@@ -62,6 +67,9 @@ export class WorkerExplainer {
       withinMs: CONTEST_OVER_MS,
       limit: 1,
     });
+    const earlier = record.ready
+      ? []
+      : await store.earlierStarts([{ workerId: record.workerId, pool: record.hello.pool }]);
     const readAt = clock();
     const member = fleet.member(record, readAt);
     const withheld = await readWithheld(this.#parts, undefined, record.schedulerId, readAt);
@@ -71,7 +79,7 @@ export class WorkerExplainer {
       reasons: [
         ...killRequested(record.launch, readAt),
         ...contests.map((contest) => explainContest(contest, readAt)),
-        ...explainLiving(member, waiting, readAt, withheld),
+        ...explainLiving(member, waiting, readAt, withheld, earlier),
       ],
     };
   }

@@ -7,6 +7,7 @@ import type {
   LaunchStop,
   Served,
 } from "../domain/workers/launch.ts";
+import type { EarlierStart } from "../domain/workers/startup-history.ts";
 import type { StartupPhaseRecord, WorkerRecord } from "../domain/workers/worker.ts";
 
 /** A launch as its supervisor reports it, with everything known so far. */
@@ -103,5 +104,7 @@ export interface LaunchStore {
   /** Launches, newest first, each with its session if it has registered. */
   listLaunches(filter: LaunchFilter): Promise<WorkerRecord[]>;
   /** What the workers of these ids, and of these pools, served when they last registered; the latest of each worker. */
+  /** The newest starts that became ready, of these workers and of these pools: at most 20 of each. Newest first. */
+  earlierStarts(workers: readonly { workerId: string; pool: string }[]): Promise<EarlierStart[]>;
   servedBefore(launches: readonly { workerId: string; pool: string }[]): Promise<Served[]>;
 }

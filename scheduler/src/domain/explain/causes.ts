@@ -2,6 +2,7 @@
 
 import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../matching/match.ts";
+import type { EarlierStart } from "../workers/startup-history.ts";
 import { processEvidence, processOf } from "./assigned.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import type { WithheldModes } from "./not-acting.ts";
@@ -11,6 +12,7 @@ import { list } from "./removed.ts";
 import { keepsRoom, keptEvidence, roomKept } from "./room-kept.ts";
 import { shortCapacity } from "./short-capacity.ts";
 import { turnEvidence, turnInWords } from "./turn.ts";
+import { usualOfWorker } from "./usual-startup.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
 
 /** `ALL_SLOTS_BUSY`: every slot that matches is taken; has the attempts that hold them, the oldest first. */
@@ -86,12 +88,14 @@ export interface CauseContext {
   readonly first: boolean;
   /** Mechanisms whose modes keep them from acting. */
   readonly withheld?: WithheldModes | undefined;
+  /** Earlier starts of workers that are starting, newest first; absent where they are not read. */
+  readonly earlier?: readonly EarlierStart[] | undefined;
 }
 
 /** `WORKERS_STARTING` or `WORKER_SUSPECT`: the eligible workers are starting, or do not answer. */
 export function starting(
   members: readonly FleetMember[],
-  { evidence, since, now, first, withheld }: CauseContext,
+  { evidence, since, now, first, withheld, earlier = [] }: CauseContext,
 ): Reason {
   const suspect = members.filter(({ state }) => state === "suspect");
   const age = (at: Date | undefined) => (at ? span(now.getTime() - at.getTime()) : "an unknown time");
@@ -108,7 +112,8 @@ export function starting(
   }
   const phases = members.map(({ record, state }) => {
     const last = record.phases.at(-1);
-    return `${record.workerId} ${state === "suspect" ? "does not answer" : `is in ${last?.phase ?? "an unknown phase"}, connected ${age(record.connectTime)} ago`}`;
+    const usual = usualOfWorker(record, now, earlier);
+    return `${record.workerId} ${state === "suspect" ? "does not answer" : `is in ${last?.phase ?? "an unknown phase"}, connected ${age(record.connectTime)} ago${usual && `, ${usual}`}`}`;
   });
   return {
     code: "WORKERS_STARTING",

@@ -104,7 +104,7 @@ export const WAITING_CODES = {
   },
   WORKERS_STARTING: {
     means:
-      "workers that match are starting, or were launched and have not connected yet; shows the last phase of each, its age, and the time left to register. What a launched worker will serve is known when it registers; until then it is inferred from earlier workers of its id or pool, and the explanation states when there are none",
+      "workers that match are starting, or were launched and have not connected yet; shows the last phase of each, its age, the time left to register, and when it is usually ready, once three earlier starts are known. What a launched worker will serve is known when it registers; until then it is inferred from earlier workers of its id or pool, and the explanation states when there are none",
     remedy: "wait; `muster why WORKER` for one whose phase does not change",
   },
   WORKERS_FAILED_TO_START: {
@@ -255,7 +255,9 @@ export const WORKER_CODES = {
     means: "its command could not be started, or ended before it registered; shows exit code and last output",
   },
   STARTUP_TIMEOUT: { means: "it did not register in time; shows the last phase and the last dial error" },
-  STARTING: { means: "registered, and its startup is not finished; shows its phases" },
+  STARTING: {
+    means: "registered, and its startup is not finished; shows its phases, and when it is usually ready",
+  },
   IDLE_NO_WORK: { means: "ready, and no task waits" },
   IDLE_NOT_ELIGIBLE: {
     means: "ready, and tasks wait that it cannot run; shows the number of tasks and the filter for each kind",

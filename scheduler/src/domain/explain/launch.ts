@@ -1,9 +1,11 @@
 /** Reasons of supervised workers: starting, failed, ended. */
 import { cutToEnd } from "@muster/common/text";
 import { endingSignal, exitInWords, type LaunchRecord, registerTimeLeftMs } from "../workers/launch.ts";
+import type { EarlierStart } from "../workers/startup-history.ts";
 import { type FatalRecord, hasRegistered, type WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { usualWords } from "./usual-startup.ts";
 
 /** Of a process's output, the end that an explanation shows; GetWorker has all that is kept. */
 const SHOWN_TAIL_CHARS = 4_000;
@@ -14,16 +16,24 @@ const SHOWN_TAIL_LINES = 30;
  *
  * @param now The database's clock.
  * @param silentAfterMs A supervisor without a report for this long is silent.
+ * @param earlier Earlier starts of its id and pool, newest first.
  */
-export function explainLaunching(launch: LaunchRecord, now: Date, silentAfterMs: number): Reason {
+export function explainLaunching(
+  launch: LaunchRecord,
+  now: Date,
+  silentAfterMs: number,
+  earlier: readonly EarlierStart[] = [],
+): Reason {
   const left = registerTimeLeftMs(launch, now);
   const silentMs = now.getTime() - launch.reportTime.getTime();
   const silent =
     silentMs > silentAfterMs
       ? `; its supervisor has not reported for ${span(silentMs)}, so the process may have ended`
       : "";
+  const usual = usualOfLaunch(launch, now, earlier);
   const evidence = [
     ...launchEvidence(launch, now),
+    ...(usual === "" ? [] : [{ key: "usual_startup", value: usual, source: "database" }]),
     { key: "register_timeout", value: span(launch.registerTimeoutMs), source: "launch" },
     { key: "supervisor", value: launch.supervisor, source: "launch", ageMs: silentMs },
   ];
@@ -31,7 +41,7 @@ export function explainLaunching(launch: LaunchRecord, now: Date, silentAfterMs:
   if (left > 0) {
     return {
       code: "WAITING_FOR_CONNECTION",
-      summary: `waiting for worker connection: ${where}; ${lastPhase(launch, now)}; ${span(left)} of its ${span(launch.registerTimeoutMs)} to register are left${silent}`,
+      summary: `waiting for worker connection: ${where}; ${lastPhase(launch, now)}; ${span(left)} of its ${span(launch.registerTimeoutMs)} to register are left${usual && `; ${usual}`}${silent}`,
       since: launch.launchTime,
       evidence: [...evidence, { key: "register_time_left", value: span(left), source: "launch" }],
       remedy: launch.lastError
@@ -207,6 +217,11 @@ export function restart(
 }
 
 /** The last startup phase in its output, with its age. */
+/** When it is usually ready, in words; empty while that is not known. */
+export function usualOfLaunch(launch: LaunchRecord, now: Date, earlier: readonly EarlierStart[]): string {
+  return usualWords({ ...launch, ageMs: age(launch.launchTime, now) }, earlier);
+}
+
 export function lastPhase({ phases, launchTime }: LaunchRecord, now: Date): string {
   const last = phases.at(-1);
   if (!last) return "its output has no startup phase";

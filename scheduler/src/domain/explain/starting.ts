@@ -1,8 +1,9 @@
 /** Launches among the reasons of a waiting task. */
 import type { TaskRecord } from "../tasks/task.ts";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs, type Served } from "../workers/launch.ts";
+import type { EarlierStart } from "../workers/startup-history.ts";
 import type { ReasonCode } from "./codes.ts";
-import { lastPhase, restart } from "./launch.ts";
+import { lastPhase, restart, usualOfLaunch } from "./launch.ts";
 import { IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 
@@ -17,6 +18,8 @@ export interface RecentLaunches {
   readonly failed: readonly LaunchRecord[];
   /** Earlier workers of their ids and pools: the types of a launch are not known before it registers. */
   readonly served: readonly Served[];
+  /** Earlier starts of their ids and pools, newest first; absent where they are not read. */
+  readonly earlier?: readonly EarlierStart[];
 }
 
 /** Reasons that another worker would not end. */
@@ -34,7 +37,7 @@ const NOT_FOR_LACK_OF_WORKERS: ReadonlySet<ReasonCode> = new Set([
 export function withLaunches(
   reasons: readonly Reason[],
   task: Pick<TaskRecord, "type" | "queue">,
-  { launching, failed, served }: RecentLaunches,
+  { launching, failed, served, earlier = [] }: RecentLaunches,
   now: Date,
 ): Reason[] {
   const [first] = reasons;
@@ -50,7 +53,7 @@ export function withLaunches(
   };
   const [starting, ended] = [launching.map(assess), failed.map(assess)];
   const reasonsOf = (ofUse: boolean) => [
-    ...explainStarting(byUse(starting, ofUse), ofUse, task, now),
+    ...explainStarting(byUse(starting, ofUse), ofUse, task, now, earlier),
     ...explainFailed(byUse(ended, ofUse), ofUse, task, now),
   ];
   // Without any worker they are the cause; else they are a further way to start the task.
@@ -102,13 +105,15 @@ function explainStarting(
   ofUse: boolean,
   { type, queue }: Pick<TaskRecord, "type" | "queue">,
   now: Date,
+  earlier: readonly EarlierStart[],
 ): Reason[] {
   const [first] = assessed;
   if (!first) return [];
   const named = assessed.slice(0, MAX_NAMED).map(({ launch, basis }) => {
     const left = registerTimeLeftMs(launch, now);
     const timeout = left > 0 ? `${span(left)} left to register` : "its time to register is over";
-    return `${launch.workerId}: ${lastPhase(launch, now)}, ${timeout}; ${basis}`;
+    const usual = usualOfLaunch(launch, now, earlier);
+    return `${launch.workerId}: ${lastPhase(launch, now)}, ${timeout}${usual && `; ${usual}`}; ${basis}`;
   });
   const why = `run \`muster why ${first.launch.workerId}\` for its progress`;
   return [

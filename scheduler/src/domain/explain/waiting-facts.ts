@@ -8,6 +8,7 @@ import type { AskedKey } from "../tasks/concurrency.ts";
 import type { LinkedTask } from "../tasks/dependencies.ts";
 import type { ResolvedRetry } from "../tasks/retry-defaults.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
+import type { EarlierStart } from "../workers/startup-history.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
 import type { CostRaised } from "./cost-raised.ts";
@@ -53,6 +54,8 @@ export interface WaitingFacts {
   readonly raises?: readonly CostRaised[];
   /** Mechanisms whose modes keep them from acting; absent when all act. */
   readonly withheld?: WithheldModes;
+  /** Earlier starts of workers that are starting, newest first; absent where they are not read. */
+  readonly earlier?: readonly EarlierStart[];
   /** Last record of this scheduler's matcher; undefined when the class is not in its memory. */
   readonly match: MatchRecord | undefined;
   /** Monotonic time of this scheduler, as the candidates count it. */

@@ -202,7 +202,14 @@ function reasonOf(
         remedy: `${startWorker(taskClass, address)} to replace ${agree(members.length, ["it", "them"])}`,
       };
     case "starting":
-      return starting(members, { evidence, since, now, first, withheld: facts.withheld });
+      return starting(members, {
+        evidence,
+        since,
+        now,
+        first,
+        withheld: facts.withheld,
+        earlier: facts.earlier,
+      });
     case "resources":
       return notLoaded(taskClass, members, { evidence, since, now, first });
     case "capacity":

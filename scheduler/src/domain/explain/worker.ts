@@ -1,4 +1,5 @@
 /** Explains workers. */
+import type { EarlierStart } from "../workers/startup-history.ts";
 import { LOOP_BLOCKED_MS, type WorkerRecord } from "../workers/worker.ts";
 import { processEvidence, processOf } from "./assigned.ts";
 import type { ReasonCode } from "./codes.ts";
@@ -13,6 +14,7 @@ import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
 import { revokedRunning } from "./revoked.ts";
 import { stalledAttempts } from "./stalled.ts";
+import { usualOfWorker } from "./usual-startup.ts";
 
 export type { WaitingClass } from "./idle.ts";
 
@@ -22,6 +24,7 @@ export function explainLiving(
   waiting: readonly WaitingClass[],
   now: Date,
   withheld: WithheldModes = {},
+  earlier: readonly EarlierStart[] = [],
 ): Reason[] {
   const { record, state, candidate } = member;
   const beat = record.heartbeat;
@@ -96,14 +99,18 @@ export function explainLiving(
     });
   } else if (state === "registered") {
     const last = record.phases.at(-1);
+    const usual = usualOfWorker(record, now, earlier);
     reasons.push({
       code: "STARTING",
-      summary: `it is registered, and its startup is not finished; its last phase is ${last?.phase ?? "unknown"}${last?.outcome === "failed" ? ` (failed${last.detail ? `: ${last.detail}` : ""})` : ""}${last ? `, reached ${span(last.elapsedMs)} after its start` : ""}`,
-      evidence: record.phases.map(({ phase, outcome, detail, elapsedMs }) => ({
-        key: "phase",
-        value: `${phase}${outcome && outcome !== "ok" ? ` ${outcome}` : ""} at ${span(elapsedMs)}${detail ? ` (${detail})` : ""}`,
-        source: "event",
-      })),
+      summary: `it is registered, and its startup is not finished; its last phase is ${last?.phase ?? "unknown"}${last?.outcome === "failed" ? ` (failed${last.detail ? `: ${last.detail}` : ""})` : ""}${last ? `, reached ${span(last.elapsedMs)} after its start` : ""}${usual && `; ${usual}`}`,
+      evidence: [
+        ...(usual === "" ? [] : [{ key: "usual_startup", value: usual, source: "database" }]),
+        ...record.phases.map(({ phase, outcome, detail, elapsedMs }) => ({
+          key: "phase",
+          value: `${phase}${outcome && outcome !== "ok" ? ` ${outcome}` : ""} at ${span(elapsedMs)}${detail ? ` (${detail})` : ""}`,
+          source: "event",
+        })),
+      ],
       remedy: "wait until its startup is finished; check its log if the phase does not change",
     });
   } else if (candidate.pauseReason !== undefined) {

@@ -1,5 +1,6 @@
 /** Writes launches of worker processes as their supervisors report them, and ends silent ones. */
 import type { LaunchEndReason, Served } from "../../../domain/workers/launch.ts";
+import { type EarlierStart, MOST_STARTS } from "../../../domain/workers/startup-history.ts";
 import type { LaunchEnded, LaunchExit, LaunchReport, LaunchReported, SilentLaunch } from "../../store.ts";
 import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
@@ -112,6 +113,26 @@ const SERVED: Statement = {
     order by worker_id, id desc`,
 };
 
+// Of a phase that came more than once the first time counts: the last of equal keys stays in the object.
+const EARLIER: Statement = {
+  name: "launch-earlier-starts",
+  text: `with found as (
+    select s.id, s.worker_id, s.hello ->> 'pool' as pool, s.phases
+      from unnest($1::text[]) as w(worker_id) cross join lateral (
+        select * from worker_session s where s.worker_id = w.worker_id and s.ready order by s.id desc limit $3) s
+    union
+    select id, worker_id, pool, phases from (
+      select id, worker_id, hello ->> 'pool' as pool, phases,
+             row_number() over (partition by hello ->> 'pool' order by id desc) as place
+        from (select * from worker_session order by id desc limit 1000) recent
+       where ready and hello ->> 'pool' = any($2::text[])) ranked
+     where place <= $3)
+  select worker_id, coalesce(pool, '') as pool,
+         (select json_object_agg(p ->> 'phase', (p ->> 'elapsedMs')::float8 order by (p ->> 'elapsedMs')::float8 desc)
+            from jsonb_array_elements(phases) p) as reached
+    from found where phases @> '[{"phase": "ready"}]' order by id desc`,
+};
+
 /** Writes reports of launches, the latest of each; returns what each changed. */
 export async function reportLaunches(
   db: Database,
@@ -200,6 +221,21 @@ export async function servedBefore(
     types: types.map(({ type }) => type),
     queues,
   }));
+}
+
+/** The newest starts that became ready, of these workers and pools. */
+export async function earlierStarts(
+  db: Database,
+  workers: readonly { workerId: string; pool: string }[],
+): Promise<EarlierStart[]> {
+  if (workers.length === 0) return [];
+  const pools = new Set(workers.map(({ pool }) => pool).filter((pool) => pool !== ""));
+  const rows = await db.cold<{ worker_id: string; pool: string; reached: Record<string, number> }>(EARLIER, [
+    [...new Set(workers.map(({ workerId }) => workerId))],
+    [...pools],
+    MOST_STARTS,
+  ]);
+  return rows.map(({ worker_id: workerId, pool, reached }) => ({ workerId, pool, reached }));
 }
 
 /** Adds attempts that were requeued because of a launch's end; returns the sum. */

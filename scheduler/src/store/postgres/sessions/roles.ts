@@ -5,7 +5,14 @@ import type { Database } from "../connection/database.ts";
 import { leaseHolders, listLaunches, waitingLaunches } from "../fleet/fleet.ts";
 import { listContests } from "./contests.ts";
 import { openStops, requestStop } from "./launch-stops.ts";
-import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
+import {
+  addRequeued,
+  earlierStarts,
+  endLaunch,
+  giveUpLaunches,
+  reportLaunches,
+  servedBefore,
+} from "./launches.ts";
 import { disconnect, renewLeases, shortenLeases, supersededOf } from "./leases.ts";
 import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
 import { openSessions, recordStartup } from "./registration.ts";
@@ -47,6 +54,7 @@ export function launchStore(db: Database): LaunchStore {
     giveUpLaunches: (asOf, silentMs, limit) => giveUpLaunches(db, asOf, silentMs, limit),
     waitingLaunches: (limit) => waitingLaunches(db, limit),
     listLaunches: (filter) => listLaunches(db, filter),
+    earlierStarts: (workers) => earlierStarts(db, workers),
     servedBefore: (launches) => servedBefore(db, launches),
   };
 }
