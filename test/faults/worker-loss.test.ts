@@ -124,6 +124,11 @@ describe("a worker is lost or silent", () => {
         process: new RegExp(`^pid ${blocked.pid} on `),
       },
     });
+    await until("the stack of the blocked loop has come", async () => {
+      const { reason } = await fleet.taskReason(handle.id, "LOOP_BLOCKED", 0);
+      const stack = reason.evidence.find(({ key }) => key === "blocked_at");
+      return stack && /existsSync|block|\.js:\d+:\d+\)/.test(stack.value) ? true : undefined;
+    });
     await until("it is blocked for longer than lease and grace", async () => {
       const { reason } = await fleet.taskReason(handle.id, "LOOP_BLOCKED", 0);
       return Number(factOf(reason, "event_loop_age_ms")) > 2 * (L + G) || undefined;

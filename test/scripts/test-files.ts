@@ -25,6 +25,8 @@ const OWN_PROCESS = [
   // Workers handle the signals and the uncaught errors of their process.
   "worker-sdk/src/*.test.ts",
   "worker-sdk/src/run/*.test.ts",
+  // It blocks its main thread.
+  "worker-sdk/src/link/health/main-stack.test.ts",
   "examples/**",
   // Node looks for a snapshot beside the file that the process was started with.
   "scheduler/src/domain/explain/prose.test.ts",

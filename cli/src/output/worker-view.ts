@@ -9,7 +9,7 @@ import { refusalLine } from "./rejection-view.ts";
 import { writeSettings } from "./settings-view.ts";
 import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
-import { formatBytes, printable } from "./text.ts";
+import { formatBytes, oneLine, printable } from "./text.ts";
 
 const PHASE_COLUMNS = [
   { title: "STARTUP PHASE", shrink: "last" },
@@ -76,6 +76,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
           phaseText(phase),
         ])),
   ]);
+  const frames = worker.lastHeartbeat?.mainStack?.frames ?? [];
   const settings = {
     heading: colors.bold("Settings"),
     allBy: `muster worker ${worker.id} --settings`,
@@ -90,6 +91,8 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
   if (worker.startupPhases.length > 0) stdout.write("\n");
   writeTable(stdout, PHASE_COLUMNS, completedPhases(worker.startupPhases).map(phaseRow));
   if (worker.settings.length > 0) writeSettings(stdout, worker.settings, settings);
+  if (frames.length > 0)
+    stdout.write(`\n${colors.dim(stackTitle(worker.lastHeartbeat))}\n${frames.map(oneLine).join("\n")}\n`);
   const traceback = worker.fatal?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
   const tail = worker.launch?.exit?.logTail ?? "";
@@ -112,8 +115,22 @@ function heartbeatFields(heartbeat: Heartbeat): [string, Cell | undefined][] {
       "cpu",
       { text: `${Math.round(heartbeat.cpuUsage * 100)}% of one core`, plain: String(heartbeat.cpuUsage) },
     ],
+    [
+      "blocked at",
+      heartbeat.mainStack && {
+        text: heartbeat.mainStack.frames[0] ?? "",
+        plain: heartbeat.mainStack.frames.join(" < "),
+      },
+    ],
     ["memory", { text: formatBytes(Number(heartbeat.rssBytes)), plain: String(heartbeat.rssBytes) }],
   ];
+}
+
+/** Above the stack: when it was read, and how long the loop had been blocked then. */
+function stackTitle(heartbeat: Heartbeat | undefined): string {
+  const { age, blockedAge } = heartbeat?.mainStack ?? {};
+  const read = `read ${formatDuration(age ? durationMs(age) : 0)} before that heartbeat`;
+  return `main loop, ${read}, when it had been blocked for ${formatDuration(blockedAge ? durationMs(blockedAge) : 0)}`;
 }
 
 /** What is taken of each capacity besides the slots, as `gpu_memory_mb 8000/24000`. */

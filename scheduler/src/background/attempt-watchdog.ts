@@ -19,6 +19,9 @@ import type { Logger } from "../telemetry/logs/logger.ts";
  * are blocked. It acts in one case only: a worker that lists what it runs and leaves an accepted attempt
  * out for a whole lease does not have it; nothing would ever end it, so it is requeued and fenced.
  */
+/** Frames of a blocked loop in the log and the event. */
+const MAX_FRAMES = 6;
+
 export class AttemptWatchdog {
   readonly #parts: AttemptWatchdogParts;
   readonly #blocked = new WeakMap<Session, { readonly repeats: Repeats; ms: number }>();
@@ -64,6 +67,7 @@ export class AttemptWatchdog {
     const facts = {
       blocked_ms: String(Math.round(blockedMs)),
       ...(inside ? { attempt_id: inside.attemptId, phase: inside.phase } : {}),
+      ...(beat?.mainStack ? { blocked_at: beat.mainStack.frames.slice(0, MAX_FRAMES).join(" < ") } : {}),
     };
     this.#workerEvent(session, "worker.loop_blocked", facts);
     this.#parts.log.warn("worker.loop_blocked", { worker_id: session.workerId, ...facts });

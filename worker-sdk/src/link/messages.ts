@@ -354,6 +354,8 @@ export interface LinkData {
   readonly features: readonly string[];
   /** Set when the worker pauses by its own measures. */
   readonly pressure: PressureLimits | undefined;
+  /** Whether the stack of a blocked main loop is read. */
+  readonly stacks: boolean;
   /** Resources that it can load on request; an empty list with the feature `prepare_resource` means every resource. */
   readonly loadable: readonly string[];
   readonly launchId: string;

@@ -56,6 +56,7 @@ export const LOG_EVENTS = {
   "worker.scratch.left": "warn",
   "worker.signal": "info",
   "worker.spans.unsent": "warn",
+  "worker.stack.unavailable": "debug",
   "worker.started": "info",
   "worker.startup.phase": "info, warn",
   "worker.startup_timeout_unregistered": "error",

@@ -118,6 +118,9 @@ const SETTINGS: {
       variables: ["WORKER_TASK_LOGS"],
     },
   ],
+  stacks: (given, used) => [
+    { name: "stacks", given: given.stacks, value: String(used.stacks), variables: ["WORKER_STACKS"] },
+  ],
   artifacts: ({ artifacts }, used) => [
     {
       name: "artifacts",

@@ -27,6 +27,37 @@ export function numberSetting(
   return source.default;
 }
 
+/** Values of a variable that is on or off. */
+const SWITCH: ReadonlyMap<string, boolean> = new Map([
+  ["1", true],
+  ["true", true],
+  ["0", false],
+  ["false", false],
+]);
+
+/** Reads what is on or off from the option, else the variable, else the default; a fault is added to `faults`. */
+export function switchSetting(
+  source: {
+    readonly option: readonly [name: string, value: boolean | undefined];
+    readonly variable: string;
+    readonly default: boolean;
+  },
+  env: Environment,
+  faults: string[],
+): boolean {
+  const [name, option] = source.option;
+  if (option !== undefined) {
+    if (typeof option !== "boolean") faults.push(`option ${name}: ${String(option)} is not a boolean`);
+    return option;
+  }
+  const text = env[source.variable]?.trim() ?? "";
+  if (text === "") return source.default;
+  const value = SWITCH.get(text.toLowerCase());
+  if (value === undefined)
+    faults.push(`${source.variable}: "${text.slice(0, 64)}" is not one of ${[...SWITCH.keys()].join(", ")}`);
+  return value ?? source.default;
+}
+
 /** Checks a number of seconds that a call was given; unset is allowed. @throws OptionsError when it is not in range. */
 export function checkSeconds(call: string, option: string, value: number | undefined, maxS: number): void {
   if (value === undefined || (typeof value === "number" && value >= 0 && value <= maxS)) return;

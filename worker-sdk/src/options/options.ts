@@ -15,7 +15,14 @@ import { resolveArtifacts } from "./artifact-settings.ts";
 import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
 import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
-import { checkCapacities, checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
+import {
+  checkCapacities,
+  checkLabels,
+  checkNames,
+  listenAddress,
+  numberSetting,
+  switchSetting,
+} from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
 import { resolvePayloads } from "./payload-settings.ts";
 import { type AnyPhaseDeclarations, phaseFaults } from "./phase-declarations.ts";
@@ -79,6 +86,7 @@ export interface CompiledOptions {
   readonly onFatal: ((fatal: FatalInfo) => void) | undefined;
   readonly http: HttpSettings | undefined;
   readonly backpressure: CompiledBackpressure | undefined;
+  readonly stacks: boolean;
   /** Id that a launcher gave this process (`MUSTER_LAUNCH_ID`), or empty. */
   readonly launchId: string;
 }
@@ -147,6 +155,11 @@ export function compileOptions<Inputs, Services, TaskServices>(
     onFatal: options.onFatal,
     http: resolveHttp(options.http, options.httpBlockedLimitS, env, faults),
     backpressure: compileBackpressure(options.backpressure, faults),
+    stacks: switchSetting(
+      { option: ["stacks", options.stacks], variable: "WORKER_STACKS", default: true },
+      env,
+      faults,
+    ),
     launchId: env.MUSTER_LAUNCH_ID ?? "",
   };
   if (faults.length > 0) throw new OptionsError("Worker", faults);

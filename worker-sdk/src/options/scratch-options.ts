@@ -1,6 +1,6 @@
 /** The option `scratch` of a worker: where the folders of `ctx.scratch()` are, and how long they are kept. */
 import type { Environment } from "./connection-options.ts";
-import { numberSetting } from "./option-checks.ts";
+import { numberSetting, switchSetting } from "./option-checks.ts";
 
 /**
  * Scratch folders of a worker. Each of them is a folder that `ctx.scratch()` makes for one attempt.
@@ -46,14 +46,6 @@ export interface ScratchSettings {
   readonly keepOnSuccess: boolean;
 }
 
-/** Values of a variable that is on or off. */
-const SWITCH: ReadonlyMap<string, boolean> = new Map([
-  ["1", true],
-  ["true", true],
-  ["0", false],
-  ["false", false],
-]);
-
 /** Reads the option and its variables; faults are added to `faults`. */
 export function resolveScratch(
   option: ScratchOptions | undefined,
@@ -78,7 +70,15 @@ export function resolveScratch(
       faults,
     ),
     quotaBytes: quotaSetting(quotaBytes, env, faults),
-    keepOnSuccess: switchSetting(keepOnSuccess, env, faults),
+    keepOnSuccess: switchSetting(
+      {
+        option: ["scratch.keepOnSuccess", keepOnSuccess],
+        variable: "KEEP_SCRATCH_ON_SUCCESS",
+        default: false,
+      },
+      env,
+      faults,
+    ),
   };
 }
 
@@ -91,20 +91,4 @@ function quotaSetting(option: number | undefined, env: Environment, faults: stri
     env,
     faults,
   );
-}
-
-function switchSetting(option: boolean | undefined, env: Environment, faults: string[]): boolean {
-  if (option !== undefined) {
-    if (typeof option !== "boolean")
-      faults.push(`option scratch.keepOnSuccess: ${String(option)} is not a boolean`);
-    return option;
-  }
-  const text = env.KEEP_SCRATCH_ON_SUCCESS?.trim() ?? "";
-  if (text === "") return false;
-  const value = SWITCH.get(text.toLowerCase());
-  if (value === undefined)
-    faults.push(
-      `KEEP_SCRATCH_ON_SUCCESS: "${text.slice(0, 64)}" is not one of ${[...SWITCH.keys()].join(", ")}`,
-    );
-  return value ?? false;
 }

@@ -70,6 +70,7 @@ export function linkData(
       ...(isTracing() ? ["tracing"] : []),
     ],
     pressure: options.backpressure?.limits,
+    stacks: options.stacks,
     loadable: loaders.names,
     launchId: options.launchId,
     http: options.http,

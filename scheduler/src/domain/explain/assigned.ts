@@ -3,6 +3,7 @@ import { formatAttemptId } from "../ids.ts";
 import type { TaskRecord } from "../tasks/task.ts";
 import type { RunningRecord, WorkerRecord } from "../workers/worker.ts";
 import type { ActiveFacts, Holder } from "./active-facts.ts";
+import { stackEvidence } from "./main-stack.ts";
 import { becauseOf, mechanismNotActing } from "./not-acting.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
@@ -109,6 +110,7 @@ export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): 
     since: new Date(now.getTime() - beatAge - loopAge),
     evidence: [
       beat("event_loop_age_ms", Math.round(loopAge)),
+      ...stackEvidence(record.heartbeat, beatAge),
       ...(running.phase ? [beat("phase", `${running.phase} for ${span(running.phaseAgeMs)}`)] : []),
       fact("worker", worker, "database"),
       beat("attempt", running.attemptId),

@@ -188,7 +188,7 @@ export const ASSIGNED_CODES = {
   },
   LOOP_BLOCKED: {
     means:
-      "the worker sends heartbeats, but its main loop is blocked: it is alive, and the task keeps its attempt",
+      "the worker sends heartbeats, but its main loop is blocked: it is alive, and the task keeps its attempt; shows the innermost frames of its stack",
     remedy: "move the computation to a thread; stop the named process if it never ends",
   },
   WORKER_SUSPECT: {
@@ -280,7 +280,10 @@ export const WORKER_CODES = {
   },
   STUCK_IN_PHASE: { means: "an attempt that it runs is stuck; shows which" },
   MISSING_AT_WORKER: { means: "it accepted attempts that its heartbeats do not list" },
-  LOOP_BLOCKED: { means: "a handler blocks its main loop; heartbeats continue from their own thread" },
+  LOOP_BLOCKED: {
+    means:
+      "a handler blocks its main loop; heartbeats continue from their own thread; shows the innermost frames of its stack",
+  },
   PAUSED: {
     means:
       "it asked for no new work, or an operator paused it; shows by whom, why and since when, both when both did",

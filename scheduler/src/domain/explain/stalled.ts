@@ -5,6 +5,7 @@ import type { TimelineEvent } from "../tasks/timeline.ts";
 import { type Stuck, stuckOf } from "../tasks/watchdog.ts";
 import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
+import { stackEvidence } from "./main-stack.ts";
 import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
 import { progressWords } from "./progress-words.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
@@ -85,6 +86,7 @@ export function stuckReason(
       fact("threshold_ms", Math.round(stuck.warnAfterMs), "database"),
       { ...fact("loop_blocked", String(blocked), "heartbeat"), ageMs: beatAge },
       { ...fact("event_loop_age_ms", Math.round(loopAge), "heartbeat"), ageMs: beatAge },
+      ...(blocked ? stackEvidence(holder?.record.heartbeat, beatAge) : []),
       fact("progress", progress, "event"),
       fact("worker", worker, "database"),
       fact("reported_by", stuck.event?.attributes.reported_by ?? stuck.by, "event"),

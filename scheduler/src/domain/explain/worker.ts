@@ -7,6 +7,7 @@ import type { FleetMember } from "./fleet.ts";
 import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { fatalEvidence } from "./launch.ts";
+import { stackEvidence } from "./main-stack.ts";
 import { becauseOf, mechanismNotActing, type Withheld, type WithheldModes } from "./not-acting.ts";
 import { paused } from "./paused.ts";
 import { quarantined } from "./quarantined.ts";
@@ -74,6 +75,7 @@ export function explainLiving(
           source: "heartbeat",
           ageMs: beatAge,
         },
+        ...stackEvidence(beat, beatAge),
         ...heldFacts,
         ...processEvidence(member),
       ],

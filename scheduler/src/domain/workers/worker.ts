@@ -132,12 +132,23 @@ export interface HeartbeatRecord {
   /** Measures for which it pauses by itself. */
   readonly pressures?: readonly PressureRecord[];
   readonly counters: Readonly<Record<string, number>>;
+  /** Where the main loop is, read while it was blocked. */
+  readonly mainStack?: MainStackRecord;
   /** Resources that it is loading or failed to load. */
   readonly resourceStates?: readonly ResourceStateRecord[];
   /** What the scheduler that holds its stream adds, for the other schedulers. */
   readonly seen?: SeenRecord;
   /** What the scheduler made of the attempts when it kept this beat; undefined when nothing is wrong. */
   readonly verdict?: BeatVerdict | undefined;
+}
+
+/** The stack of a main loop that is blocked. Ages are milliseconds. */
+export interface MainStackRecord {
+  /** The innermost frame first. */
+  readonly frames: readonly string[];
+  readonly ageMs: number;
+  /** How long the loop had been blocked when it was read. */
+  readonly blockedMs: number;
 }
 
 /** A measure that has reached its high watermark and not yet fallen to the low one. */

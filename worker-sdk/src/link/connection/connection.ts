@@ -3,6 +3,7 @@ import type { Welcome } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import { durationFromMs, msFromDuration } from "../../duration.ts";
 import { durationsMs, encode, resourceStates, startupPhase } from "../codec/wire.ts";
+import { BlockedStack } from "../health/blocked-stack.ts";
 import { Counters } from "../health/counters.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
 import { HeartbeatSender } from "../health/heartbeat.ts";
@@ -60,6 +61,7 @@ export class Connection {
   #resources: readonly string[];
   #resourceStates: readonly ResourceStateMessage[] = [];
   readonly #pauses: PauseReports;
+  readonly #blockedStack: BlockedStack | undefined;
 
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
@@ -94,6 +96,19 @@ export class Connection {
       changed: () => this.#heartbeats.soon(),
       emit,
     });
+    this.#blockedStack = data.stacks
+      ? new BlockedStack({
+          clock,
+          // Loaded when it is needed: most workers never are blocked.
+          read: async () => (await import("../health/main-stack.ts")).readMainStack(),
+          changed: () => this.#heartbeats.soon(),
+          unavailable: (error) => {
+            const fields = { error: error instanceof Error ? error.message : String(error) };
+            const message = "the stack of the main loop cannot be read";
+            emit({ kind: "log", level: "debug", event: "worker.stack.unavailable", fields, message });
+          },
+        })
+      : undefined;
     this.#heartbeats = new HeartbeatSender(clock, {
       send: (sequence) => this.#sendHeartbeat(sequence),
       unanswered: (silentMs) => {
@@ -344,6 +359,7 @@ export class Connection {
 
   #sendHeartbeat(sequence: bigint): void {
     const processMetrics = this.#processMetrics.measure();
+    this.#blockedStack?.look(this.#processMetrics.loopAgeMs);
     for (const attempt of this.#inFlight.values()) {
       attempt.peakRssBytes = Math.max(attempt.peakRssBytes, this.#processMetrics.rssBytes);
     }
@@ -354,6 +370,7 @@ export class Connection {
         case: "heartbeat",
         value: {
           ...processMetrics,
+          ...this.#blockedStack?.inHeartbeat(),
           sequence,
           slotCount: this.#data.slots,
           running: this.#inFlight.describe(this.#clock.monotonicMs()),

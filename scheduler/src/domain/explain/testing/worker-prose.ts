@@ -223,7 +223,18 @@ export const WORKER_PROSE: readonly ProseCase[] = [
     when: "in an attempt",
     write: () =>
       living({
-        record: { heartbeat: { ...BEAT, loopAgeMs: 20_000, running: [running("t-3.1", "load", 5_000)] } },
+        record: {
+          heartbeat: {
+            ...BEAT,
+            loopAgeMs: 20_000,
+            mainStack: {
+              frames: ["parse (file:///app/parse.js:12:7)", "handler (file:///app/worker.js:3:1)"],
+              ageMs: 15_000,
+              blockedMs: 5_000,
+            },
+            running: [running("t-3.1", "load", 5_000)],
+          },
+        },
         ...holding(held("t-3.1", "load", 5_000)),
       }),
   },

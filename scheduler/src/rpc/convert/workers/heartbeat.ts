@@ -17,6 +17,10 @@ const MAX_COUNTERS = 256;
 /** Measures kept of a heartbeat; a worker of this version has four. */
 const MAX_PRESSURES = 16;
 
+/** Frames kept of a stack, and characters of each. */
+const MAX_FRAMES = 20;
+const MAX_FRAME = 256;
+
 /** A heartbeat in protobuf. */
 export function fromHeartbeat(beat: HeartbeatRecord) {
   const running = beat.running.map((attempt) => ({
@@ -64,6 +68,14 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
       age: durationFromMs(Math.round(ageMs)),
     })),
     counters: Object.fromEntries(Object.entries(beat.counters).map(([name, value]) => [name, BigInt(value)])),
+    ...optional(
+      "mainStack",
+      beat.mainStack && {
+        frames: [...beat.mainStack.frames],
+        age: durationFromMs(Math.round(beat.mainStack.ageMs)),
+        blockedAge: durationFromMs(Math.round(beat.mainStack.blockedMs)),
+      },
+    ),
   } satisfies MessageInitShape<typeof HeartbeatSchema>;
 }
 
@@ -116,6 +128,15 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
         .slice(0, MAX_COUNTERS)
         .map(([name, value]) => [storable(name, MAX_NAME), toCount(value)]),
     ),
+    ...(beat.mainStack
+      ? {
+          mainStack: {
+            frames: beat.mainStack.frames.slice(0, MAX_FRAMES).map((frame) => storable(frame, MAX_FRAME)),
+            ageMs: toMs(beat.mainStack.age) ?? 0,
+            blockedMs: toMs(beat.mainStack.blockedAge) ?? 0,
+          },
+        }
+      : {}),
     resourceStates: beat.resourceStates.slice(0, MAX_RESOURCES).map((state) => ({
       resource: storable(state.resource, MAX_TEXT),
       state: state.loading ? "loading" : "failed",
