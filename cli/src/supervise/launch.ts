@@ -2,17 +2,17 @@
 import { randomUUID } from "node:crypto";
 import { constants, hostname } from "node:os";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Lines } from "@muster/common/lines";
+import { MemoryWatch } from "@muster/common/memory-watch";
 import type { Redactor } from "@muster/common/redact";
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../config.ts";
 import type { KillRequest } from "./kill-request.ts";
-import { Lines } from "./output/lines.ts";
 import type { OutputFile } from "./output/output-file.ts";
 import { OutputTail } from "./output/output-tail.ts";
 import { WorkerLog } from "./output/worker-log.ts";
 import type { ChildEnd } from "./process/child.ts";
 import { Child } from "./process/child.ts";
-import { MemoryWatch } from "./process/memory-watch.ts";
 import type { ExitMessage, LaunchMessage } from "./reporter.ts";
 
 /** Reported part of the end of the output. */

@@ -1,9 +1,9 @@
 /** Starts the process of a worker and observes its end. */
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
+import { groupRuns, signalGroup } from "@muster/common/process-group";
 import type { Clock } from "../../clock.ts";
 import type { Environment } from "../../config.ts";
-import { groupRuns, signalGroup } from "./process-group.ts";
 
 /** How a process ended. */
 export interface ChildEnd {
