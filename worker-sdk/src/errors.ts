@@ -26,6 +26,19 @@ export class NonRetryableError extends Error {
 }
 
 /**
+ * Throw it from a handler when memory ran out: the attempt counts on the memory budget of the task, which may raise its cost.
+ *
+ * @example
+ * ```ts
+ * throw new OutOfMemoryError("the model does not fit into the GPU");
+ * ```
+ */
+export class OutOfMemoryError extends Error {
+  override readonly name = "OutOfMemoryError";
+  readonly code = "OUT_OF_MEMORY";
+}
+
+/**
  * Throw it from a handler when another attempt may succeed, and to choose the code or the delay of the retry.
  *
  * @example

@@ -29,6 +29,7 @@ export {
   LifespanError,
   LinkError,
   NonRetryableError,
+  OutOfMemoryError,
   PreflightError,
   RetryableError,
   RevokedError,

@@ -1,6 +1,6 @@
 /** Converts a thrown value to a failure. */
 import { cutWellFormed } from "@muster/common/text";
-import { NonRetryableError, RetryableError } from "../../errors.ts";
+import { NonRetryableError, OutOfMemoryError, RetryableError } from "../../errors.ts";
 import type { FailureClassification } from "../../options/task-definition.ts";
 import { findJsonFault } from "../json-form.ts";
 import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
@@ -130,7 +130,7 @@ function askClassifyOption(
 function classOf(error: unknown): ClassifiedFailure["failureClass"] {
   if (isOf(error, RetryableError)) return "retryable";
   const code = codeOf(error);
-  if (OUT_OF_MEMORY_NODE_CODES.has(code)) return "out_of_memory";
+  if (isOf(error, OutOfMemoryError) || OUT_OF_MEMORY_NODE_CODES.has(code)) return "out_of_memory";
   if (isOf(error, NonRetryableError) || NON_RETRYABLE_NODE_CODES.has(code)) return "non_retryable";
   // Several failures are final only when each of them is.
   const { inner } = readThrown(error);
@@ -140,7 +140,10 @@ function classOf(error: unknown): ClassifiedFailure["failureClass"] {
 }
 
 /** Compares class or name: a test runner or a second copy of this package has its own classes. */
-function isOf(error: unknown, known: typeof RetryableError | typeof NonRetryableError): boolean {
+function isOf(
+  error: unknown,
+  known: typeof RetryableError | typeof NonRetryableError | typeof OutOfMemoryError,
+): boolean {
   return readThrown(error).className === known.name || isInstance(error, known);
 }
 
