@@ -8,6 +8,7 @@ import { writeJson } from "../../output/json.ts";
 import { counted } from "../../output/text.ts";
 import { writeWorker } from "../../output/worker-view.ts";
 import { defineWorkerDev } from "./worker-dev.ts";
+import { defineWorkerExec } from "./worker-exec.ts";
 import { defineWorkerKill } from "./worker-kill.ts";
 
 interface Options {
@@ -20,7 +21,7 @@ interface PauseOptions {
   readonly json?: true;
 }
 
-/** `muster worker ID`: shows one worker; its subcommands pause, resume, release and kill it, or run one from a file. */
+/** `muster worker ID`: shows one worker; its subcommands pause, resume, release and kill it, run one from a file, or make one of a program. */
 export function defineWorker(command: Command, io: Io, setExitCode: (code: number) => void): void {
   command
     .argument("<id>", "worker id (its newest session), or a session id")
@@ -40,6 +41,7 @@ export function defineWorker(command: Command, io: Io, setExitCode: (code: numbe
   addRelease(command, io);
   defineWorkerKill(command.command("kill"), io);
   defineWorkerDev(command.command("dev"), io, setExitCode);
+  defineWorkerExec(command.command("exec"), io);
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
