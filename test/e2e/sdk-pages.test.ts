@@ -193,6 +193,39 @@ describe("the examples of the SDK's pages", () => {
     assert.match(limited.stderr, /WORKER_SCRATCH_QUOTA_BYTES: "1\.5" is not an integer/);
   });
 
+  it("docs/commands.md: a program as a task, with code and without", async () => {
+    const start = await page("commands", ["worker.ts"]);
+    const worker = start("worker.ts");
+    await ready(worker);
+    const path = join(folder.path, "words.txt");
+    await writeFile(path, "three short words");
+    const counted = await client.submit<string>("text.count", { path });
+    assert.equal((await counted.result()).replaceAll(/\s+/g, " ").trim(), "50% 3 100%");
+    const once = { retry: { maxRetries: 0 } };
+    const nameless = await client.submit("text.count", { file: path }, once);
+    await assert.rejects(
+      nameless.result(),
+      /INVALID_PAYLOAD: argument 4: \{input\.path\} has no value: input has "file"/,
+    );
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+    const exec = Program.start("exec", "../../cli/bin/muster.js", {
+      base: import.meta.url,
+      args: [
+        ...["worker", "exec", "--type", "file.size", "--queue", "files", "--scheduler", served.grpc],
+        ...["--result", "text", "--permanent", "2", "--", "wc", "-c", "{input.path}"],
+      ],
+      env: { WORKER_ID: "exec" },
+    });
+    await ready(exec);
+    const sized = await client.submit<string>("file.size", { path }, { queue: "files" });
+    assert.match(await sized.result(), /^17 /);
+    const lines: string[] = [];
+    for await (const entry of sized.logs({ follow: true }))
+      if (entry.kind === "line") lines.push(entry.message);
+    assert.deepEqual(lines, [`17 ${path}`]);
+    assert.deepEqual(await exec.end(), { code: 0, signal: null }, exec.tail());
+  });
+
   it("docs/task-logs.md: lines by attempt, with secrets masked", async () => {
     const start = await page("task-logs", ["worker.ts", "producer.ts"]);
     const worker = start("worker.ts");

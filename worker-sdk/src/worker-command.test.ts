@@ -124,7 +124,7 @@ describe("programs as tasks", () => {
     assert.equal(progress?.message, "packed");
   });
 
-  it("T67: are ended with everything that they have started, also what ignores SIGTERM and left their group", {
+  it("T68: are ended with everything that they have started, also what ignores SIGTERM and left their group", {
     skip: LINUX ? false : "processes are found by /proc",
   }, async () => {
     const pids = join(mkdtempSync(join(tmpdir(), "muster-pids-")), "pids");
@@ -150,7 +150,7 @@ describe("programs as tasks", () => {
     rmSync(pids);
   });
 
-  it("T67: leave nothing behind when they end by themselves, and may not keep a task open", {
+  it("T68: leave nothing behind when they end by themselves, and may not keep a task open", {
     skip: !LINUX,
   }, async () => {
     const file = join(mkdtempSync(join(tmpdir(), "muster-pids-")), "pid");
@@ -169,7 +169,7 @@ describe("programs as tasks", () => {
 
   const noGroup = whyNoGroup();
 
-  it("T67: run out of memory within their limit, and the worker lives on", {
+  it("T68: run out of memory within their limit, and the worker lives on", {
     skip: noGroup ?? false,
   }, async () => {
     await using setup = await setUp({
