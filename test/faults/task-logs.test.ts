@@ -12,7 +12,7 @@ describe("lines of handlers are kept with their attempts", () => {
 
   before(async () => {
     // A busy machine holds a worker up for longer than the quick timings allow.
-    const args = ["--heartbeat", "1", "--lease", "20", "--reconnect-grace", "3"];
+    const args = ["--lease", "20", "--reconnect-grace", "3"];
     fleet = await Fleet.start({ schedulers: 2, args });
   });
   after(async () => {
@@ -48,17 +48,20 @@ describe("lines of handlers are kept with their attempts", () => {
     assert.deepEqual(await kept(task, { maxAgeS: 0 }), []);
   });
 
-  it("T67: lines of a killed worker are kept, also those right before it blocks, and a late attempt's are apart", async () => {
+  it("T67: lines of a killed worker are kept, also those right before its handler blocks the process", async () => {
     const victim = await worker("victim");
-    const task = await submit("block", "victim", { ms: 60_000 }, 1);
+    const task = await submit("block", "victim", { ms: 60_000 });
     const seen: LogEntry[] = [];
-    const following = follow(task, seen);
+    const left = new AbortController();
+    const following = follow(task, seen, left.signal);
     await until("the line of the blocked handler", () => seen.length > 0 || undefined);
     victim.kill("SIGKILL");
-    await fleet.eventually(task.id, "requeued:stale");
-    await task.cancel();
-    await following;
-    assert.deepEqual(seen.map(text), [`${task.id}.1 1 info before the block {}`]);
+    await victim.ended;
+    const line = `${task.id}.1 1 info before the block {}`;
+    assert.deepEqual(await kept(task), [line]);
+    assert.deepEqual(seen.map(text), [line]);
+    left.abort();
+    await assert.rejects(following);
   });
 
   it("T67: a follower and a worker outlast the restart of their scheduler, and no line is lost or repeated", async () => {
@@ -177,8 +180,9 @@ describe("lines of handlers are kept with their attempts", () => {
   });
 });
 
-async function follow(task: TaskHandle, into: LogEntry[]): Promise<void> {
-  for await (const entry of task.logs({ follow: true, timeoutS: 60 })) into.push(entry);
+async function follow(task: TaskHandle, into: LogEntry[], signal?: AbortSignal): Promise<void> {
+  const options = { follow: true, timeoutS: 60, ...(signal === undefined ? {} : { signal }) };
+  for await (const entry of task.logs(options)) into.push(entry);
 }
 
 async function kept(task: TaskHandle, options: Parameters<TaskHandle["logs"]>[0] = {}): Promise<string[]> {
