@@ -42,6 +42,7 @@ export const ErrorReason = {
   TASK_ALREADY_ENDED: "TASK_ALREADY_ENDED",
   TASK_NOT_RETRYABLE: "TASK_NOT_RETRYABLE",
   TASK_HELD: "TASK_HELD",
+  STEP_NOT_FAILED: "STEP_NOT_FAILED",
   TASK_NOT_EDITABLE: "TASK_NOT_EDITABLE",
   TASK_NOT_HOLDABLE: "TASK_NOT_HOLDABLE",
   TASK_NOT_REVOCABLE: "TASK_NOT_REVOCABLE",
@@ -59,3 +60,12 @@ export const ErrorReason = {
 
 /** One of the stable reasons of `google.rpc.ErrorInfo`. */
 export type ErrorReason = (typeof ErrorReason)[keyof typeof ErrorReason];
+
+/** Named steps of a task. */
+export const MAX_STEPS = 32;
+
+/** Largest result of a step as JSON, bytes. */
+export const MAX_STEP_RESULT_BYTES = 16 * 1024;
+
+/** All steps of a task together with their results, bytes. */
+export const MAX_STEPS_BYTES = 64 * 1024;

@@ -18,6 +18,7 @@ export * from "./generated/muster/v1/rate_limit_pb.ts";
 export * from "./generated/muster/v1/schedule_pb.ts";
 export * from "./generated/muster/v1/schedule_service_pb.ts";
 export * from "./generated/muster/v1/statistics_pb.ts";
+export * from "./generated/muster/v1/step_pb.ts";
 export * from "./generated/muster/v1/task_change_pb.ts";
 export * from "./generated/muster/v1/task_log_pb.ts";
 export * from "./generated/muster/v1/task_pb.ts";
@@ -31,6 +32,7 @@ export {
   type PlainAttempt,
   type PlainContent,
   type PlainFailure,
+  type PlainStep,
   type PlainTask,
   plainContent,
   plainTask,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -40,6 +40,20 @@ function note(text: string) { console.error("noted: " + text); }
 const GREETER = `
 import { Worker } from "@muster/worker";
 await new Worker({ tasks: { greet: (ctx) => ({ text: "Hello, " + Object(ctx.payload).name + "!" }) } }).run();
+`;
+
+/** What docs/steps.md imports: a forge that refuses while the file `BROKEN` exists. */
+const SERVICES = `
+import { existsSync } from "node:fs";
+let runs = 0;
+export const agent = { run: async (_payload: unknown, _signal: AbortSignal) => ({ branch: "b-" + ++runs }) };
+export const github = {
+  openPullRequest: async (branch: string) => {
+    if (existsSync(process.env.BROKEN ?? "")) throw new Error("HTTP 502");
+    return { url: "https://example/" + branch };
+  },
+  comment: async (_branch: string, _text: string) => undefined,
+};
 `;
 
 /** What the handler of docs/scratch.md returns. */
@@ -170,6 +184,26 @@ describe("the examples of the SDK's pages", () => {
       "true undefined",
       "no time left",
     ]);
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+  });
+
+  it("docs/steps.md: a step that failed runs again alone, with the result of the one before", async () => {
+    const broken = join(folder.path, "github-is-down");
+    await writeFile(broken, "");
+    const start = await page("steps", ["worker.ts"], { "services.ts": SERVICES });
+    const worker = start("worker.ts", { BROKEN: broken });
+    await ready(worker);
+    const task = await client.submit<{ branch: string; url: string | null }>("issue.solve", { issue: 7 });
+    assert.deepEqual(await task.result(), { branch: "b-1", url: null });
+    const { detail, steps } = await client.get(task.id);
+    assert.deepEqual(
+      [detail, ...steps.map(({ name, state }) => `${name} ${state}`)],
+      ["succeeded_with_warnings", "write_code done", "create_pr failed", "notify done"],
+    );
+    await rm(broken);
+    await task.retry({ step: "create_pr" });
+    assert.deepEqual(await task.result(), { branch: "b-1", url: "https://example/b-1" });
+    assert.equal((await client.get(task.id)).detail, "succeeded");
     assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
   });
 

@@ -85,12 +85,12 @@ describe("store: checkpoints", () => {
     const second = await claim(taskId);
     assert.equal(second.checkpoint?.value.toString(), "1");
     await store.commitResults([commitRequest(second, failed("non_retryable"))]);
-    await store.retryTask(taskId, true);
+    await store.retryTask(taskId, { afresh: true });
     const third = await claim(taskId);
     assert.equal(third.checkpoint, undefined);
     assert.deepEqual(await put(third, 1, "new"), [taskId]);
     await store.commitResults([commitRequest(third, failed())]);
-    await store.retryTask(taskId, true);
+    await store.retryTask(taskId, { afresh: true });
     const fourth = await claim(taskId);
     assert.equal(fourth.checkpoint, undefined, "a task that waits for a retry");
     await put(fourth, 1, "again");
@@ -111,7 +111,7 @@ describe("store: checkpoints", () => {
       commitRequest(succeeded.first, SUCCEEDED),
       commitRequest(afresh.first, failed("non_retryable")),
     ]);
-    await store.retryTask(afresh.taskId, true);
+    await store.retryTask(afresh.taskId, { afresh: true });
     await store.dropOld(7);
     const counts = () => Promise.all([ended, succeeded, afresh, kept].map(({ taskId }) => rows(taskId)));
     assert.deepEqual(await counts(), [1, 1, 1, 1], "they are young: an upsert may be under way");

@@ -16,6 +16,7 @@ export type {
   TaskContext,
   TaskWarning,
 } from "./attempt/context.ts";
+export type { StepOptions } from "./attempt/step-options.ts";
 export type { BatchOptions } from "./batching/batch-options.ts";
 export { type ContractOptions, defineTask } from "./contract/define-task.ts";
 export { TaskContract } from "./contract/task-contract.ts";

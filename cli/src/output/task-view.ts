@@ -1,11 +1,11 @@
 /** Shows one task as text. */
 import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Attempt, Task } from "@muster/protocol";
-import { FailureClass, RetryPolicySource, TaskState, UniqueWhile } from "@muster/protocol";
+import type { Attempt, Task, TaskStep } from "@muster/protocol";
+import { FailureClass, RetryPolicySource, StepState, TaskState, UniqueWhile } from "@muster/protocol";
 import { showConcurrencyKey } from "../arguments/concurrency.ts";
 import { formatAge } from "../arguments/duration.ts";
 import { isText } from "../arguments/media-type.ts";
-import type { Io } from "../io/io.ts";
+import type { Colors, Io } from "../io/io.ts";
 import { backoffText, delaysText } from "./backoff-text.ts";
 import { ageCell, durationCell, enumName, labelsText, momentCell, taskStateCell } from "./cells.ts";
 import { describeEncoded, isEncodedType } from "./encoded.ts";
@@ -63,6 +63,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["progress", unlessEmpty([task.phase, progressLine(task.progress, now)].filter(Boolean).join(" "))],
     ["earlier progress", unlessEmpty(progressLine(task.earlierProgress, now))],
     ["checkpoint", checkpointText(task, now)],
+    ...task.steps.map((step): [string, Cell] => ["step", stepCell(step, colors)]),
     ["submitted", momentCell(task.createTime, now)],
     ["may start", momentCell(task.runTime, now)],
     ["assigned", momentCell(task.assignTime, now)],
@@ -155,6 +156,14 @@ function outOf(count: number, allowed: number): string {
 function iterationsText({ iterationCount, maxIterationCount }: Task): string {
   if (maxIterationCount > 0) return `${iterationCount} of ${maxIterationCount}`;
   return iterationCount > 0 ? String(iterationCount) : "";
+}
+
+/** A named step, with why it failed. */
+function stepCell({ name, state, optional, code, message }: TaskStep, colors: Colors): Cell {
+  const word = enumName(StepState, state).toLowerCase();
+  const why = state === StepState.FAILED ? `: ${code} ${message}` : "";
+  const text = `${name} ${word}${optional ? " (optional)" : ""}${why}`;
+  return state === StepState.FAILED ? { text, paint: optional ? colors.yellow : colors.red } : { text };
 }
 
 /** The last checkpoint, with its size and age. */

@@ -1,5 +1,6 @@
 /** A task as a plain object. */
 import type { Failure, FailureClass } from "../generated/muster/v1/failure_pb.ts";
+import type { TaskStep } from "../generated/muster/v1/step_pb.ts";
 import type { Attempt, Task, TaskState } from "../generated/muster/v1/task_pb.ts";
 import { TaskSchema } from "../generated/muster/v1/task_pb.ts";
 import { readContent } from "./content.ts";
@@ -19,6 +20,9 @@ export interface PlainFailure extends Omit<Plain<Failure>, "details" | "failureC
 export interface PlainAttempt extends Omit<Plain<Attempt>, "failure"> {
   readonly failure?: PlainFailure;
 }
+
+/** A named step of a task's handler. */
+export type PlainStep = Omit<Plain<TaskStep>, "result" | "skip">;
 
 /** A payload or a result: its media type, its size, and its content where it is JSON or text. */
 export interface PlainContent {
@@ -41,6 +45,7 @@ type Shown =
   | "state"
   | "payload"
   | "payloadBytes"
+  | "steps"
   | "contentType"
   | "output"
   | "outputBytes"
@@ -56,6 +61,8 @@ export interface PlainTask extends Omit<Plain<Task>, Shown> {
   readonly failure?: PlainFailure;
   /** Earlier attempts, the oldest first; of many the first and the last. */
   readonly attempts: readonly PlainAttempt[];
+  /** Named steps of its handler, in the order in which they began. */
+  readonly steps: readonly PlainStep[];
   /** Its input. */
   readonly payload: PlainContent;
   /** Its result; absent unless it has succeeded. */
@@ -78,7 +85,7 @@ export function plainTask(task: Task, read: ReadTaskContent = readValue): PlainT
     TaskSchema,
     task,
   );
-  const { id, queue, state, taskType, failure, attempts, omittedFields, ...others } = fields;
+  const { id, queue, state, taskType, failure, attempts, steps, omittedFields, ...others } = fields;
   return {
     ...{ id, type: taskType, queue, state: state as TaskStateName },
     ...others,
@@ -87,6 +94,8 @@ export function plainTask(task: Task, read: ReadTaskContent = readValue): PlainT
       ...attempt,
       ...(why ? { failure: plainFailure(why) } : {}),
     })),
+    // Only assignments have what is left out.
+    steps: steps.map(({ result: _, skip: __, ...step }) => step),
     payload: contentOf(payload, Number(payloadBytes), contentType, read),
     ...(outputContentType === ""
       ? {}

@@ -305,6 +305,20 @@ export function notEditable(taskId: number, why: EditRefused): Refusal {
 }
 
 /** `UNIQUE_KEY_HELD`: an ended task cannot be retried while another task holds its unique key. */
+/** A retry of a step that has not failed. @param state Of the step; undefined when the task has none of the name. */
+export function stepNotFailed(taskId: number, step: string, state: string | undefined): Refusal {
+  const id = formatTaskId(taskId);
+  const fault =
+    state === undefined
+      ? `has no step ${quoted(step, MAX_QUOTED)}`
+      : `has the step ${step}, which is ${state}`;
+  return new Refusal(
+    "precondition",
+    "STEP_NOT_FAILED",
+    `task ${id} ${fault}; only a step that has failed can be run again alone: run \`muster task ${id}\` for its steps`,
+  );
+}
+
 export function retryKeyHeld(
   taskId: number,
   { key, holderId, holderState }: Pick<KeyConflict, "key" | "holderId" | "holderState">,

@@ -5,6 +5,7 @@ import type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
 import type { CountedOutcome } from "../domain/tasks/circuit-outcome.ts";
 import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
+import type { Steps } from "../domain/tasks/step.ts";
 import type { Progress, RequeueCounts, TaskOptions } from "../domain/tasks/task.ts";
 import type { AttemptFacts } from "../domain/tasks/trace.ts";
 
@@ -48,6 +49,8 @@ export interface AttemptTouch {
   readonly progress: Omit<Progress, "at"> | null | undefined;
   /** Iterations that its task has begun; absent when there are no further ones. */
   readonly iterations?: number;
+  /** Steps that have begun or ended; absent when there are no further ones. */
+  readonly steps?: Steps;
 }
 
 /** The end of an attempt, to be applied only while the attempt is the task's current one. */
@@ -69,6 +72,8 @@ export interface CommitRequest {
   readonly progress?: LastProgress | null | undefined;
   /** Iterations that its task has begun, which may not have been written; undefined when the attempt counted none. */
   readonly iterations?: number | undefined;
+  /** Steps that it has reported, which may not have been written; undefined when there are none. */
+  readonly steps?: Steps | undefined;
 }
 
 /** What a circuit counts of the end of an attempt. */

@@ -40,10 +40,20 @@ export type CancelResult =
   | { readonly outcome: "asked"; readonly attempt: AttemptKey; readonly sessionId: number }
   | undefined;
 
+/** How a task is to be retried. */
+export interface RetryWish {
+  /** Its next attempt gets no checkpoint and no step. */
+  readonly afresh?: boolean;
+  /** Only this step, which has failed, runs again; the task has ended. Not with `afresh`. */
+  readonly step?: string | undefined;
+}
+
 /** The result of a request to retry; undefined when there is no such task. */
 export type RetryResult =
   | { readonly outcome: "queued"; readonly task: WaitingTask; readonly waitsForTasks?: boolean }
   | { readonly outcome: "active" }
+  /** It has ended, and has no failed step of the name; `state` is that of the step, if there is one. */
+  | { readonly outcome: "step_not_failed"; readonly state: string | undefined }
   /** It waits and is held. */
   | { readonly outcome: "held" }
   /** It has ended, and another task holds its unique key. */
@@ -142,9 +152,8 @@ export interface TaskStore {
   /**
    * Queues an ended or waiting task to run now, or when the tasks that it waits for have ended.
    *
-   * @param afresh Its next attempt gets no checkpoint.
    */
-  retryTask(id: number, afresh?: boolean): Promise<RetryResult>;
+  retryTask(id: number, wish?: RetryWish): Promise<RetryResult>;
   /** Changes an open task; a field that the edit does not have stays. */
   editTask(id: number, edit: TaskEdit, reason: string): Promise<EditResult>;
   /** Keeps a queued task from starting until it is released. A second hold changes nothing. */

@@ -184,6 +184,28 @@ const worker = new Worker({
       ctx.warn({ step: "upload", code: "UPLOAD_FAILED", message: "the thumbnail was not stored" });
       return { done: true };
     },
+    /**
+     * Steps `work`, `create_pr` and `notify`, of which the last two are optional; each run of one is noted as `ATTEMPT-NAME`.
+     * One of `failing` fails while the file `broken` exists. It waits for `gate` after the first, fails after the last at
+     * `failAt`.
+     */
+    stepped: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { failing = [], broken, gate, failAt } = Object(ctx.payload);
+      const run = (name: string) => () => {
+        note(`${ctx.task.id}/steps`, `${ctx.attempt.id}-${name}`);
+        if (failing.includes(name) && existsSync(String(broken)))
+          throw new RetryableError(`${name} failed`, { code: "ON_PURPOSE" });
+        return { ran: ctx.attempt.id };
+      };
+      const work = await ctx.step("work", run("work"));
+      while (gate !== undefined && !existsSync(String(gate)))
+        await delay(20, undefined, { signal: ctx.signal });
+      const pr = await ctx.step("create_pr", run("create_pr"), { optional: true });
+      await ctx.step("notify", run("notify"), { optional: true });
+      if (ctx.attempt.number === failAt) throw new RetryableError("it failed", { code: "ON_PURPOSE" });
+      return { work: work.ran, pr: pr?.ran ?? null };
+    },
     /** Pauses a rate limit key; the result is the end of the pause, or why there is none. */
     pauseKey: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

@@ -21,6 +21,8 @@ import { isBytes } from "./json-form.ts";
 import type { PhaseWatchdog } from "./phase-watchdog.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
+import type { StepOptions } from "./step-options.ts";
+import { Steps } from "./steps.ts";
 
 /** Largest output chunk of one message. */
 const MAX_CHUNK_BYTES = 64 * 1024;
@@ -71,6 +73,7 @@ export class Attempt implements TaskContext<never, never, never> {
   #progress: ProgressThrottle | undefined;
   #iterations: Iterations | undefined;
   #checkpoints: Checkpoints | undefined;
+  #steps: Steps | undefined;
   #resumeFrom: { readonly value: unknown } | undefined;
   #chunks = 0;
   #scratch: Promise<ScratchFolder> | undefined;
@@ -271,6 +274,15 @@ export class Attempt implements TaskContext<never, never, never> {
     });
     return this.#phases.run(name, fn, options);
   };
+
+  /** A getter, so that a handler may take it out of the context and an attempt without it makes no function. */
+  get step(): <T>(name: string, fn: () => T | Promise<T>, options?: StepOptions) => Promise<T> {
+    return async <T>(name: string, fn: () => T | Promise<T>, options: StepOptions = {}) => {
+      if (this.closed) throw new Error(`ctx.step("${name}") was called after the attempt had ended.`);
+      this.#steps ??= new Steps(this, this.#host);
+      return this.#steps.run(name, fn, options) as Promise<T>;
+    };
+  }
 
   readonly output = (chunk: string | Uint8Array): void => {
     if (this.closed) return;

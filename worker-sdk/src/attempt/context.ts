@@ -2,6 +2,7 @@
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import type { EarlierProgress } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
+import type { StepOptions } from "./step-options.ts";
 
 export type { EarlierProgress };
 
@@ -237,6 +238,31 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    * this worker's, or the scheduler's database is unavailable.
    */
   pauseKey(key: string, until: Date | number, reason: string): Promise<Date>;
+  /**
+   * Runs `fn` as a named step, once for the task: when it has ended, its result is kept, and later attempts get that result
+   * and do not call `fn` again. A result is JSON of at most 16 KiB, and every attempt gets it in that form; a task has at most
+   * 32 steps, which take at most 64 KiB together. A step is also a phase of the same name.
+   *
+   * A step runs at least once: again when it failed, was asked to stop, or its worker died before the scheduler had stored
+   * its end. What it does outside must bear that.
+   *
+   * ```ts
+   * const { branch } = await ctx.step("write_code", () => agent.run(ctx.payload));
+   * await ctx.step("create_pr", () => github.open(branch), { optional: true, retry: { count: 2, delayS: 10 } });
+   * ```
+   *
+   * @param name `[a-z][a-z0-9_]{0,63}`, another one for each step of the task.
+   * @returns What `fn` returned; undefined when an optional step failed.
+   * @throws what `fn` throws, when the step is not optional.
+   * @throws NonRetryableError `STEP_RESULT_INVALID` when the result is not JSON or is too large, `TOO_MANY_STEPS`.
+   * @throws TypeError, RangeError when an argument is not valid, or the name was used in this attempt.
+   */
+  step<T>(
+    name: string,
+    fn: () => T | Promise<T>,
+    options: StepOptions & { readonly optional: true },
+  ): Promise<T | undefined>;
+  step<T>(name: string, fn: () => T | Promise<T>, options?: StepOptions): Promise<T>;
   /** Reports that a secondary step failed: the task then ends as succeeded with warnings. */
   warn(warning: TaskWarning): void;
 }

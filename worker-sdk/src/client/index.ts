@@ -6,6 +6,7 @@ export type {
   PlainAttempt,
   PlainContent,
   PlainFailure,
+  PlainStep,
   PlainTask,
   TaskStateName,
 } from "@muster/protocol";

@@ -164,14 +164,17 @@ export class TaskHandle<Output = unknown> {
    *
    * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `TASK_HELD`, `UNIQUE_KEY_HELD` (by another task),
    *   `DEPENDENCY_FAILED` (a task whose success it waits for has ended otherwise: retry that one first).
-   * @param options.afresh The next attempt gets no checkpoint. @default false, of a task that has succeeded true
+   * @param options.afresh The next attempt gets no checkpoint and no step. @default false, of a task that has succeeded true
+   * @param options.step Only this step of the ended task runs again, which has failed; not with `afresh`. @throws MusterError
+   *   `STEP_NOT_FAILED`. @default every step that is not done
    */
   async retry({
     afresh = false,
+    step = "",
     ...options
-  }: CallOptions & { readonly afresh?: boolean } = {}): Promise<PlainTask> {
+  }: CallOptions & { readonly afresh?: boolean; readonly step?: string } = {}): Promise<PlainTask> {
     return this.#one("RetryTask", options, (call) =>
-      this.#tasks.retryTask({ taskId: this.id, afresh }, call),
+      this.#tasks.retryTask({ taskId: this.id, afresh, step }, call),
     );
   }
 

@@ -38,6 +38,8 @@ export interface AssignmentMessage {
   readonly resumePoint: { readonly value: string | Uint8Array } | undefined;
   /** The last progress of earlier attempts; undefined when they reported none. */
   readonly earlierProgress: EarlierProgress | undefined;
+  /** Steps of earlier attempts. */
+  readonly steps: readonly KeptStep[];
   /** Iterations that earlier attempts have begun. */
   readonly iterations: number;
   /** Iterations that all attempts may begin together; 0 for no limit. */
@@ -56,6 +58,20 @@ export interface AssignmentGroup {
   readonly payloads: (string | Uint8Array)[];
   /** Each header's values; all assignments have the same headers, in the same order. */
   readonly headers: { readonly name: string; readonly values: string[] }[];
+}
+
+/** A named step that an earlier attempt has begun. */
+export interface KeptStep {
+  readonly name: string;
+  readonly state: "pending" | "done" | "failed";
+  readonly optional: boolean;
+  /** Of one that is done, as JSON. */
+  readonly result: string;
+  /** Of a failed one. */
+  readonly code: string;
+  readonly message: string;
+  /** It is not to run: another step alone is tried again. */
+  readonly skip: boolean;
 }
 
 /** A startup phase. */
@@ -210,6 +226,8 @@ export type ToLink =
       /** Lines that the limit of the attempt left out. */
       readonly dropped: number;
     }
+  /** A named step has begun or ended. */
+  | { readonly kind: "step"; readonly attemptId: string; readonly step: Omit<KeptStep, "skip"> }
   | { readonly kind: "cancelling"; readonly attemptId: string }
   /** A batch handler was called with so many attempts. */
   | { readonly kind: "batch"; readonly type: string; readonly size: number }

@@ -23,6 +23,7 @@ export const LOG_EVENTS = {
   "task.revoked": "warn",
   "task.revoked.returned": "warn",
   "task.scratch.kept": "info",
+  "task.step.retry": "warn",
   "task.teardown.failed": "error",
   "task.warning": "warn",
   "worker.dial.failed": "warn",

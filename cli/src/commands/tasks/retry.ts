@@ -3,6 +3,8 @@ import { TaskSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
 import { type ApiSession, present, unlessRefused, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
+import { CliError } from "../../errors.ts";
+import { ExitCode } from "../../exit-codes.ts";
 import { confirm } from "../../io/confirm.ts";
 import type { Io } from "../../io/io.ts";
 import type { ChangeWords } from "../../output/change-view.ts";
@@ -17,13 +19,18 @@ const WORDS: ChangeWords = {
 
 interface RetryOptions extends ChangeCommandOptions {
   readonly afresh?: true;
+  readonly step?: string;
 }
 
 export function defineRetry(command: Command, io: Io): void {
   command.description(
     "Queues ended tasks again with all their retries. A task that waits for a retry becomes ready at once, one with dependencies waits for those of its predecessors that are open.",
   );
-  command.option("--afresh", "start without the checkpoints that earlier attempts have stored");
+  command.option("--afresh", "start without the checkpoints and steps that earlier attempts have stored");
+  command.option(
+    "--step <name>",
+    "run only this step again, of one ended task: the results of its other steps are kept",
+  );
   addChangeOptions(command, ["queued", "succeeded", "failed", "cancelled"]);
   command
     .addHelpText(
@@ -35,11 +42,13 @@ The next attempt of a task goes on from its last checkpoint, unless it has succe
 
 Examples:
   $ muster retry t-1042
+  $ muster retry t-1042 --step create_pr
   $ muster retry --detail RETRIES_EXHAUSTED --ended-after 2h
   $ muster retry --queue ocr --failure-code AUTH_FAILED --yes`,
     )
     .action((ids: string[], options: RetryOptions, self: Command) => {
       const id = singleId(ids, options);
+      if (options.step !== undefined) checkStep(options.step, id, options);
       return id !== undefined
         ? retryTask(id, options, self, io)
         : changeTasks(options.afresh ? { retry: { afresh: true } } : "retry", WORDS, ids, options, {
@@ -50,10 +59,23 @@ Examples:
   addConnectionOptions(command);
 }
 
+/** @throws CliError when a step is given with what it does not go with. */
+function checkStep(step: string, id: string | undefined, { afresh }: RetryOptions): void {
+  const fault =
+    step === ""
+      ? "--step needs a name; run `muster task ID` for the steps of a task"
+      : id === undefined
+        ? "--step is for one task: give its id and no filter"
+        : afresh
+          ? "--step and --afresh exclude each other: a step alone runs with what the others have kept"
+          : undefined;
+  if (fault !== undefined) throw new CliError(fault, { exitCode: ExitCode.USAGE });
+}
+
 async function retryTask(id: string, options: RetryOptions, command: Command, io: Io): Promise<void> {
   const task = await withApiSession(command, io, async (session) => {
-    if (!options.yes) await confirmSucceeded(session, id, io);
-    const request = { taskId: id, afresh: options.afresh ?? false };
+    if (!options.yes && options.step === undefined) await confirmSucceeded(session, id, io);
+    const request = { taskId: id, afresh: options.afresh ?? false, step: options.step ?? "" };
     return present((await session.tasks.retryTask(request, session.call)).task, "a task");
   });
   if (options.json) writeJson(io.stdout, TaskSchema, task);

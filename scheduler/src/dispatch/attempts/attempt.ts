@@ -9,9 +9,11 @@ import {
   type AttemptTransition,
 } from "../../domain/tasks/attempt-machine.ts";
 import type { HardTimeout } from "../../domain/tasks/hard-timeout.ts";
+import type { ReportedStep, Steps } from "../../domain/tasks/step.ts";
 import type { RequeueCounts, TaskOptions } from "../../domain/tasks/task.ts";
 import type { AttemptRow, AttemptTouch, LastProgress } from "../../store/store.ts";
 import type { Assigned } from "../../telemetry/spans/attempt-spans.ts";
+import { AttemptSteps } from "./attempt-steps.ts";
 import { type AttemptProgress, PhaseProgress } from "./phase-progress.ts";
 import { type AttemptWatch, newWatch } from "./watch-record.ts";
 
@@ -71,6 +73,8 @@ export class Attempt {
   #phases: PhaseProgress | undefined;
   #sequence = 0;
   #iterations: number;
+  /** Made at first use: most handlers have no steps. */
+  #steps: AttemptSteps | undefined;
   #heldUp: string | undefined;
   #reported = false;
   #timedOut: HardTimeout | undefined;
@@ -134,6 +138,7 @@ export class Attempt {
     attempt.#sequence = Math.max(known?.sequence ?? 0, row.sequence ?? 0);
     attempt.#timedOut = known?.timedOut;
     if (known) attempt.noteIterations(known.iterations);
+    if (known) attempt.#steps = known.#steps;
     attempt.#bytesAhead = startedAt === undefined ? (row.payloadBytes ?? 0) : 0;
     return attempt;
   }
@@ -303,6 +308,18 @@ export class Attempt {
     return true;
   }
 
+  /** A named step of its handler has begun or ended. @param atMs Milliseconds since the epoch. */
+  noteStep(step: ReportedStep, atMs: number): ReturnType<AttemptSteps["note"]> {
+    this.#step("report");
+    this.#steps ??= new AttemptSteps(this.epoch, this.options?.steps);
+    return this.#steps.note(step, atMs);
+  }
+
+  /** For its end, whose write may overtake that of the steps; undefined when there are none. */
+  get reportedSteps(): Steps | undefined {
+    return this.#steps?.reported;
+  }
+
   /** Its watch, made at first use: most attempts end before a watchdog runs. */
   ensureWatch(): AttemptWatch {
     this.#watch ??= newWatch();
@@ -348,6 +365,7 @@ export class Attempt {
     this.#phaseUnwritten = false;
     this.#progressUnwritten = false;
     this.#iterationsUnwritten = false;
+    const steps = this.#steps?.take();
     return {
       key: { taskId: this.taskId, epoch: this.epoch },
       acceptAgeMs: accept ? age(now, this.#acceptedAt) : undefined,
@@ -356,6 +374,7 @@ export class Attempt {
       phaseAgeMs: phase ? now - this.#phaseAt : undefined,
       progress: progress ? this.progress : undefined,
       ...(iterations ? { iterations: this.#iterations } : {}),
+      ...(steps ? { steps } : {}),
     };
   }
 
@@ -365,6 +384,7 @@ export class Attempt {
     if (touch.phase !== undefined) this.#phaseUnwritten = true;
     if (touch.progress !== undefined) this.#progressUnwritten = true;
     if (touch.iterations !== undefined) this.#iterationsUnwritten = true;
+    if (touch.steps !== undefined) this.#steps?.putBack(touch.steps);
   }
 
   /** For its end, whose write may overtake that of the count; undefined when nothing was counted. */
@@ -404,6 +424,7 @@ export class Attempt {
     copy.#phaseUnwritten = this.#phaseUnwritten;
     copy.#progressUnwritten = this.#progressUnwritten;
     copy.#iterations = this.#iterations;
+    copy.#steps = this.#steps;
     copy.#iterationsUnwritten = this.#iterationsUnwritten;
     return copy;
   }

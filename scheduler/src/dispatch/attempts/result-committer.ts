@@ -249,6 +249,7 @@ export class ResultCommitter {
       circuit: attempt.circuit && this.#countIn(attempt.circuit, outcome, attempt.cancelReason),
       progress: attempt.lastProgress(now),
       iterations: attempt.lastIterations,
+      steps: attempt.reportedSteps,
     };
     return { session, attempt, request, at: now };
   }

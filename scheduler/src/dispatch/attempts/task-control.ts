@@ -6,9 +6,10 @@ import {
   retryHeld,
   retryKeyHeld,
   retryWaitsForTasks,
+  stepNotFailed,
 } from "../../domain/refusals.ts";
 import type { FieldChange, TaskEdit } from "../../domain/tasks/edit.ts";
-import type { Command, SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
+import type { Command, RetryWish, SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -70,13 +71,12 @@ export class TaskControl {
    * Queues an ended task, or one that waits for its time, to run now or when the tasks that it waits for have ended;
    * undefined when there is none.
    *
-   * @param afresh Its next attempt gets no checkpoint.
-   * @throws Refusal `UNIQUE_KEY_HELD` when another task holds its unique key, `DEPENDENCY_FAILED` when a task whose
+   * @throws Refusal `STEP_NOT_FAILED` when the step that alone is to run again has not failed, `UNIQUE_KEY_HELD` when another task holds its unique key, `DEPENDENCY_FAILED` when a task whose
    *   success it waits for has ended otherwise, `TASK_NOT_RETRYABLE` when it waits for tasks, `TASK_HELD` when it is held.
    */
-  async retry(taskId: number, afresh = false): Promise<"queued" | "active" | undefined> {
+  async retry(taskId: number, wish: RetryWish = {}): Promise<"queued" | "active" | undefined> {
     const { store, dispatcher, peers, signals, counters } = this.#parts;
-    const result = await store.retryTask(taskId, afresh);
+    const result = await store.retryTask(taskId, wish);
     if (result?.outcome === "key_held") {
       counters.keyConflicts.refused++;
       throw retryKeyHeld(taskId, result);
@@ -84,6 +84,7 @@ export class TaskControl {
     if (result?.outcome === "dependency_failed") throw retryDependencyFailed(taskId, result);
     if (result?.outcome === "waits_for_tasks") throw retryWaitsForTasks(taskId);
     if (result?.outcome === "held") throw retryHeld(taskId);
+    if (result?.outcome === "step_not_failed") throw stepNotFailed(taskId, wish.step ?? "", result.state);
     if (result?.outcome === "queued") {
       dispatcher.lookAgain([result.task.classId]);
       peers.hintWork([result.task.classId]);

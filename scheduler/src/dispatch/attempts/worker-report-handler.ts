@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
+import { MAX_STEPS, MAX_STEPS_BYTES, type ReportedStep } from "../../domain/tasks/step.ts";
 import type { NewCheckpoint } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -151,6 +152,21 @@ export class WorkerReportHandler {
     if (!attempt?.noteIterations(count)) return;
     noteMovement(attempt, this.#parts.clock.monotonic());
     this.#parts.eventWriter.writeAttempt(session, attempt);
+  }
+
+  /** Named steps of its handler have begun or ended. */
+  handleSteps(session: Session, key: AttemptKey, steps: readonly ReportedStep[]): void {
+    if (this.#after(session, key, () => this.handleSteps(session, key, steps))) return;
+    const attempt = this.#current(session, key, "step");
+    if (!attempt?.isOpen) return;
+    const { clock, eventWriter, log } = this.#parts;
+    for (const step of steps) {
+      if (attempt.noteStep(step, clock.now()) !== "too_much") continue;
+      const facts = { worker_id: session.workerId, attempt_id: formatAttemptId(key), step: step.name };
+      log.warn("task.step.refused", { ...facts, max_steps: MAX_STEPS, max_bytes: MAX_STEPS_BYTES });
+    }
+    noteMovement(attempt, clock.monotonic());
+    eventWriter.writeAttempt(session, attempt);
   }
 
   /** Its handler has stored how far it is. */

@@ -9,6 +9,7 @@ import type { Fairness } from "./fairness.ts";
 import type { Hold } from "./hold.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { Steps } from "./step.ts";
 import type { EndState, TaskState } from "./task-state.ts";
 import type { TaskTrace } from "./trace.ts";
 import type { OnConflict, UniqueRule } from "./unique-rule.ts";
@@ -39,6 +40,8 @@ export interface TaskOptions {
   readonly maxIterations?: number;
   /** Set by the store: iterations that its attempts have begun, up to the last report. */
   readonly iterations?: number;
+  /** Set by the store: named steps of its handler. */
+  readonly steps?: Steps;
   /** Set by the store: it has a checkpoint, which its next attempt gets. */
   readonly checkpointed?: true;
   /** Set by the store: the last progress of earlier attempts; `at` is a text. */

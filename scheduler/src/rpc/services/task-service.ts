@@ -28,7 +28,13 @@ import {
 } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { CheckpointStore, DependencyStore, InsertedTask, TaskStore } from "../../store/store.ts";
+import type {
+  CheckpointStore,
+  DependencyStore,
+  InsertedTask,
+  RetryWish,
+  TaskStore,
+} from "../../store/store.ts";
 import type { Tracing } from "../../telemetry/spans/tracing.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromCheckpointSummary } from "../convert/tasks/checkpoint.ts";
@@ -149,14 +155,16 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       return { task: await shown(taskId) };
     },
 
-    async retryTask({ taskId, afresh }) {
-      const outcome = await control.retry(requireId(taskId), afresh);
+    async retryTask({ taskId, afresh, step }) {
+      const outcome = await control.retry(requireId(taskId), toRetryWish(afresh, step));
       if (outcome === undefined) throw taskNotFound(taskId);
       if (outcome === "active") {
         throw new Refusal(
           "precondition",
           "TASK_NOT_RETRYABLE",
-          `task ${taskId} is queued or running; only one that has ended or waits for its time can be retried`,
+          step === ""
+            ? `task ${taskId} is queued or running; only one that has ended or waits for its time can be retried`
+            : `task ${taskId} has not ended; a step can be run again alone when it has`,
         );
       }
       return { task: await shown(taskId) };
@@ -284,6 +292,18 @@ function askedDelay(delay: Duration): number {
   const [first] = violations;
   if (first) throw invalidRequest(first);
   return delayMs;
+}
+
+/** How a task is to be retried. @throws Refusal `INVALID_REQUEST` for a step and `afresh` together. */
+function toRetryWish(afresh: boolean, step: string): RetryWish {
+  if (step === "") return { afresh };
+  if (afresh)
+    throw invalidRequest({
+      field: "step",
+      description:
+        "is given with afresh; leave one of them out: a step alone runs with what the others have kept",
+    });
+  return { step: storable(step, 64) };
 }
 
 /** @throws Refusal `INVALID_REQUEST` for what no task can have. */

@@ -38,6 +38,7 @@ import { toAttemptKey, toIterations, toProgress, toRejection } from "../convert/
 import { fromCheckpointAck, toCheckpoint } from "../convert/tasks/checkpoint.ts";
 import { toAskedPause } from "../convert/tasks/key-pause.ts";
 import { toResult } from "../convert/tasks/result.ts";
+import { toReportedSteps } from "../convert/tasks/step.ts";
 import { toLogMessage } from "../convert/tasks/task-log.ts";
 import { toCount } from "../convert/values/numbers.ts";
 import { storable, storableEntries } from "../convert/values/text.ts";
@@ -56,7 +57,7 @@ import type { StreamRejector } from "./stream-rejector.ts";
 const MAX_UNREAD_MESSAGES = 10_000;
 
 /** Features beyond the protocol's first version, as Welcome lists them. */
-const FEATURES = ["brief_starts", "key_pauses", "checkpoints"];
+const FEATURES = ["brief_starts", "key_pauses", "checkpoints", "steps"];
 const TASK_LOGS = "task_logs";
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
@@ -326,6 +327,10 @@ class WorkerStream implements WorkerLink {
         const checkpoint = toCheckpoint(kind.value);
         if ("error" in checkpoint) return this.ackCheckpoint(checkpoint);
         return reportHandler.handleCheckpoint(session, checkpoint);
+      }
+      case "stepReport": {
+        const { attemptId, steps } = kind.value;
+        return reportHandler.handleSteps(session, toAttemptKey(attemptId), toReportedSteps(steps));
       }
       case "keyPauseRequest":
         void this.#pauseKey(session, kind.value.requestId, toAskedPause(kind.value));

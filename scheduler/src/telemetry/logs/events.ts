@@ -87,6 +87,7 @@ export const LOG_EVENTS = {
   "task.lost_race": "debug",
   "task.not_taken_late": "warn",
   "task.rejected": "warn",
+  "task.step.refused": "warn",
   "task.requeued": "info",
   "task.revoked": "info",
   "task.timed_out": "warn",

@@ -71,6 +71,7 @@ function readAssignmentsFrame(bytes: Uint8Array): AssignmentsFrame | undefined {
 
 const NONE: Readonly<Record<string, never>> = Object.freeze({});
 const NO_RESOURCES: string[] = [];
+const NO_STEPS: Assignment["steps"] = [];
 const NO_PAYLOAD: Uint8Array = new Uint8Array();
 
 /** Undefined when the assignment has a field that most have not. */
@@ -91,6 +92,7 @@ function readPlain(reader: BinaryReader, end: number): IncomingAssignment | unde
     cost: NONE,
     maxIterationCount: 0,
     iterationCount: 0,
+    steps: NO_STEPS,
   };
   while (reader.pos < end) {
     switch (reader.uint32()) {

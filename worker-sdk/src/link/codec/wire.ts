@@ -4,13 +4,14 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { WorkerMessage } from "@muster/protocol";
+import type { TaskStep, WorkerMessage } from "@muster/protocol";
 import {
   AttemptMetricsSchema,
   FailureClass,
   RejectionReason,
   ResourceStateSchema,
   StartupPhaseSchema,
+  StepState,
   SucceededSchema,
   TaskResultSchema,
   TaskResultsSchema,
@@ -21,6 +22,7 @@ import type {
   AssignmentGroup,
   AssignmentMessage,
   Cost,
+  KeptStep,
   Outcome,
   RejectReason,
   ResourceStateMessage,
@@ -236,6 +238,7 @@ function newGroup(assignment: IncomingAssignment): AssignmentGroup {
       tick: tickOf(assignment.scheduleTick),
       resumePoint: resumePointOf(assignment.resumePoint),
       earlierProgress: earlierProgressOf(assignment.earlierProgress),
+      steps: assignment.steps.length === 0 ? NO_STEPS : assignment.steps.map(keptStep),
       iterations: assignment.iterationCount,
       maxIterations: assignment.maxIterationCount,
     },
@@ -274,6 +277,7 @@ function isPlain(assignment: IncomingAssignment): boolean {
   if (assignment.iterationCount > 0 || assignment.maxIterationCount > 0) return false;
   const { phaseTimeouts, phaseWarnings, cost, scheduleTick, resumePoint, earlierProgress } = assignment;
   if (resumePoint !== undefined || earlierProgress !== undefined) return false;
+  if (assignment.steps.length > 0) return false;
   return scheduleTick === undefined && isEmpty(phaseTimeouts) && isEmpty(phaseWarnings) && isEmpty(cost);
 }
 
@@ -304,6 +308,19 @@ function earlierProgressOf(
     ...(unit === "" ? {} : { unit }),
     ...(message === "" ? {} : { message }),
   };
+}
+
+const NO_STEPS: AssignmentMessage["steps"] = Object.freeze([]);
+
+function keptStep({ name, state, optional, result, code, message, skip }: TaskStep): KeptStep {
+  const kept = state === StepState.DONE ? "done" : state === StepState.FAILED ? "failed" : "pending";
+  return { name, state: kept, optional, result: Buffer.from(result).toString("utf8"), code, message, skip };
+}
+
+/** The state of a step in protobuf. */
+export function stepState(state: KeptStep["state"]): StepState {
+  if (state === "done") return StepState.DONE;
+  return state === "failed" ? StepState.FAILED : StepState.PENDING;
 }
 
 function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {

@@ -262,6 +262,9 @@ export class Connection {
         this.#flushLogsSoon();
         return;
       }
+      case "step":
+        this.#attempts.step(message);
+        return;
       case "cancelling":
         this.#attempts.cancelling(message.attemptId);
         return;
@@ -330,7 +333,7 @@ export class Connection {
     });
     this.#welcomed = true;
     this.#checkpoints.open(welcome.features);
-    this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS));
+    this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS), welcome.features);
     this.#keyPauses.open(welcome.features);
     this.#logs.open(stream, welcome.features);
     this.#sendPhases();

@@ -204,6 +204,15 @@ export class AttemptReports {
     this.#outbox.iterations(attempt);
   }
 
+  /** Keeps and sends the state of a named step. */
+  step(message: Extract<ToLink, { kind: "step" }>): void {
+    const attempt = this.#current(message.attemptId);
+    if (attempt === undefined) return;
+    attempt.progressAtMs = this.#clock.monotonicMs();
+    attempt.phases?.progress();
+    this.#outbox.step(message);
+  }
+
   /** Keeps and sends how far a handler is, for the next attempt. */
   checkpoint(message: Extract<ToLink, { kind: "checkpoint" }>): void {
     const attempt = this.#current(message.attemptId);

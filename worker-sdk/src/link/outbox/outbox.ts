@@ -7,6 +7,7 @@ import type { Stream } from "../connection/stream.ts";
 import type { ToLink } from "../messages.ts";
 import type { CheckpointQueue } from "./checkpoints.ts";
 import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
+import { StepReports } from "./step-reports.ts";
 
 /** Events that a scheduler with the feature `brief_starts` accepts in the message of the acceptance. */
 export const RECEIVED = "task.received";
@@ -42,6 +43,7 @@ interface WaitingOutput {
 export class Outbox {
   readonly #inFlight: InFlightAttempts;
   readonly #checkpoints: CheckpointQueue;
+  readonly #stepReports: StepReports;
   readonly #onShed: (kind: "progress" | "output", count: number) => void;
   #stream: Stream | undefined;
   #briefStarts = false;
@@ -65,6 +67,7 @@ export class Outbox {
     onShed: (kind: "progress" | "output", count: number) => void,
   ) {
     this.#inFlight = inFlight;
+    this.#stepReports = new StepReports(inFlight);
     this.#checkpoints = checkpoints;
     this.#onShed = onShed;
   }
@@ -73,8 +76,10 @@ export class Outbox {
    * A stream was welcomed: everything that is not acknowledged is sent again, the result of each attempt last.
    *
    * @param briefStarts The scheduler accepts starts in the message of the acceptance.
+   * @param features All that the scheduler understands.
    */
-  open(stream: Stream, briefStarts: boolean): void {
+  open(stream: Stream, briefStarts: boolean, features: readonly string[] = []): void {
+    this.#stepReports.open(features);
     this.#stream = stream;
     this.#briefStarts = briefStarts;
     this.#inFlight.startStream();
@@ -139,6 +144,12 @@ export class Outbox {
     this.#schedule();
   }
 
+  /** A named step of an attempt has begun or ended. */
+  step({ attemptId, step }: Extract<ToLink, { kind: "step" }>): void {
+    this.#stepReports.put(attemptId, step);
+    this.#schedule();
+  }
+
   /** Keeps a checkpoint, which is sent before the result of its attempt. */
   checkpoint(message: Extract<ToLink, { kind: "checkpoint" }>): void {
     this.#checkpoints.put(message);
@@ -186,6 +197,7 @@ export class Outbox {
     this.#results.delete(attempt);
     this.#counted.delete(attempt);
     this.#checkpoints.forget(attempt.attemptId);
+    this.#stepReports.forget(attempt.attemptId);
   }
 
   /** Writes what may be written now, in the order that keeps an attempt's history in order. */
@@ -199,6 +211,7 @@ export class Outbox {
     this.#writeAccepts(stream);
     for (const bytes of this.#control) stream.write(bytes);
     this.#control = [];
+    this.#stepReports.writeTo(stream);
     this.#checkpoints.writeTo(stream);
     for (const { attemptId, iterations } of this.#counted.keys())
       stream.write(encode({ case: "taskProgress", value: { attemptId, iterationCount: iterations } }));

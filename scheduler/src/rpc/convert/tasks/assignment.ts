@@ -10,6 +10,7 @@ import { optional } from "../values/optional.ts";
 import { durationFromMs, durations } from "../values/time.ts";
 import { fromCheckpoint } from "./checkpoint.ts";
 import { fromProgress } from "./progress.ts";
+import { fromAssignedSteps } from "./step.ts";
 
 /** An assignment in protobuf. */
 export function fromAssignment(assignment: OutgoingAssignment): Assignment {
@@ -33,6 +34,7 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     cost: fromCost(assignment.cost),
     maxIterationCount: options?.maxIterations ?? 0,
     iterationCount: options?.iterations ?? 0,
+    steps: options?.steps ? fromAssignedSteps(options.steps) : [],
     ...optional("scheduleTick", options?.tick && fromScheduleTick(options.tick)),
     ...optional("earlierProgress", earlier && fromProgress({ ...earlier, at: new Date(earlier.at) })),
     ...optional("resumePoint", assignment.checkpoint && fromCheckpoint(key.taskId, assignment.checkpoint)),

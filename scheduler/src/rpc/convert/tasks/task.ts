@@ -23,6 +23,7 @@ import { fromRetryPolicy, fromRetrySources, fromTimeouts, fromWatchdogs } from "
 import { fromProgress } from "./progress.ts";
 import { fromRateLimit } from "./rate-limits.ts";
 import { fromMetrics } from "./result.ts";
+import { fromSteps } from "./step.ts";
 import { fromUniqueRule } from "./unique-rule.ts";
 
 const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {
@@ -82,6 +83,7 @@ export function fromTask(
     retryPolicySources: fromRetrySources(retry.sources),
     maxIterationCount: task.options?.maxIterations ?? 0,
     iterationCount: task.options?.iterations ?? 0,
+    steps: task.options?.steps ? fromSteps(task.id, task.options.steps) : [],
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),
     attemptCount: task.attemptCount,

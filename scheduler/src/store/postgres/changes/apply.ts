@@ -158,8 +158,11 @@ async function retryEach(
   const waiting: ChangedTasks["waiting"][number][] = [];
   const skipped: { id: number; code: SkipCode }[] = [];
   for (const id of ids) {
-    const result = await retryTask(db, id, afresh);
+    const result = await retryTask(db, id, { afresh });
     if (result?.outcome === "queued") waiting.push(result.task);
+    // Only the retry of a step is refused for the step.
+    else if (result?.outcome === "step_not_failed")
+      throw new TypeError(`retry of t-${id}: no step was named`);
     else skipped.push({ id, code: RETRY_SKIPS[result?.outcome ?? "none"] });
   }
   return { waiting, skipped };

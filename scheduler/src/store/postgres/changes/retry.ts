@@ -15,7 +15,7 @@ const WAKE: Statement = {
   name: "change-wake",
   text: `with woken as (
     update task t set wake_time = null, ready_time = now(),
-           options = case when $3::boolean then nullif(t.options - 'checkpointed' - 'earlierProgress', '{}') else t.options end
+           options = case when $3::boolean then nullif(t.options - array['checkpointed', 'earlierProgress', 'steps'], '{}') else t.options end
       from unnest($1::bigint[]) as d(id) where t.id = d.id
     returning t.id, t.class_id, t.priority, t.epoch),
   ev as (

@@ -2,7 +2,7 @@
 
 import { MOVED, untilFound } from "../../../domain/tasks/moving-task.ts";
 import { holdsKey } from "../../../domain/tasks/unique-key.ts";
-import type { CancelResult, RetryResult } from "../../tasks.ts";
+import type { CancelResult, RetryResult, RetryWish } from "../../tasks.ts";
 import { IS_PER_KEY } from "../concurrency/idle-classes.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
@@ -45,8 +45,8 @@ const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
   text: `with woken as (
     update task t set wake_time = null, ready_time = now(),
-           options = case when $2::boolean then nullif(options - 'checkpointed' - 'earlierProgress', '{}') else options end
-     where id = $1 and state = ${STATE.queued} and wake_time is not null and not ${IS_WAITING} and hold is null
+           options = case when $2::boolean then nullif(options - array['checkpointed', 'earlierProgress', 'steps'], '{}') else options end
+     where $3::text is null and id = $1 and state = ${STATE.queued} and wake_time is not null and not ${IS_WAITING} and hold is null
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from woken)
   select id, class_id, priority from woken`,
@@ -55,7 +55,7 @@ const RETRY_WAITING: Statement = {
 // Its last attempt is recorded unless it ended in the queue, where it has none. Its class is in use again: the update also
 // keeps the class from being marked before the commit.
 const retryEnded = (condition = ""): string => `with back as (
-    delete from task_finished where id = $1 ${condition} returning *),
+    delete from task_finished where id = $1 and ($3::text is null or options -> 'steps' -> $3 ->> 'state' = 'failed') ${condition} returning *),
   attempt as (
     insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
       start_time, end_time, class_id)
@@ -64,7 +64,7 @@ const retryEnded = (condition = ""): string => `with back as (
       from back where session_id is not null),
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
-    select ${valuesKeptByRetry("$2::boolean")}, failure, ${STATE.queued}, now() from back
+    select ${valuesKeptByRetry("$2::boolean", "$3::text")}, failure, ${STATE.queued}, now() from back
     returning id, class_id, priority, epoch),
   used as (
     update task_class c set idle_time = null from back where c.id = back.class_id and ${IS_PER_KEY}),
@@ -115,20 +115,31 @@ interface Retried {
   priority: number;
 }
 
-/** Queues an ended or waiting task to run now. @param afresh Its next attempt gets no checkpoint. */
-export function retryTask(db: Database, id: number, afresh = false): Promise<RetryResult> {
+const STEP_STATE: Statement = {
+  name: "task-step-state",
+  text: "select options -> 'steps' -> $2 ->> 'state' as state from task_finished where id = $1",
+};
+
+/** Queues an ended or waiting task to run now. */
+export function retryTask(db: Database, id: number, { afresh, step }: RetryWish = {}): Promise<RetryResult> {
+  const wish = [afresh ?? false, step ?? null];
   return untilFound(id, "retried", async () => {
     for (const statement of [RETRY_WAITING, RETRY_ENDED]) {
-      const [row] = await db.cold<Retried>(statement, [id, afresh]);
+      const [row] = await db.cold<Retried>(statement, [id, ...wish]);
       if (row) return queued(row);
     }
     const [place] = await db.cold<Place>(PLACE, [id]);
     if (!place) return undefined;
+    if (place.ended && step !== undefined) {
+      const [found] = await db.cold<{ state: string | null }>(STEP_STATE, [id, step]);
+      if (found && found.state !== "failed")
+        return { outcome: "step_not_failed", state: found.state ?? undefined };
+    }
     if (!place.ended) return { outcome: place.held ? "held" : place.waits ? "waits_for_tasks" : "active" };
     // A task without a key and dependencies has ended since the statement: it is tried again.
     const { queue, key, linked } = place;
     if (queue === null || (key === null && !linked)) return MOVED;
-    return (await retryDecided(db, id, afresh, key === null ? undefined : { id, queue, key })) ?? MOVED;
+    return (await retryDecided(db, id, wish, key === null ? undefined : { id, queue, key })) ?? MOVED;
   });
 }
 
@@ -139,7 +150,7 @@ export function retryTask(db: Database, id: number, afresh = false): Promise<Ret
 async function retryDecided(
   db: Database,
   id: number,
-  afresh: boolean,
+  wish: readonly unknown[],
   wanted: KeyOwner | undefined,
 ): Promise<RetryResult> {
   // Same effect when it runs twice: the second run finds a task that is queued.
@@ -149,7 +160,7 @@ async function retryDecided(
       if (held) return held;
       const { after, failed } = await oldDependencies(tx, id);
       if (failed) return failed;
-      const [row] = await tx.run<Retried>(RETRY_ENDED_DECIDED, [id, afresh]);
+      const [row] = await tx.run<Retried>(RETRY_ENDED_DECIDED, [id, ...wish]);
       if (!row) return undefined;
       if (wanted) await giveKeys(tx, [wanted]);
       const waitsForTasks = await linkAgain(tx, id, after);

@@ -28,6 +28,7 @@ import {
 import { withCheckpoints } from "./checkpoints.ts";
 import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
 import { noteIterations } from "./iterations.ts";
+import { noteSteps } from "./steps.ts";
 
 // The statement's time is that of its arrival, its snapshot is a moment younger: what was requeued in between is not assigned
 // before it. Farther ahead, the database's clock was set back.
@@ -325,4 +326,5 @@ export async function touch(db: Database, touches: readonly AttemptTouch[]): Pro
     textArray(sorted.map(({ progress }) => (progress === null ? "" : jsonParam(progress)))),
   ]);
   await noteIterations((statement, values) => db.hotRetrying(statement, values), sorted);
+  await noteSteps((statement, values) => db.hotRetrying(statement, values), sorted);
 }

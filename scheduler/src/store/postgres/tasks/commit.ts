@@ -15,6 +15,7 @@ import { changedClasses } from "./classes.ts";
 import { toStoredFailure } from "./failure-json.ts";
 import { type Finish, finishStatement, LAST_PROGRESS } from "./finish.ts";
 import { noteIterations } from "./iterations.ts";
+import { noteSteps } from "./steps.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
 // statement. Its last progress is kept for the next attempt. As when a task ends, none of its reports is kept as later than that.
@@ -165,6 +166,7 @@ export async function commitResultsWith(
 ): Promise<CommitResult[]> {
   const ordered = inLockOrder(requests, ({ key }) => key.taskId);
   await noteIterations(run, ordered);
+  await noteSteps(run, ordered);
   const stale = new Set<string>();
   const end = async (statement: Statement, params: unknown[]) => {
     for (const row of await run<{ id: number; epoch: number }>(statement, params))

@@ -79,7 +79,7 @@ export function taskStore(db: Database): TaskStore {
     listTasks: (filter) => listTasks(db, filter),
     longestHeld: (limit) => longestHeld(db, limit),
     cancelTask: (id, reason) => cancelTask(db, id, reason),
-    retryTask: (id, afresh) => retryTask(db, id, afresh),
+    retryTask: (id, wish) => retryTask(db, id, wish),
     editTask: (id, edit, reason) => editTask(db, id, edit, reason),
     holdTask: (id, reason) => holdTask(db, id, reason),
     releaseTask: (id, reason) => releaseTask(db, id, reason),

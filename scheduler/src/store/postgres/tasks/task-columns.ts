@@ -15,6 +15,7 @@ import type {
 import { LINKS } from "../dependencies/links.ts";
 import { STATE, stateOf } from "../task-states.ts";
 import { fromStoredFailure, type StoredFailure } from "./failure-json.ts";
+import { stepsKeptByRetry } from "./steps.ts";
 
 /** Media type that is stored as null. */
 export const DEFAULT_CONTENT_TYPE = "application/json";
@@ -122,19 +123,20 @@ export const KEPT_BY_RETRY = namesKept("task").join(", ");
 
 /**
  * Their values: the count of iterations starts again, as that of attempts does. The last progress is kept for the next attempt;
- * neither that nor the checkpoint of a success is.
+ * neither that nor the checkpoint and the steps of a success are, unless one of the steps alone is to run again.
  *
  * @param afresh An expression: nothing is kept for the next attempt.
+ * @param step An expression: the step that alone is run again, or null.
  */
-export function valuesKeptByRetry(afresh: string): string {
-  const left = `case when state = ${STATE.succeeded} or ${afresh} then array['iterations', 'checkpointed', 'earlierProgress']
+export function valuesKeptByRetry(afresh: string, step = "null::text"): string {
+  const left = `case when state = ${STATE.succeeded} or ${afresh}
+      then array_remove(array['iterations', 'checkpointed', 'earlierProgress', case when ${step} is null then 'steps' end], null)
       else array['iterations'] end`;
   const added = `case when state = ${STATE.succeeded} or ${afresh} or progress is null then '{}'
       else jsonb_build_object('earlierProgress', progress) end`;
+  const kept = `(coalesce(options, '{}') || ${stepsKeptByRetry(step)}) - ${left} || ${added}`;
   return namesKept("task")
-    .map((name) =>
-      name === "options" ? `nullif(coalesce(options, '{}') - ${left} || ${added}, '{}')` : name,
-    )
+    .map((name) => (name === "options" ? `nullif(${kept}, '{}')` : name))
     .join(", ");
 }
 
