@@ -27,6 +27,7 @@ export * from "./generated/muster/v1/worker_pb.ts";
 export * from "./generated/muster/v1/worker_service_pb.ts";
 export * from "./grpc-definition.ts";
 export { type Content, essence, isJson, readContent } from "./plain/content.ts";
+export { parentOf, parentTag } from "./plain/parent-tag.ts";
 export { type EnumName, type Plain, type PlainMessage, plain } from "./plain/plain.ts";
 export {
   type PlainAttempt,

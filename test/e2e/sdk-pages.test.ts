@@ -207,6 +207,17 @@ describe("the examples of the SDK's pages", () => {
     assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
   });
 
+  it("docs/children.md: children with names, a task after them, and their list", async () => {
+    const start = await page("children", ["children.ts"]);
+    const program = start("children.ts", { WORKER_LOG_LEVEL: "error" });
+    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
+    assert.deepEqual(program.stdout.trim().split("\n"), [
+      "merged 3 pages",
+      "book.merge succeeded true",
+      ...Array(3).fill("page.scan succeeded true"),
+    ]);
+  });
+
   it("docs/scratch.md: a folder for each attempt, kept after a failure, removed by its age at a later start", async () => {
     const start = await page("scratch", ["worker.ts"]);
     const dir = join(folder.path, "scratch-folders");

@@ -9,6 +9,7 @@ export type {
   ArtifactOptions,
   ArtifactWriter,
 } from "./artifacts/artifact.ts";
+export type { ChildOptions, SubmitChild } from "./attempt/child-options.ts";
 export type {
   EarlierProgress,
   PhaseOptions,

@@ -1,7 +1,14 @@
 /** Shows one task as text. */
 import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Attempt, Task, TaskStep } from "@muster/protocol";
-import { FailureClass, RetryPolicySource, StepState, TaskState, UniqueWhile } from "@muster/protocol";
+import {
+  FailureClass,
+  parentOf,
+  RetryPolicySource,
+  StepState,
+  TaskState,
+  UniqueWhile,
+} from "@muster/protocol";
 import { showConcurrencyKey } from "../arguments/concurrency.ts";
 import { formatAge } from "../arguments/duration.ts";
 import { isText } from "../arguments/media-type.ts";
@@ -52,6 +59,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["fairness", task.fairness && `${task.fairness.key}, weight ${task.fairness.weight}`],
     ["hold reason", task.hold?.reason],
     ["held since", momentCell(task.hold?.holdTime, now)],
+    ["parent", parentOf(task.tags)],
     ["tags", unlessEmpty(task.tags.join(" "))],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],

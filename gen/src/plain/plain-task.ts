@@ -4,6 +4,7 @@ import type { TaskStep } from "../generated/muster/v1/step_pb.ts";
 import type { Attempt, Task, TaskState } from "../generated/muster/v1/task_pb.ts";
 import { TaskSchema } from "../generated/muster/v1/task_pb.ts";
 import { readContent } from "./content.ts";
+import { parentOf } from "./parent-tag.ts";
 import { type EnumName, type Plain, plain } from "./plain.ts";
 
 /** A state of a task: `queued`, `assigned`, `running`, `succeeded`, `failed` or `cancelled`. */
@@ -57,6 +58,8 @@ export interface PlainTask extends Omit<Plain<Task>, Shown> {
   /** Task type: the name of its handler. */
   readonly type: string;
   readonly state: TaskStateName;
+  /** The task that submitted it as a child; absent for none. */
+  readonly parentId?: string;
   /** Why it failed, or why its last attempt failed while it waits for a retry. */
   readonly failure?: PlainFailure;
   /** Earlier attempts, the oldest first; of many the first and the last. */
@@ -86,8 +89,10 @@ export function plainTask(task: Task, read: ReadTaskContent = readValue): PlainT
     task,
   );
   const { id, queue, state, taskType, failure, attempts, steps, omittedFields, ...others } = fields;
+  const parentId = parentOf(others.tags);
   return {
     ...{ id, type: taskType, queue, state: state as TaskStateName },
+    ...(parentId === undefined ? {} : { parentId }),
     ...others,
     ...(failure ? { failure: plainFailure(failure) } : {}),
     attempts: attempts.map(({ failure: why, ...attempt }) => ({

@@ -151,6 +151,18 @@ const worker = new Worker({
       setTimeout(() => void Promise.reject(new RangeError("left behind by the handler")), Number(afterMs));
       await delay(60_000, undefined, { signal: ctx.signal });
     },
+    /** Submits a child to `queue` and waits for its result; in the first attempt its process ends in between. */
+    parent: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { queue } = Object(ctx.payload);
+      const child = await ctx.submit("echo", ctx.task.id, { name: "one", queue: String(queue) });
+      if (ctx.attempt.number === 1) exit(9);
+      return {
+        child: child.id,
+        duplicate: child.duplicate,
+        result: await child.result({ signal: ctx.signal }),
+      };
+    },
     die: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
       if (ctx.attempt.number === 1) exit(9);

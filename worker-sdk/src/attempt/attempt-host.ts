@@ -6,6 +6,7 @@ import type { Logger } from "../logging/logger.ts";
 import type { ScratchFolders } from "../scratch/scratch-folders.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import type { TaskLogs } from "../task-log/task-logs.ts";
+import type { Children } from "./children.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { KeyPauses } from "./key-pauses.ts";
 
@@ -23,6 +24,8 @@ export interface AttemptHost {
   readonly keyPauses: Pick<KeyPauses, "ask">;
   /** Undefined: what handlers log is not kept. */
   readonly taskLogs: Pick<TaskLogs, "open"> | undefined;
+  /** Undefined for a run without a scheduler. */
+  readonly children?: Pick<Children, "submit"> | undefined;
   /**
    * Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never.
    *

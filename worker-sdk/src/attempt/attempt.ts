@@ -2,6 +2,8 @@
 import { cutWellFormed } from "@muster/common/text";
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import { makeArtifact } from "../artifacts/artifacts.ts";
+import type { TaskHandle } from "../client/task-handle.ts";
+import type { ContractParts } from "../contract/task-contract.ts";
 import { BudgetExhaustedError, CheckpointError, KeyPauseError, TimedOutError } from "../errors.ts";
 import type { AssignmentMessage, FromLink, Outcome } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
@@ -13,6 +15,7 @@ import { recordedLog } from "../task-log/recorded-log.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { Checkpoints, resumeValue } from "./checkpoints.ts";
+import type { ChildOptions, SubmitChild } from "./child-options.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { toCode } from "./failure/classify.ts";
@@ -299,6 +302,18 @@ export class Attempt implements TaskContext<never, never, never> {
       this.#host.link.send({ kind: "output", attemptId: this.id, sequence: this.#chunks, data });
     }
     this.#host.link.flush();
+  };
+
+  readonly submit: SubmitChild = async (
+    task: string | ContractParts,
+    payload?: unknown,
+    options?: ChildOptions,
+  ): Promise<TaskHandle<never>> => {
+    if (this.closed) throw new Error("ctx.submit() was called after the attempt had ended.");
+    const { children } = this.#host;
+    if (children === undefined) throw new Error("ctx.submit() needs a scheduler, and this run has none.");
+    const parent = { taskId: this.assignment.taskId, signal: this.signal };
+    return (await children.submit(parent, task, payload, options)) as TaskHandle<never>;
   };
 
   readonly warn = (warning: TaskWarning): void => {

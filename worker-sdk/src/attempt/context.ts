@@ -2,6 +2,7 @@
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import type { EarlierProgress } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
+import type { SubmitChild } from "./child-options.ts";
 import type { StepOptions } from "./step-options.ts";
 
 export type { EarlierProgress };
@@ -263,6 +264,21 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
     options: StepOptions & { readonly optional: true },
   ): Promise<T | undefined>;
   step<T>(name: string, fn: () => T | Promise<T>, options?: StepOptions): Promise<T>;
+  /**
+   * Submits a task as a child of this one: it has the tag `parent:ID`, and `client.children(ID)` lists it. The child is durable
+   * when the promise resolves, and ends by itself, whatever becomes of its parent. The call is aborted with `ctx.signal`.
+   *
+   * ```ts
+   * const page = await ctx.submit("ocr.page", { page: 3 }, { name: "page-3" });
+   * ```
+   *
+   * With a `name` another attempt of this task gets the child that is there. A handler that waits for a child keeps its slot
+   * meanwhile: let other workers run the children, or submit a task that starts `after` them.
+   *
+   * @throws MusterError, InvalidPayloadError, OptionsError, TypeError as `client.submit` does (the promise rejects), and Error when
+   * the attempt has ended.
+   */
+  readonly submit: SubmitChild;
   /** Reports that a secondary step failed: the task then ends as succeeded with warnings. */
   warn(warning: TaskWarning): void;
 }

@@ -17,7 +17,9 @@ import {
   ErrorReason,
   FleetService,
   GetFailureStatisticsResponseSchema,
+  parentTag,
   plain,
+  plainTask,
   ScheduleService,
   TaskService,
   UniqueConflictOutcome,
@@ -60,6 +62,9 @@ import { encodeTaskSpec } from "./task-spec.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { createFailoverTransport } from "./transport.ts";
 import { noAnswer } from "./unreachable.ts";
+
+/** Children in a page of a listing. */
+const CHILDREN_PAGE = 500;
 
 /** Entries of a page of a listing of batches. */
 const BATCHES_PAGE = 100;
@@ -380,6 +385,25 @@ export class Client {
       if (error instanceof MusterError && error.reason === ErrorReason.TASK_NOT_FOUND) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * Lists the children of a task, the newest first, as lists show them: without payload, result and attempts.
+   *
+   * @example
+   * ```ts
+   * for await (const { id, state } of client.children("t-1042")) console.log(id, state);
+   * ```
+   */
+  async *children(taskId: string, options: CallOptions = {}): AsyncGenerator<PlainTask> {
+    const { timeoutMs, signal } = this.#limits(options);
+    let pageToken = "";
+    do {
+      const request = { tags: [parentTag(taskId)], pageSize: CHILDREN_PAGE, pageToken };
+      const page = await this.tasks.listTasks(request, { timeoutMs, ...(signal ? { signal } : {}) });
+      for (const child of page.tasks) yield plainTask(child);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
   }
 
   /**

@@ -278,6 +278,11 @@ export interface SubmitOptions {
    * ```
    */
   readonly tags?: readonly string[];
+  /**
+   * Task that this one is a child of, by its id: it gets the tag `parent:ID`, one of the 8, and `client.children(ID)` lists it.
+   * `ctx.submit` sets it. @default none
+   */
+  readonly parent?: string;
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

@@ -19,6 +19,7 @@ import {
   ExponentialBackoffSchema,
   FairnessSchema,
   FixedBackoffSchema,
+  parentTag,
   RateLimitSchema,
   RetryPolicySchema,
   TaskDependencySchema,
@@ -82,7 +83,9 @@ export function encodeTaskSpec(spec: SubmitSpec, position?: number): TaskSpec {
         }),
     ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
     batchId: spec.batchId ?? "",
-    ...(spec.tags === undefined ? {} : { tags: [...spec.tags] }),
+    ...(spec.tags === undefined && spec.parent === undefined
+      ? {}
+      : { tags: [...(spec.tags ?? []), ...(spec.parent === undefined ? [] : [parentTag(spec.parent)])] }),
     ...(spec.after === undefined ? {} : { after: encodeAfter(spec.type, spec.after, position) }),
     ...(spec.circuit === undefined ? {} : { circuit: encodeCircuit(spec.type, spec.circuit) }),
     ...(spec.fairness === undefined

@@ -8,12 +8,12 @@ import { TaskContract } from "../contract/task-contract.ts";
 import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
-import type { PayloadSettings } from "../payloads/payload-options.ts";
+import type { PayloadOptions, PayloadSettings } from "../payloads/payload-options.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { resolveArtifacts } from "./artifact-settings.ts";
 import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
-import type { Connection, Environment } from "./connection-options.ts";
+import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import {
   checkCapacities,
@@ -57,6 +57,8 @@ export interface HttpSettings {
 /** Every option with its effective value. */
 export interface CompiledOptions {
   readonly connection: Connection;
+  /** The options of the connection as they were given, for a client of the worker's own. */
+  readonly clientOptions: ConnectionOptions & { readonly payloads?: PayloadOptions };
   readonly tasks: Map<string, CompiledTask>;
   readonly id: string;
   readonly pool: string;
@@ -111,6 +113,7 @@ export function compileOptions<Inputs, Services, TaskServices>(
   checkCapacities(options.capacities ?? {}, faults);
   const compiled: CompiledOptions = {
     connection: resolveConnection(options, env, faults),
+    clientOptions: clientOptionsOf(options),
     tasks: compileTasks(options.tasks, faults),
     id: resolveId(options.id, env, faults),
     pool: options.pool ?? env.MUSTER_POOL ?? "",
@@ -291,4 +294,18 @@ function resolveLogLevel(option: LogLevel | undefined, env: Environment, faults:
   const source = option !== undefined ? "option logLevel" : "WORKER_LOG_LEVEL";
   faults.push(`${source}: "${value}" is not one of ${LOG_LEVELS.join(", ")}`);
   return "info";
+}
+
+function clientOptionsOf({
+  scheduler,
+  token,
+  tls,
+  payloads,
+}: CompiledOptions["clientOptions"]): CompiledOptions["clientOptions"] {
+  return {
+    ...(scheduler === undefined ? {} : { scheduler }),
+    ...(token === undefined ? {} : { token }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(payloads === undefined ? {} : { payloads }),
+  };
 }

@@ -1,5 +1,6 @@
 /** The parts of a worker that run attempts: everything but the connection and the process. */
 import type { AttemptHost } from "../attempt/attempt-host.ts";
+import type { Children } from "../attempt/children.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
 import { KeyPauses } from "../attempt/key-pauses.ts";
 import { Runner } from "../attempt/runner.ts";
@@ -26,6 +27,8 @@ export interface AttemptPartsNeeds {
   readonly link: AttemptHost["link"];
   readonly resources: Resources;
   readonly loaders: ResourceLoaders;
+  /** Submits for handlers; undefined for a run without a scheduler. */
+  readonly children?: Children | undefined;
 }
 
 /** What a scheduler sets for its workers. */
@@ -47,7 +50,7 @@ export class AttemptParts {
   /** What the scheduler set when the worker registered. */
   settings: SchedulerSettings = { phaseWarningsMs: {}, maxResultBytes: Number.POSITIVE_INFINITY };
 
-  constructor({ options, log, clock, link, resources, loaders }: AttemptPartsNeeds) {
+  constructor({ options, log, clock, link, resources, loaders, children }: AttemptPartsNeeds) {
     const lifespan = new WorkerLifespan(options.lifespan, log, systemClock);
     this.lifespan = lifespan;
     this.deadlines = new Deadlines(clock);
@@ -65,6 +68,7 @@ export class AttemptParts {
       link,
       log,
       keyPauses: this.keyPauses,
+      children,
       taskLogs: options.taskLogs && new TaskLogs(options.taskLogs, clock, link),
       warnAfterS: (phase, assignment, declared) => this.#warnAfterS(phase, assignment, declared, options),
     };

@@ -1,4 +1,5 @@
 /** Runs a started worker: link, attempts, shutdown. */
+import { Children } from "../attempt/children.ts";
 import { messageOf } from "../attempt/failure/classify.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
@@ -63,6 +64,7 @@ export class Engine {
   readonly #link: Link;
   readonly #linkData: ReturnType<typeof linkData>;
   readonly #attempts: AttemptParts;
+  readonly #children: Children;
   readonly #pauses: Pauses;
   readonly #probe: ProbeLoop | undefined;
   readonly #metrics = new OtelMetrics();
@@ -102,10 +104,12 @@ export class Engine {
       early.push(phase);
       this.#link.send({ kind: "startupPhase", phase });
     };
+    this.#children = new Children(options.clientOptions);
     this.#attempts = new AttemptParts({
       ...{ options, link: this.#link, log: this.#log, clock: systemClock },
       resources: parts.resources,
       loaders: parts.loaders,
+      children: this.#children,
     });
     void this.#attempts.scratch.cleanUp();
     this.#pauses = new Pauses({ runner: this.#attempts.runner, link: this.#link, log: this.#log });
@@ -174,6 +178,7 @@ export class Engine {
     this.#attempts.runner.abandon(error);
     this.#attempts.deadlines.clear();
     this.#attempts.scratch.stop();
+    this.#children.close();
     this.#ready.reject(error);
     this.#metrics.close();
     void this.#end({ phase, error }, error instanceof LinkError ? { fatal, inFlight } : undefined);
@@ -383,6 +388,7 @@ export class Engine {
     if (this.#over) return;
     this.#over = true;
     this.#attempts.scratch.stop();
+    this.#children.close();
     this.#attempts.deadlines.clear();
     this.#metrics.close();
     logStopped(this.#log, reason, this.#attempts.runner.totals);

@@ -1,0 +1,26 @@
+/** How a handler submits the children of its task. */
+import type { SubmitCallOptions } from "../client/call-options.ts";
+import type { SubmitOptions } from "../client/submit-spec.ts";
+import type { TaskHandle } from "../client/task-handle.ts";
+import type { ErrorDeclarations } from "../contract/declared-errors.ts";
+import type { Schema, SchemaInput, SchemaOutput } from "../contract/schema.ts";
+import type { InputArguments, TaskContract } from "../contract/task-contract.ts";
+
+/** Options of `ctx.submit`: those of `client.submit` without the parent, and a name. */
+export interface ChildOptions extends Omit<SubmitOptions, "parent">, SubmitCallOptions {
+  /**
+   * Name of the child within its parent. Another attempt of the parent that submits a child of the same name and queue gets the
+   * one that is there, while it is open or has succeeded. Excludes `unique` and `uniqueKey`.
+   * @default none: each attempt submits a child of its own
+   */
+  readonly name?: string;
+}
+
+/** `ctx.submit`: with a task type, or with a definition, which types input and result. */
+export interface SubmitChild {
+  <Output = unknown>(type: string, payload?: unknown, options?: ChildOptions): Promise<TaskHandle<Output>>;
+  <I extends Schema, O extends Schema, E extends ErrorDeclarations>(
+    task: TaskContract<I, O, E>,
+    ...args: InputArguments<SchemaInput<I>, ChildOptions>
+  ): Promise<TaskHandle<SchemaOutput<O>>>;
+}
