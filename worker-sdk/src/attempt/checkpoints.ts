@@ -1,5 +1,5 @@
 /** Checkpoints that a handler stores, and the one of an earlier attempt that it goes on from. */
-import { MAX_CHECKPOINT_BYTES } from "@muster/protocol";
+import { MAX_CHECKPOINT_BYTES } from "@muster/protocol/constants";
 import { CheckpointError } from "../errors.ts";
 import type { Link } from "../link/link.ts";
 import type { AssignmentMessage, FromLink } from "../link/messages.ts";
