@@ -53,12 +53,12 @@ export type {
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
 export type { Backpressure, ProbeContext, Watermarks } from "./options/backpressure.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
+export type { FailureClassification } from "./options/failure-classification.ts";
 export type { HandleBatchOptions, HandleOptions } from "./options/handlers.ts";
 export { OptionsError } from "./options/options-error.ts";
 export type { PhaseDeclaration, PhaseDeclarations } from "./options/phase-declarations.ts";
 export type { ScratchOptions } from "./options/scratch-options.ts";
 export type {
-  FailureClassification,
   Handler,
   PayloadOf,
   TaskDefinition,

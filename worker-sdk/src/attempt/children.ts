@@ -1,8 +1,7 @@
 /** Submits tasks for the handlers of a worker, as children of their tasks. */
-import type { Client } from "../client/client.ts";
+import type { Client, ClientOptions } from "../client/client.ts";
 import type { TaskHandle } from "../client/task-handle.ts";
 import type { ContractParts } from "../contract/task-contract.ts";
-import type { CompiledOptions } from "../options/options.ts";
 import type { ChildOptions } from "./child-options.ts";
 
 /** The attempt that submits a child. */
@@ -14,12 +13,12 @@ export interface Parent {
 
 /** One client for all handlers, made for the first child: most workers submit none. */
 export class Children {
-  readonly #options: CompiledOptions["clientOptions"];
+  readonly #options: ClientOptions;
   #client: Promise<Client> | undefined;
   #closed = false;
 
   /** @param options Address, token, TLS and payloads of the worker: what it submits is encoded as its workers expect. */
-  constructor(options: CompiledOptions["clientOptions"]) {
+  constructor(options: ClientOptions) {
     this.#options = options;
   }
 

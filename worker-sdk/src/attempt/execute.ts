@@ -3,7 +3,7 @@ import { cutWellFormed } from "@muster/common/text";
 import { check, describeIssues, type Schema, type Checked as SchemaCheck } from "../contract/schema.ts";
 import { runTimedOut } from "../errors.ts";
 import type { Outcome } from "../link/messages.ts";
-import type { FailureClassification } from "../options/task-definition.ts";
+import type { FailureClassification } from "../options/failure-classification.ts";
 import { isEncoded } from "../payloads/envelope.ts";
 import type { PayloadCoder } from "../payloads/payload-coder.ts";
 import type { Attempt } from "./attempt.ts";

@@ -15,6 +15,7 @@ import { resolveArtifacts } from "./artifact-settings.ts";
 import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
 import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
+import type { FailureClassification } from "./failure-classification.ts";
 import {
   checkCapacities,
   checkLabels,
@@ -27,7 +28,7 @@ import { OptionsError } from "./options-error.ts";
 import { resolvePayloads } from "./payload-settings.ts";
 import { type AnyPhaseDeclarations, phaseFaults } from "./phase-declarations.ts";
 import { resolveScratch, type ScratchSettings } from "./scratch-options.ts";
-import type { AnyHandler, FailureClassification, TaskDefinitions } from "./task-definition.ts";
+import type { AnyHandler, TaskDefinitions } from "./task-definition.ts";
 import { resolveTaskLogs, type TaskLogSettings } from "./task-log-options.ts";
 import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
 

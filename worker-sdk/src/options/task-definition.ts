@@ -59,15 +59,3 @@ export type TaskDefinitions<Inputs, Services = unknown, TaskServices = unknown> 
     | TaskDefinition<Inputs[Type], Services, TaskServices>
     | Handler<unknown, Services, TaskServices>;
 };
-
-/** Answer of the option `classify`: how the scheduler treats a failure. */
-export interface FailureClassification {
-  /** False ends the task at once. */
-  readonly retryable: boolean;
-  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default the code of the error */
-  readonly code?: string;
-  /** One sentence without secrets. @default the message of the error */
-  readonly message?: string;
-  /** Shortest delay before the next attempt, in seconds. @default the task's retry policy alone */
-  readonly retryAfterS?: number;
-}

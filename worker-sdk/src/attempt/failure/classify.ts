@@ -1,7 +1,7 @@
 /** Converts a thrown value to a failure. */
 import { cutWellFormed } from "@muster/common/text";
 import { NonRetryableError, OutOfMemoryError, RetryableError } from "../../errors.ts";
-import type { FailureClassification } from "../../options/task-definition.ts";
+import type { FailureClassification } from "../../options/failure-classification.ts";
 import { findJsonFault } from "../json-form.ts";
 import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
 import { isInstance, readThrown } from "./thrown.ts";
