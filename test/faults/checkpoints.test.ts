@@ -28,6 +28,10 @@ describe("F39: checkpoints with two schedulers", () => {
     const payload = { last: 5, gates: { 3: gate.path }, acks };
     const handle = await pair.atOne.submit<{ from: number; earlier: unknown }>("steps", payload, { queue });
     await noted(acks, /stored 3/);
+    // Progress is sent at most ten times a second: that of the third step may follow its checkpoint.
+    await until("the third step is the task's progress", async () =>
+      (await handle.get()).progress?.doneCount === 3 ? true : undefined,
+    );
     await dies.end("SIGKILL");
     const shown = await runMuster(pair.one.grpc, ["task", handle.id]);
     assert.match(shown.stdout, /^progress\t3 of 5 steps.* \((now|\d+ s ago)\)$/m);
