@@ -71,6 +71,7 @@ export class LocalLink {
       case "iterations":
       case "output":
       case "cancelling":
+      case "step":
         this.#runs.get(message.attemptId)?.run.receive(message);
         return;
       case "checkpoint":
@@ -82,8 +83,23 @@ export class LocalLink {
       case "resourceStates":
         this.resourceStates = message.states;
         return;
+      // Of the worker and its connection, said by other calls, or also in the log.
+      case "accept":
+      case "batch":
+      case "draining":
+      case "fatal":
+      case "finish":
+      case "logs":
+      case "paused":
+      case "probeFailed":
+      case "probed":
+      case "resources":
+      case "started":
+      case "startupPhase":
+      case "succeeded":
+        return;
       default:
-      // The rest is of the worker and its connection, or is also in the log.
+        message satisfies never;
     }
   }
 

@@ -28,6 +28,16 @@ export interface PausedKey {
   readonly reason: string;
 }
 
+/** A step of `ctx.step()`, as it was last reported. */
+export interface RunStep {
+  readonly name: string;
+  readonly state: "pending" | "done" | "failed";
+  /** What the step returned, parsed from JSON; undefined unless it is done. */
+  readonly result: unknown;
+  /** Code of its failure; empty unless it failed. */
+  readonly code: string;
+}
+
 /** Why a run failed. */
 export interface RunFailure {
   readonly class: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
@@ -93,6 +103,7 @@ export class LocalRun<Output = unknown> {
   readonly #events: RunEvent[] = [];
   readonly #pausedKeys: PausedKey[] = [];
   readonly #checkpoints: unknown[] = [];
+  readonly #steps = new Map<string, RunStep>();
   readonly #runner: Runner;
   readonly #end = Promise.withResolvers<RunOutcome>();
   readonly #chunks: Uint8Array[] = [];
@@ -142,6 +153,11 @@ export class LocalRun<Output = unknown> {
   /** Values of `ctx.checkpoint()` so far, parsed from JSON, or bytes; a run takes every one as stored. */
   get checkpoints(): readonly unknown[] {
     return this.#checkpoints;
+  }
+
+  /** Steps of `ctx.step()` that were reported so far, in the order of their starts; those that were kept before are not. */
+  get steps(): readonly RunStep[] {
+    return [...this.#steps.values()];
   }
 
   /** Bytes of `ctx.output()` so far. */
@@ -197,6 +213,12 @@ export class LocalRun<Output = unknown> {
       case "checkpoint":
         this.#checkpoints.push(parsed(message.value));
         break;
+      case "step": {
+        const { name, state, result, code } = message.step;
+        const value = state === "done" ? JSON.parse(result) : undefined;
+        this.#steps.set(name, { name, state, result: value, code });
+        break;
+      }
       case "output":
         this.#keep(message.data);
         break;

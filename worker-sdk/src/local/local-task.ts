@@ -1,7 +1,7 @@
 /** A task that is run without a scheduler, and its assignment. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { AssignmentSchema } from "@muster/protocol";
+import { AssignmentSchema, StepState, TaskStepSchema } from "@muster/protocol";
 import type { TaskContext } from "../attempt/context.ts";
 import { isBytes, jsonTextOf } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
@@ -32,6 +32,8 @@ export interface LocalTaskOptions {
   readonly cost?: Readonly<Record<string, number>>;
   /** What an earlier attempt stored with `ctx.checkpoint()`: any JSON value, or bytes. @default none has */
   readonly resumeFrom?: unknown;
+  /** Results of steps (`ctx.step()`) that earlier attempts have finished, by name. @default none has */
+  readonly steps?: Readonly<Record<string, unknown>>;
   /** The last progress of earlier attempts, as `ctx.earlierProgress` has it. @default they reported none */
   readonly earlierProgress?: TaskContext["earlierProgress"];
   /** Iterations that earlier attempts have begun. @default 0 */
@@ -81,6 +83,9 @@ export function assignmentOf(
     iterationCount: options.iterations ?? 0,
     maxIterationCount: options.maxIterations ?? 0,
     ...tickOf(options.schedule),
+    steps: Object.entries(options.steps ?? {}).map(([name, result]) =>
+      create(TaskStepSchema, { name, state: StepState.DONE, result: Buffer.from(jsonTextOf(type, result)) }),
+    ),
     ...earlierOf(type, options),
   });
   return groupAssignments([assignment]);

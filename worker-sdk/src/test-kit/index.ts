@@ -11,6 +11,7 @@ export type {
   RunEvent,
   RunFailure,
   RunOutcome,
+  RunStep,
 } from "../local/local-run.ts";
 export type { LocalTaskOptions } from "../local/local-task.ts";
 export { blockLoop } from "./block-loop.ts";

@@ -289,3 +289,35 @@ test("what is not valid is refused in words", async () => {
   await assert.rejects(worker.clock.pass(-1), /pass\(-1\)/);
   await assert.rejects(testWorker(new Worker()), /register at least one task type/);
 });
+
+test("a step that an earlier attempt has finished is not run again, and the others are reported", async () => {
+  const calls: string[] = [];
+  await using worker = await testWorker({
+    tasks: {
+      solve: async (ctx) => {
+        const code = await ctx.step("write", () => {
+          calls.push("write");
+          return { branch: "b-1" };
+        });
+        await ctx.step("open", () => Promise.reject(new Error("down")), { optional: true });
+        return code;
+      },
+    },
+  });
+  const first = worker.start("solve");
+  const outcome = await first.ended;
+  assert.deepEqual(
+    [outcome.state, outcome.output, outcome.warnings.length],
+    ["succeeded", { branch: "b-1" }, 1],
+  );
+  assert.deepEqual(
+    first.steps.map(({ name, state, result }) => [name, state, result]),
+    [
+      ["write", "done", { branch: "b-1" }],
+      ["open", "failed", undefined],
+    ],
+  );
+  const second = worker.start("solve", null, { attempt: 2, steps: { write: { branch: "b-0" } } });
+  assert.deepEqual((await second.ended).output, { branch: "b-0" });
+  assert.deepEqual(calls, ["write"]);
+});
