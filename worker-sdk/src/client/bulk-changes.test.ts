@@ -24,7 +24,7 @@ it("refuses a condition, a state and a change that there are not", () => {
   ]);
   for (const change of ["stop", { move: "other" }, {}])
     assert.deepEqual(faultsOf(change, { queues: ["nightly"] }), [
-      `change: ${JSON.stringify(change)} is none of "cancel", "retry", "delete", { moveTo } and { priority }`,
+      `change: ${JSON.stringify(change)} is none of "cancel", "retry", "delete", { retry }, { moveTo } and { priority }`,
     ]);
   for (const priority of [1.5, Number.NaN, 1_001, undefined])
     assert.deepEqual(faultsOf({ priority }, { queues: ["nightly"] }), [

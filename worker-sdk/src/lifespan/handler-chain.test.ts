@@ -12,7 +12,7 @@ function run(
 ) {
   const events: unknown[] = [];
   const log = (fields: { event: string; code: string }) => events.push([fields.event, fields.code]);
-  const ctx = { taskServices: undefined, log: { warn: log, error: log } };
+  const ctx = { taskServices: undefined, ownLog: { warn: log, error: log } };
   const result = (async () => chainOf(handler, middleware, taskLifespan)(ctx as never))();
   return { result, events };
 }

@@ -56,7 +56,7 @@ describe("assignment sender", () => {
     const { key, type, queue, attemptNumber, maxAttempts, ...rest } = sent[0] ?? assert.fail();
     assert.deepEqual([key, type, queue], [{ taskId: 1, epoch: 1 }, "echo", "default"]);
     assert.deepEqual([attemptNumber, maxAttempts], [1, 4], "3 retries by default");
-    assert.deepEqual({ ...rest }, { ...given, resources: [], cost: undefined });
+    assert.deepEqual({ ...rest }, { ...given, resources: [], cost: undefined, checkpoint: undefined });
   });
 
   it("sends on the stream on which the worker came back while the claim was under way", async () => {
