@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { create, type DescMessage, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import { SubmitStreamRequestSchema, TaskService, WorkerMessageSchema } from "@muster/protocol";
+import { StepState, SubmitStreamRequestSchema, TaskService, WorkerMessageSchema } from "@muster/protocol";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 import { RawCaller } from "../support/peers/raw-call.ts";
 import { RawSubmits } from "../support/peers/raw-submits.ts";
@@ -144,7 +144,8 @@ describe("protocol: times and numbers that cannot be said", () => {
     const report = ({ leaf, value }: { leaf: Leaf; value: unknown }) => {
       const kind = kindOf(leaf);
       const attemptId = kind === "task_results" ? ending.pop() : held;
-      worker.sendBytes(encoded(leaf, { [camel(kind)]: { attemptId, results: [{ attemptId }] } }, value));
+      const lists = { results: [{ attemptId }], steps: [{ name: "step", state: StepState.PENDING }] };
+      worker.sendBytes(encoded(leaf, { [camel(kind)]: { attemptId, ...lists } }, value));
     };
     const farewells = cases.filter(({ leaf }) => FAREWELLS.includes(kindOf(leaf)));
     const others = cases.filter(({ leaf }) => !["hello", ...FAREWELLS].includes(kindOf(leaf)));

@@ -36,6 +36,8 @@ export function lawful(message: DescMessage): object {
   switch (message.name) {
     case "SubmitTasksRequest":
       return { tasks: [TASK] };
+    case "WatchTaskLogsRequest":
+      return { taskId: "t-1" };
     case "CreateBatchRequest":
       return { title: "a test", completion: TASK };
     case "SubmitStreamRequest":

@@ -2,7 +2,7 @@
 import { inspect } from "node:util";
 import { PHASE_NAME } from "@muster/common/name-forms";
 import { cutWellFormed } from "@muster/common/text";
-import { MAX_STEP_RESULT_BYTES, MAX_STEPS, MAX_STEPS_BYTES } from "@muster/protocol";
+import { MAX_STEP_RESULT_BYTES, MAX_STEPS, MAX_STEPS_BYTES } from "@muster/protocol/constants";
 import { sleep } from "../clock.ts";
 import { NonRetryableError } from "../errors.ts";
 import type { KeptStep } from "../link/messages.ts";

@@ -26,10 +26,10 @@ export function logHandlers(
   const { store, clock, watchLimits, pageBytes } = parts;
   return {
     async listTaskLogs(request) {
-      const taskId = requireTaskId(request.taskId);
       const limit = pageSize(request.pageSize, 100);
       const { attempt, ...filter } = toLogFilter(request.filter, clock.now());
       const from = parseLogToken(request.pageToken);
+      const taskId = requireTaskId(request.taskId);
       const found = await store.followedTask(taskId);
       if (!found) throw taskNotFound(request.taskId);
       // Pages are in order: attempts before the position have been read.
@@ -49,8 +49,8 @@ export function logHandlers(
     watchTaskLogs: ({ taskId: text, filter: asked, after }, { signal }) =>
       keptAlive<MessageInitShape<typeof WatchTaskLogsResponseSchema>>(
         (watched) => {
-          const taskId = requireTaskId(text);
           const { attempt, ...filter } = toLogFilter(asked, clock.now());
+          const taskId = requireTaskId(text);
           const positions = toLogPositions(taskId, after);
           return watchTaskLogs(parts, { taskId, attempt, filter, positions }, watched, {
             notFound: () => taskNotFound(text),

@@ -90,6 +90,8 @@ export function toLogFilter(
   };
 }
 
+const MAX_SEQUENCE = BigInt(Number.MAX_SAFE_INTEGER);
+
 /** Where a reader goes on, by the number of the attempt. @throws Refusal `INVALID_REQUEST`. */
 export function toLogPositions(
   taskId: number,
@@ -99,13 +101,18 @@ export function toLogPositions(
     const description = `has ${positions.length} positions; at most ${MAX_POSITIONS} are allowed`;
     throw invalidRequest({ field: "after", description });
   }
-  return positions.map(({ attemptId, sequence }) => {
+  return positions.map(({ attemptId, sequence }, index) => {
+    const field = `after[${index}]`;
+    if (sequence < 0n || sequence > MAX_SEQUENCE) {
+      const description = `${sequence} is not between 0 and ${MAX_SEQUENCE}; give the sequence of a record`;
+      throw invalidRequest({ field: `${field}.sequence`, description });
+    }
     const key = parseAttemptId(attemptId);
     if (key?.taskId !== taskId) {
       const description = `${quoted(attemptId)} is no attempt of the task; give an attempt_id of its records`;
-      throw invalidRequest({ field: "after.attempt_id", description });
+      throw invalidRequest({ field: `${field}.attempt_id`, description });
     }
-    return [key.epoch, Math.max(0, toCount(sequence))];
+    return [key.epoch, Number(sequence)];
   });
 }
 
