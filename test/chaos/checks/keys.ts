@@ -16,6 +16,10 @@ export function limitsExceeded(
   // Without an end in its worker's history it is not known until when it ran: its process died, or it was aborted.
   const noted = new Set(runs.flatMap(({ what, attempt }) => (what === "end" ? [attempt] : [])));
   const last = new Set(finished.map(({ id, epoch }) => `${id}.${epoch}`).filter((id) => noted.has(id)));
+  // One that ended in the millisecond of its begin overlaps nothing that these times could show.
+  const began = new Map(runs.flatMap(({ what, attempt, at }) => (what === "begin" ? [[attempt, at]] : [])));
+  for (const { what, attempt, at } of runs)
+    if (what === "end" && began.get(attempt) === at) last.delete(attempt);
   const keysOf = new Map(accepted.map(({ taskId, limited }) => [taskId, limited]));
   let count = 0;
   for (const [key, limit] of Object.entries(LIMITS)) {
