@@ -88,7 +88,7 @@ describe("artifacts", () => {
     );
     await waits(stale, task.id, "written");
     stale.kill("SIGSTOP");
-    await fleet.eventually(task.id, "requeued:stale", 0);
+    await fleet.eventually(task.id, "requeued:stale");
     await writeFile(`${gate.path}.f41-other`, "");
     await worker("f41-other", "f41");
     const { artifact, attempt } = await task.result();
