@@ -37,7 +37,8 @@ export function lawful(message: DescMessage): object {
     case "SubmitTasksRequest":
       return { tasks: [TASK] };
     case "WatchTaskLogsRequest":
-      return { taskId: "t-1" };
+      // Of none that there is: its stream would not end.
+      return { taskId: "t-4000000000" };
     case "CreateBatchRequest":
       return { title: "a test", completion: TASK };
     case "SubmitStreamRequest":
