@@ -124,7 +124,7 @@ describe("lines of handlers are kept with their attempts", () => {
     assert.match(lines[0] ?? "", /begin/);
   });
 
-  it("T67: a worker can be told to keep none, and `muster logs` says so", async () => {
+  it("T67: a worker can be set to keep none, and `muster logs` says so", async () => {
     await worker("silent", { WORKER_TASK_LOGS: "off" });
     const task = await submit("steps", "silent", {});
     await task.result();
@@ -167,7 +167,7 @@ describe("lines of handlers are kept with their attempts", () => {
     assert.match(wrong.stderr, /TASK_NOT_FOUND/);
   });
 
-  it("T67: a scheduler can be told to keep none; its workers send none, and count them", async () => {
+  it("T67: a scheduler can be set to keep none; its workers send none, and count them", async () => {
     await fleet.scheduler.program.end("SIGKILL");
     const off = await fleet.restart(fleet.scheduler, ["--task-logs", "off"]);
     const sending = await worker("unwanted", { WORKER_HTTP_ADDR: "127.0.0.1:0" }, off);

@@ -26,7 +26,7 @@ export async function readMainStack(): Promise<readonly string[]> {
   const { promise, resolve } = Promise.withResolvers<readonly string[]>();
   let [asked, over] = [false, false];
   session.on("Debugger.paused", ({ params }) => {
-    // A pause that comes before this one was asked for belongs to somebody who looks at the thread.
+    // A pause that comes before this one was asked for is that of a debugger.
     if (!asked) return resolve(["(a debugger has paused it)"]);
     session.post("Debugger.resume");
     resolve(params.callFrames.slice(0, MAX_FRAMES).map((frame) => line(frame, urls)));
