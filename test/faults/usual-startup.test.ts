@@ -39,6 +39,11 @@ describe("F44: workers that are starting, after earlier starts", () => {
       worker.send({ case: "goodbye", value: { reason: "finished" } });
       worker.end();
       await worker.ended;
+      // The next process of the id would have to wait for one that still lives in the database.
+      await until("its session has ended", async () => {
+        const { worker: last } = await pair.atOne.fleet.getWorker({ workerId: "model-1" });
+        return last?.goneTime;
+      });
     }
     await pair.two.program.end("SIGKILL");
     const task = await pair.atOne.submit("infer", null, { queue: "models" });
