@@ -1,4 +1,4 @@
-/** Runs the examples of a page of the documentation against a scheduler of their own. */
+/** Runs the examples of pages of the documentation against a scheduler of their own. */
 import assert from "node:assert/strict";
 import { readFile, symlink, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -14,7 +14,10 @@ import { Fleet } from "./fleet.ts";
  */
 const NPX = 'npx() { "$@"; }';
 
-/** The examples of one page. Each is a code block whose first line has its kind and its name: `sh run`, `ts batch.ts`. */
+/**
+ * The examples of one page, or of several that share a scheduler. Each is a code block whose first line has its kind and its
+ * name: `sh run`, `ts batch.ts`. Pages that share one have other names.
+ */
 export class DocExamples {
   readonly #blocks: ReadonlyMap<string, string>;
   readonly #folder: Folder;
@@ -26,10 +29,10 @@ export class DocExamples {
     this.fleet = fleet;
   }
 
-  /** @param page Path in the repository. */
-  static async start(page: string): Promise<DocExamples> {
-    const text = await readFile(join(ROOT, page), "utf8");
-    const blocks = [...text.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)];
+  /** @param pages Paths in the repository. */
+  static async start(...pages: readonly string[]): Promise<DocExamples> {
+    const texts = await Promise.all(pages.map((page) => readFile(join(ROOT, page), "utf8")));
+    const blocks = texts.flatMap((text) => [...text.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)]);
     const folder = await temporaryFolder();
     // Where a reader's file in the checkout would find the packages.
     await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
@@ -65,6 +68,11 @@ export class DocExamples {
     });
     assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
     return program.stdout.trim();
+  }
+
+  /** What a page says that a program writes: its block of text with the program's name. */
+  expected(file: string): string {
+    return this.#block(`text ${file}`).trim();
   }
 
   /** Kills every program, drops the database and removes the files. */

@@ -70,24 +70,26 @@ export function resolveConnection(
   faults: string[],
 ): Connection {
   return {
-    addresses: resolveAddresses(options.scheduler, env, faults),
-    isDefaultAddress: options.scheduler === undefined && !env.MUSTER_SCHEDULER_ADDR,
+    ...resolveAddresses(options.scheduler, env, faults),
     token: resolveToken(options.token, env, faults),
     tls: resolveTls(options.tls, env, faults),
   };
 }
 
+/** The source of an address that neither an option nor a variable names. */
+const BY_DEFAULT = "default";
+
 function resolveAddresses(
   option: string | readonly string[] | undefined,
   env: Environment,
   faults: string[],
-): readonly string[] {
+): Pick<Connection, "addresses" | "isDefaultAddress"> {
   const [source, value] =
     option !== undefined
       ? ["option scheduler", option]
       : env.MUSTER_SCHEDULER_ADDR
         ? ["MUSTER_SCHEDULER_ADDR", env.MUSTER_SCHEDULER_ADDR]
-        : ["default", "127.0.0.1:7070"];
+        : [BY_DEFAULT, "127.0.0.1:7070"];
   const list = (typeof value === "string" ? value.split(",") : value).map((address) => address.trim());
   const addresses = list.filter((address) => address !== "");
   if (addresses.length === 0) faults.push(`${source}: is empty; give host:port, for example 127.0.0.1:7070`);
@@ -99,7 +101,7 @@ function resolveAddresses(
       );
     }
   }
-  return addresses;
+  return { addresses, isDefaultAddress: source === BY_DEFAULT };
 }
 
 function resolveToken(option: string | undefined, env: Environment, faults: string[]): string | undefined {
