@@ -30,6 +30,8 @@ describe("submitter", () => {
   }
 
   it("answers after the commit with the ids of each call, in its order", async () => {
+    // Of an unknown class, a call on which the process stalls yields to the next one.
+    await hot.submit();
     const insert = hot.faults.hold("insertTasks");
     let answered = false;
     const calls = Promise.all([hot.submit(2), hot.submit(1)]).finally(() => {
@@ -39,7 +41,7 @@ describe("submitter", () => {
     assert.equal(answered, false);
     insert();
     const ids = (await calls).map((rows) => rows.map(({ id }) => id));
-    assert.deepEqual(ids, [[1, 2], [3]]);
+    assert.deepEqual(ids, [[2, 3], [4]]);
   });
 
   it("inserts a call at once, and those that arrive meanwhile together", async () => {
