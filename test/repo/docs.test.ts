@@ -9,7 +9,7 @@ import { ROOT, runTool } from "../support/repo/checks.ts";
 const DOCS = [
   "README.md",
   "CONTRIBUTING.md",
-  ...(await readdir(join(ROOT, "docs")))
+  ...(await readdir(join(ROOT, "docs"), { recursive: true }))
     .filter((name) => name.endsWith(".md"))
     .map((name) => join("docs", name)),
 ];
@@ -56,4 +56,31 @@ describe("the documents", () => {
         assert.ok(existsSync(join(ROOT, dirname(doc), target)), `${doc} links to ${target}`);
     }
   });
+
+  it("link to headings that exist", async () => {
+    for (const doc of DOCS) {
+      const text = await readFile(join(ROOT, doc), "utf8");
+      for (const [, target = "", heading = ""] of text.matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)) {
+        const path = target === "" ? doc : join(dirname(doc), target);
+        const there = await readFile(join(ROOT, path), "utf8");
+        assert.ok(anchors(there).has(heading), `${doc} links to #${heading} of ${path}`);
+      }
+    }
+  });
 });
+
+/** The anchors of a page's headings: lower case, without punctuation, and numbered from the second one of a name on. */
+function anchors(text: string): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const [, heading = ""] of text.replaceAll(/^```[\s\S]*?^```$/gm, "").matchAll(/^#+ (.+)$/gm)) {
+    const name = heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, "")
+      .replaceAll(" ", "-");
+    const others = [...found].filter(
+      (each) => each === name || (/^-\d+$/.test(each.slice(name.length)) && each.startsWith(name)),
+    );
+    found.add(others.length === 0 ? name : `${name}-${others.length}`);
+  }
+  return found;
+}

@@ -1,5 +1,29 @@
 import { readThrown } from "./attempt/failure/thrown.ts";
 
+/** Options of a NonRetryableError. */
+export interface NonRetryableErrorOptions extends ErrorOptions {
+  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default `NON_RETRYABLE` */
+  readonly code?: string;
+  /**
+   * Facts for the caller, at most 4096 characters as JSON: `TaskFailedError.details`. For those who may see the task's data.
+   * @default none
+   */
+  readonly details?: unknown;
+}
+
+/** Options of a RetryableError. */
+export interface RetryableErrorOptions extends ErrorOptions {
+  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default `RETRYABLE` */
+  readonly code?: string;
+  /** Shortest delay before the next attempt, in seconds, 0 to a year. @default the task's retry policy alone */
+  readonly retryAfterS?: number;
+  /**
+   * Facts for the caller, at most 4096 characters as JSON: `TaskFailedError.details`. For those who may see the task's data.
+   * @default none
+   */
+  readonly details?: unknown;
+}
+
 /**
  * Throw it from a handler when another attempt would fail in the same way: the task ends at once.
  *
@@ -10,15 +34,12 @@ import { readThrown } from "./attempt/failure/thrown.ts";
  */
 export class NonRetryableError extends Error {
   override readonly name = "NonRetryableError";
-  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default `NON_RETRYABLE` */
+  /** Stable code. */
   readonly code: string;
-  /**
-   * Facts for the caller, at most 4096 characters as JSON: `TaskFailedError.details`. For those who may see the task's
-   * data. @default none
-   */
+  /** Facts for the caller; undefined when there are none. */
   readonly details: unknown;
 
-  constructor(message: string, options: { code?: string; details?: unknown; cause?: unknown } = {}) {
+  constructor(message: string, options: NonRetryableErrorOptions = {}) {
     super(message, { cause: options.cause });
     this.code = options.code ?? "NON_RETRYABLE";
     this.details = options.details;
@@ -48,17 +69,14 @@ export class OutOfMemoryError extends Error {
  */
 export class RetryableError extends Error {
   override readonly name = "RetryableError";
-  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default `RETRYABLE` */
+  /** Stable code. */
   readonly code: string;
-  /** Shortest delay before the next attempt, in seconds, 0 to a year. @default the task's retry policy alone */
+  /** Shortest delay before the next attempt, in seconds; undefined leaves it to the retry policy. */
   readonly retryAfterS: number | undefined;
-  /** Facts for the caller, at most 4096 characters as JSON: `TaskFailedError.details`. @default none */
+  /** Facts for the caller; undefined when there are none. */
   readonly details: unknown;
 
-  constructor(
-    message: string,
-    options: { code?: string; retryAfterS?: number; details?: unknown; cause?: unknown } = {},
-  ) {
+  constructor(message: string, options: RetryableErrorOptions = {}) {
     super(message, { cause: options.cause });
     this.code = options.code ?? "RETRYABLE";
     this.details = options.details;

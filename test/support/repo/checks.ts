@@ -64,6 +64,7 @@ export const CHECKS: readonly Check[] = [
   { name: "proto compatibility with the commit before", run: compatible },
   { name: "generated code", run: generatedIsCurrent },
   { name: "public API of the worker SDK", run: publicApiIsCurrent },
+  { name: "page of every option", run: optionsPageIsCurrent },
 ];
 
 /** Trailer of a commit that renames what the protos have. Allowed until 1.0; what is on the wire must stay. */
@@ -90,6 +91,11 @@ async function publicApiIsCurrent(): Promise<void> {
   // Loaded late: it uses this file's tools.
   const { checkPublicApi } = await import("./public-api.ts");
   await checkPublicApi();
+}
+
+async function optionsPageIsCurrent(): Promise<void> {
+  const { checkOptionsPage } = await import("./options/options-page.ts");
+  await checkOptionsPage();
 }
 
 /** Generates anew into a temporary folder and compares file by file. */

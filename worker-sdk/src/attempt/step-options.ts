@@ -14,8 +14,9 @@ export interface StepOptions {
    * @default no further run
    */
   readonly retry?: {
+    /** Further runs of the step within the attempt, 0 to 100. */
     readonly count: number;
-    /** @default 1 */
+    /** Seconds before each of them, 0 to 86,400. @default 1 */
     readonly delayS?: number;
   };
 }

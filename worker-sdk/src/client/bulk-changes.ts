@@ -38,31 +38,33 @@ export type BulkChange =
 
 /** Which tasks: conditions are joined by AND, the values of one by OR. What is left out lets everything through. */
 export interface BulkFilter {
-  /** Only these; at most 10,000. */
+  /** Only these; at most 10,000. @default any */
   readonly taskIds?: readonly string[];
   /** Only these states. @default those that the change is for */
   readonly states?: readonly ("queued" | "assigned" | "running" | "succeeded" | "failed" | "cancelled")[];
+  /** Only tasks of these queues. @default any */
   readonly queues?: readonly string[];
+  /** Only tasks of these types. @default any */
   readonly types?: readonly string[];
-  /** Only tasks that ended with one of these details, for example `RETRIES_EXHAUSTED`. */
+  /** Only tasks that ended with one of these details, for example `RETRIES_EXHAUSTED`. @default any */
   readonly details?: readonly string[];
-  /** Only tasks whose last failure has one of these codes, also while they wait for a retry. */
+  /** Only tasks whose last failure has one of these codes, also while they wait for a retry. @default any */
   readonly failureCodes?: readonly string[];
-  /** Only tasks that have all of these tags. */
+  /** Only tasks that have all of these tags. @default any */
   readonly tags?: readonly string[];
-  /** Only tasks that this worker holds or held last. */
+  /** Only tasks that this worker holds or held last. @default any */
   readonly workerId?: string;
-  /** Only members of this batch. */
+  /** Only members of this batch. @default any */
   readonly batchId?: string;
-  /** Only the task that this unique key belongs to, in each of `queues`, or in every queue. */
+  /** Only the task that this unique key belongs to, in each of `queues`, or in every queue. @default any */
   readonly uniqueKey?: string;
-  /** Only tasks that were submitted at least so many seconds ago. */
+  /** Only tasks that were submitted at least so many seconds ago. @default any age */
   readonly minAgeS?: number;
-  /** Only tasks that were submitted at most so many seconds ago. */
+  /** Only tasks that were submitted at most so many seconds ago. @default any age */
   readonly maxAgeS?: number;
-  /** Only tasks that ended at least so many seconds ago. */
+  /** Only tasks that ended at least so many seconds ago. @default any */
   readonly minEndedAgeS?: number;
-  /** Only tasks that ended at most so many seconds ago. */
+  /** Only tasks that ended at most so many seconds ago. @default any */
   readonly maxEndedAgeS?: number;
 }
 

@@ -8,6 +8,28 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of `Client.find()`. */
+export interface FindOptions extends CallOptions {
+  /** Queue of the task. @default `default` */
+  readonly queue?: string;
+}
+
+/** Which batches `Client.batches()` reads. */
+export interface BatchFilter extends CallOptions {
+  /** Only batches that still take tasks. @default false */
+  readonly open?: boolean;
+  /** Part of the title. @default any */
+  readonly title?: string;
+}
+
+/** Options of `TaskHandle.retry()`. */
+export interface RetryTaskOptions extends CallOptions {
+  /** The next attempt gets no checkpoint and no step. @default false, and true for a task that has succeeded */
+  readonly afresh?: boolean;
+  /** Only this step of the ended task runs again, which has failed. Excludes `afresh`. @default every step that is not done */
+  readonly step?: string;
+}
+
 /** Options of `client.schedules.runNow()`. */
 export interface RunNowOptions extends CallOptions {
   /**

@@ -48,7 +48,7 @@ import {
   encodeChange,
 } from "./bulk-changes.ts";
 import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
-import type { CallOptions, SubmitCallOptions } from "./call-options.ts";
+import type { BatchFilter, CallOptions, FindOptions, SubmitCallOptions } from "./call-options.ts";
 import { ClientPayloads, decodeTask } from "./client-payloads.ts";
 import { resultOf, specsOf } from "./contract-calls.ts";
 import { MusterError } from "./errors.ts";
@@ -289,18 +289,12 @@ export class Client {
   /**
    * Reads batches, newest first, with the states of their members; of more than 10,000 members the states are not counted.
    *
-   * @param filter.open Only batches that still take tasks. @param filter.title Part of the title.
-   *
    * @example
    * ```ts
    * for await (const { id, title, counts } of client.batches({ open: true })) console.log(id, title, counts?.failedCount);
    * ```
    */
-  async *batches({
-    open = false,
-    title = "",
-    ...options
-  }: CallOptions & { readonly open?: boolean; readonly title?: string } = {}): AsyncGenerator<Plain<Batch>> {
+  async *batches({ open = false, title = "", ...options }: BatchFilter = {}): AsyncGenerator<Plain<Batch>> {
     const { timeoutMs, signal } = this.#limits(options);
     let pageToken = "";
     do {
@@ -362,8 +356,6 @@ export class Client {
   /**
    * Finds the task that a unique key belongs to, whether it still holds the key or not; undefined when there is none.
    *
-   * @param options.queue Queue of the task. @default `default`
-   *
    * @example
    * ```ts
    * const task = await client.find("order-17");
@@ -372,7 +364,7 @@ export class Client {
    */
   async find<Output = unknown>(
     uniqueKey: string,
-    { queue = "", ...options }: CallOptions & { readonly queue?: string } = {},
+    { queue = "", ...options }: FindOptions = {},
   ): Promise<TaskHandle<Output> | undefined> {
     const { timeoutMs, signal } = this.#limits(options);
     try {

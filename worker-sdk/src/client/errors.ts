@@ -14,6 +14,22 @@ export interface Violation {
   readonly description: string;
 }
 
+/** What a MusterError is made of, for tests that throw one. */
+export interface MusterErrorOptions extends ErrorOptions {
+  /** gRPC status code. */
+  readonly code: Code;
+  /** Stable reason. @default none, an empty text */
+  readonly reason?: string;
+  /** What to do; it follows the summary in the message. @default none */
+  readonly remedy?: string;
+  /** Refused fields. @default none */
+  readonly violations?: readonly Violation[];
+  /** Facts that come with the reason. @default none */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Shortest delay before a retry, in milliseconds. @default none */
+  readonly retryAfterMs?: number | undefined;
+}
+
 /** Reasons of the client itself, besides the scheduler's `ErrorReason`. */
 export const ClientReason = {
   /** What answers at the address is not the gRPC server of a scheduler; a retry changes nothing. */
@@ -58,18 +74,7 @@ export class MusterError extends Error {
   readonly #summary: string;
   readonly #remedy: string;
 
-  constructor(
-    summary: string,
-    details: {
-      code: Code;
-      reason?: string;
-      remedy?: string;
-      violations?: readonly Violation[];
-      metadata?: Readonly<Record<string, string>>;
-      retryAfterMs?: number | undefined;
-      cause?: unknown;
-    },
-  ) {
+  constructor(summary: string, details: MusterErrorOptions) {
     super(
       details.remedy ? `${summary}; ${details.remedy}` : summary,
       details.cause === undefined ? {} : { cause: details.cause },

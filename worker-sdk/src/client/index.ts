@@ -19,9 +19,24 @@ export { PayloadError, type PayloadErrorCode } from "../payloads/payload-error.t
 export type { PayloadOptions } from "../payloads/payload-options.ts";
 export { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 export type { BulkChange, BulkChangeOptions, BulkFilter, BulkProgress } from "./bulk-changes.ts";
-export type { CallOptions, RunNowOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
+export type {
+  BatchFilter,
+  CallOptions,
+  FindOptions,
+  RetryTaskOptions,
+  RunNowOptions,
+  SubmitCallOptions,
+  WaitOptions,
+} from "./call-options.ts";
 export { Client, type ClientOptions } from "./client.ts";
-export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
+export {
+  ClientReason,
+  MusterError,
+  type MusterErrorOptions,
+  TaskCancelledError,
+  TaskFailedError,
+  type Violation,
+} from "./errors.ts";
 export type { FailureOptions } from "./failures.ts";
 export type { ScheduleOptions } from "./schedule-spec.ts";
 export { Schedules } from "./schedules.ts";

@@ -192,9 +192,14 @@ export interface CircuitOptions {
  * ```
  */
 export interface TaskDependency {
-  /** The task: its id or its handle. Excludes `entry`. */
-  readonly task?: string | { readonly id: string };
-  /** With `submitMany`, an earlier task of the same call by its position from 0. Excludes `task`. */
+  /** The task: its id or its handle. Excludes `entry`. @default none: then `entry` names it */
+  readonly task?:
+    | string
+    | {
+        /** Id of the task. */
+        readonly id: string;
+      };
+  /** With `submitMany`, an earlier task of the same call by its position from 0. Excludes `task`. @default none: then `task` names it */
   readonly entry?: number;
   /** Which end lets the submitted task start: a success, or any. @default succeeded */
   readonly when?: "succeeded" | "ended";
@@ -289,7 +294,9 @@ export interface SubmitOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Labels and resources that a worker must have to run the task. @default none */
   readonly requires?: {
+    /** Values of labels by name, at most 64. @default none */
     readonly labels?: Readonly<Record<string, string>>;
+    /** Names of resources that the worker must have loaded, at most 64. @default none */
     readonly resources?: readonly string[];
   };
   /**
@@ -337,6 +344,6 @@ export interface SubmitOptions {
 export interface SubmitSpec extends SubmitOptions {
   /** Task type. */
   readonly type: string;
-  /** Input: bytes are sent as they are, anything else as JSON; `undefined` becomes `null`. */
+  /** Input: bytes are sent as they are, anything else as JSON. @default `null` */
   readonly payload?: unknown;
 }

@@ -15,15 +15,15 @@ import { checkSpec } from "./spec-checks.ts";
  * ```
  */
 export interface TaskChanges {
-  /** Priority, an integer from -1000 to 1000. */
+  /** Priority, an integer from -1000 to 1000. @default it stays */
   readonly priority?: number;
-  /** Longest run of an attempt in seconds, 0 for no limit; up to 366 days. From the next assignment on. */
+  /** Longest run of an attempt in seconds, 0 for no limit; up to 366 days. From the next assignment on. @default it stays */
   readonly runTimeoutS?: number;
-  /** Attempts after the first one, 0 to 1000. From the next assignment on. */
+  /** Attempts after the first one, 0 to 1000. From the next assignment on. @default it stays */
   readonly maxRetries?: number;
-  /** Earliest start in seconds after the edit, 0 for now. Only while the task waits. Excludes `runTime`. */
+  /** Earliest start in seconds after the edit, 0 for now. Only while the task waits. Excludes `runTime`. @default it stays */
   readonly delayS?: number;
-  /** Earliest start, by the clock of the scheduler. Only while the task waits. Excludes `delayS`. */
+  /** Earliest start, by the clock of the scheduler. Only while the task waits. Excludes `delayS`. @default it stays */
   readonly runTime?: Date;
 }
 

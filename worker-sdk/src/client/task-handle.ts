@@ -9,7 +9,7 @@ import { Backoff } from "../network/backoff.ts";
 import { isEncoded } from "../payloads/envelope.ts";
 import { notDecodable } from "../payloads/payload-coder.ts";
 import { timeoutMsOf } from "./call-limits.ts";
-import type { CallOptions, WaitOptions } from "./call-options.ts";
+import type { CallOptions, RetryTaskOptions, WaitOptions } from "./call-options.ts";
 import { isDropped } from "./dropped.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 import { encodeRevoke, encodeTaskChanges, type RevokeOptions, type TaskChanges } from "./task-changes.ts";
@@ -162,17 +162,10 @@ export class TaskHandle<Output = unknown> {
   /**
    * Queues an ended task again, a succeeded one too, or starts a scheduled retry now.
    *
-   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `TASK_HELD`, `UNIQUE_KEY_HELD` (by another task),
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `TASK_HELD`, `UNIQUE_KEY_HELD` (by another task), `STEP_NOT_FAILED`,
    *   `DEPENDENCY_FAILED` (a task whose success it waits for has ended otherwise: retry that one first).
-   * @param options.afresh The next attempt gets no checkpoint and no step. @default false, of a task that has succeeded true
-   * @param options.step Only this step of the ended task runs again, which has failed; not with `afresh`. @throws MusterError
-   *   `STEP_NOT_FAILED`. @default every step that is not done
    */
-  async retry({
-    afresh = false,
-    step = "",
-    ...options
-  }: CallOptions & { readonly afresh?: boolean; readonly step?: string } = {}): Promise<PlainTask> {
+  async retry({ afresh = false, step = "", ...options }: RetryTaskOptions = {}): Promise<PlainTask> {
     return this.#one("RetryTask", options, (call) =>
       this.#tasks.retryTask({ taskId: this.id, afresh, step }, call),
     );

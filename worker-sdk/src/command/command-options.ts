@@ -8,13 +8,23 @@ export interface CommandOptions {
    * What the program reads: nothing, the payload as it was submitted, or a text with values as in the arguments.
    * @default nothing
    */
-  readonly stdin?: "input" | { readonly text: string };
+  readonly stdin?:
+    | "input"
+    | {
+        /** What the program reads, with values as in the arguments. */
+        readonly text: string;
+      };
   /**
    * Variables that the program gets: names that are passed on from the worker's own environment, and texts with values as in
    * the arguments. Others are not passed on, so that the worker's secrets are not.
    * @default `PATH`, `HOME`, `USER`, `LANG`, `LC_ALL`, `TZ`, `TMPDIR`
    */
-  readonly env?: { readonly pass?: readonly string[]; readonly set?: Readonly<Record<string, string>> };
+  readonly env?: {
+    /** Names that are passed on from the worker's own environment. @default those above */
+    readonly pass?: readonly string[];
+    /** Values by name, with values as in the arguments. @default none */
+    readonly set?: Readonly<Record<string, string>>;
+  };
   /**
    * Folder that the program runs in; a text with values as in the arguments.
    * @default the scratch folder of the attempt
@@ -42,8 +52,11 @@ export interface CommandOptions {
    * @default `{ success: [0] }`
    */
   readonly exitCodes?: {
+    /** The attempt has succeeded: integers from 0 to 255. @default `[0]` */
     readonly success?: readonly number[];
+    /** It failed and is retried as the retry policy says: integers from 0 to 255. @default none */
     readonly retry?: readonly number[];
+    /** It failed and is not retried: integers from 0 to 255. @default none */
     readonly permanent?: readonly number[];
   };
   /**

@@ -20,15 +20,23 @@ export interface LocalTaskOptions {
   readonly taskId?: string;
   /** Number of the attempt, from 1. @default 1 */
   readonly attempt?: number;
-  /** Attempts that the retry policy allows in all. @default 4, as a task has by default */
+  /** Attempts that the retry policy allows in all, an integer from 1. @default 4, as a task has by default */
   readonly maxAttempts?: number;
-  /** Hard limits in seconds: of the run, and of phases by name. @default none */
-  readonly timeouts?: { readonly runS?: number; readonly phasesS?: Readonly<Record<string, number>> };
-  /** Thresholds in seconds after which phases are reported as stuck, by name. @default as a worker sets them */
-  readonly watchdogs?: { readonly phasesS?: Readonly<Record<string, number>> };
+  /** Hard limits. @default none */
+  readonly timeouts?: {
+    /** Longest run in seconds. */
+    readonly runS?: number;
+    /** Longest phase in seconds, by the name of the phase. */
+    readonly phasesS?: Readonly<Record<string, number>>;
+  };
+  /** Thresholds of the soft watchdogs. @default as a worker sets them */
+  readonly watchdogs?: {
+    /** Seconds after which a phase is reported as stuck, by the name of the phase. */
+    readonly phasesS?: Readonly<Record<string, number>>;
+  };
   /** Resources that the task requires; those that are not loaded are loaded first. @default none */
   readonly resources?: readonly string[];
-  /** What the task takes of the worker's capacities, by name. @default one slot */
+  /** What the task takes of the worker's capacities, by name, in whole units from 0. @default one slot */
   readonly cost?: Readonly<Record<string, number>>;
   /** What an earlier attempt stored with `ctx.checkpoint()`: any JSON value, or bytes. @default none has */
   readonly resumeFrom?: unknown;
@@ -36,12 +44,19 @@ export interface LocalTaskOptions {
   readonly steps?: Readonly<Record<string, unknown>>;
   /** The last progress of earlier attempts, as `ctx.earlierProgress` has it. @default they reported none */
   readonly earlierProgress?: TaskContext["earlierProgress"];
-  /** Iterations that earlier attempts have begun. @default 0 */
+  /** Iterations that earlier attempts have begun, an integer from 0. @default 0 */
   readonly iterations?: number;
-  /** Iterations that all attempts may begin together. @default no limit */
+  /** Iterations that all attempts may begin together, an integer from 1. @default no limit */
   readonly maxIterations?: number;
   /** The tick of the schedule that submitted the task. @default none: a producer submitted it */
-  readonly schedule?: { readonly name: string; readonly tickTime: Date; readonly manual?: boolean };
+  readonly schedule?: {
+    /** Name of the schedule. */
+    readonly name: string;
+    /** The tick without jitter. */
+    readonly tickTime: Date;
+    /** Whether it was run on request. @default false */
+    readonly manual?: boolean;
+  };
 }
 
 /** Attempts that the default retry policy allows. */

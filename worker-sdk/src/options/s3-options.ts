@@ -11,7 +11,9 @@ const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$/;
 
 /** Credentials of an S3 service. */
 export interface S3Credentials {
+  /** Id of the access key. */
   readonly accessKeyId: string;
+  /** Secret of the access key. */
   readonly secretAccessKey: string;
   /** Of temporary credentials. @default none */
   readonly sessionToken?: string | undefined;
@@ -40,7 +42,7 @@ export interface S3StoreOptions {
    * @default `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`, else that of Amazon in the region
    */
   readonly endpoint?: string;
-  /** @default `AWS_REGION`, else `us-east-1` */
+  /** Region of the bucket. @default `AWS_REGION`, else `us-east-1` */
   readonly region?: string;
   /**
    * Credentials, or a function that returns them; it is called for every request and keeps what is valid by itself.

@@ -170,7 +170,7 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
    */
   readonly logger?: Logger;
   /**
-   * Level of the log that `run()` writes.
+   * Level of the log that `run()` writes: `debug` adds assignments, heartbeats and queue views.
    * @default `WORKER_LOG_LEVEL`, else `info`
    */
   readonly logLevel?: LogLevel;

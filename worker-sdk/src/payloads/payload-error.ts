@@ -33,7 +33,7 @@ export class PayloadError extends Error {
   override readonly name = "PayloadError";
   readonly code: PayloadErrorCode;
 
-  constructor(code: PayloadErrorCode, message: string, options: { cause?: unknown } = {}) {
+  constructor(code: PayloadErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options);
     this.code = code;
   }

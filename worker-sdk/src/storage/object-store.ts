@@ -89,7 +89,7 @@ export class StoreError extends Error {
    */
   readonly code: string;
 
-  constructor(code: string, message: string, options: { cause?: unknown } = {}) {
+  constructor(code: string, message: string, options: ErrorOptions = {}) {
     super(message, options);
     this.code = code;
   }

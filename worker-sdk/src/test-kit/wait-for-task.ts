@@ -10,7 +10,12 @@ export interface TaskFilter {
   /** Id of the task. @default any */
   readonly id?: string;
   /** Task type, or its definition. @default any */
-  readonly type?: string | { readonly type: string };
+  readonly type?:
+    | string
+    | {
+        /** Task type. */
+        readonly type: string;
+      };
   /** Queue. @default any */
   readonly queue?: string;
   /** Id of the worker that holds it, or held it last. @default any */

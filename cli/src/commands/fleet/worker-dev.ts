@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseDuration } from "@muster/common/duration";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
@@ -27,11 +27,13 @@ export function defineWorkerDev(command: Command, io: Io, setExitCode: (code: nu
     .description(
       "Runs a worker's file as `node FILE` does, and again whenever one of the files that it has loaded has changed, node_modules apart.",
     )
-    .option(
-      "--drain <duration>",
-      "time that handlers may take when the worker is reloaded; WORKER_DRAIN_TIMEOUT_S wins",
-      argument(parseDuration),
-      DEFAULT_DRAIN_MS,
+    .addOption(
+      new Option(
+        "--drain <duration>",
+        "time that handlers may take when the worker is reloaded; WORKER_DRAIN_TIMEOUT_S wins",
+      )
+        .argParser(argument(parseDuration))
+        .default(DEFAULT_DRAIN_MS, `${DEFAULT_DRAIN_MS / 1000}s`),
     )
     .addHelpText(
       "after",

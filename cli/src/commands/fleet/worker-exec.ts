@@ -59,7 +59,7 @@ export function defineWorkerExec(command: Command, io: Io): void {
     .addOption(
       new Option(
         "--result <form>",
-        "what the task returns: the exit code, standard output as text, or parsed",
+        "what the task returns: the exit code, standard output as text, or parsed; default: exit",
       ).choices(["exit", "text", "json"]),
     )
     .option(
