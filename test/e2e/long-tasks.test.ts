@@ -34,6 +34,11 @@ describe("the examples of docs/long-tasks.md", () => {
     assert.match(second, /^TIMED_OUT .*Phase inference ran longer than 1\.5 s\.$/);
   });
 
+  it("is explained by what the handler has said of its silence", async () => {
+    const output = await examples.program("ts silence.ts", { WORKER_LOG_LEVEL: "error" });
+    assert.deepEqual(output.split("\n").slice(-2), ["compiles the shaders", "built"]);
+  });
+
   it("goes on from the last checkpoint", async () => {
     assert.equal(await run("checkpoints.ts"), "scanned from page 7");
   });

@@ -12,6 +12,7 @@ export type {
 export type { ChildOptions, SubmitChild } from "./attempt/child-options.ts";
 export type {
   EarlierProgress,
+  Expectation,
   PhaseOptions,
   ProgressCount,
   TaskContext,

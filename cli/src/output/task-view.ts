@@ -34,8 +34,8 @@ const ATTEMPT_COLUMNS = [
   { title: "FAILURE", shrink: "last" },
 ] as const;
 
-/** Shows one task with all its fields. */
-export function writeTask(task: Task, { stdout, clock }: Io): void {
+/** Shows one task with all its fields. @param expected What its handler has said of its silence. */
+export function writeTask(task: Task, { stdout, clock }: Io, expected?: string): void {
   const now = clock.now();
   const { colors } = stdout;
   const state = taskStateCell(task, colors);
@@ -69,6 +69,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["retries", retryText(task)],
     ["iterations", unlessEmpty(iterationsText(task))],
     ["progress", unlessEmpty([task.phase, progressLine(task.progress, now)].filter(Boolean).join(" "))],
+    ["expected", expected],
     ["earlier progress", unlessEmpty(progressLine(task.earlierProgress, now))],
     ["checkpoint", checkpointText(task, now)],
     ...task.steps.map((step): [string, Cell] => ["step", stepCell(step, colors)]),

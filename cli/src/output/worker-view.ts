@@ -4,6 +4,7 @@ import { WorkerState } from "@muster/protocol";
 import { formatDuration } from "../arguments/duration.ts";
 import type { Io } from "../io/io.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
+import { expectationText } from "./expectation-text.ts";
 import { launchFields } from "./launch-view.ts";
 import { refusalLine } from "./rejection-view.ts";
 import { writeSettings } from "./settings-view.ts";
@@ -68,7 +69,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
     ["fatal", worker.fatal && { text: fatalText(worker.fatal), paint: colors.red }],
     ...(stdout.isTTY
       ? []
-      : worker.running.map((attempt): [string, string] => ["running", runningText(attempt)])),
+      : worker.running.map((attempt): [string, string] => ["running", runningText(attempt, worker, now)])),
     ...(stdout.isTTY
       ? []
       : completedPhases(worker.startupPhases).map((phase): [string, string] => [
@@ -87,7 +88,11 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
     return;
   }
   if (worker.running.length > 0) stdout.write("\n");
-  writeTable(stdout, RUNNING_COLUMNS, worker.running.map(runningRow));
+  writeTable(
+    stdout,
+    RUNNING_COLUMNS,
+    worker.running.map((attempt) => runningRow(attempt, worker, now)),
+  );
   if (worker.startupPhases.length > 0) stdout.write("\n");
   writeTable(stdout, PHASE_COLUMNS, completedPhases(worker.startupPhases).map(phaseRow));
   if (worker.settings.length > 0) writeSettings(stdout, worker.settings, settings);
@@ -164,24 +169,29 @@ function fatalText({ phase, exceptionClass, exceptionMessage, exitCode }: Worker
   return `${exceptionClass}: ${exceptionMessage} (in ${phase || "an unknown phase"}, exit code ${exitCode})`;
 }
 
-function runningRow(attempt: RunningAttempt): (Cell | string)[] {
+function runningRow(attempt: RunningAttempt, worker: Worker, now: number): (Cell | string)[] {
   return [
     attempt.attemptId,
     attempt.phase,
     durationCell(attempt.phaseAge),
     attempt.progress === undefined ? "" : `${Math.floor(attempt.progress * 100)}%`,
-    noteText(attempt),
+    noteText(attempt, worker, now),
   ];
 }
 
-function runningText(attempt: RunningAttempt): string {
-  return [attempt.attemptId, attempt.phase, noteText(attempt)].filter(Boolean).join(" ");
+function runningText(attempt: RunningAttempt, worker: Worker, now: number): string {
+  return [attempt.attemptId, attempt.phase, noteText(attempt, worker, now)].filter(Boolean).join(" ");
 }
 
-function noteText({ cancelling, resultPending, revoked }: RunningAttempt): string {
+function noteText(
+  { cancelling, resultPending, revoked, expectation }: RunningAttempt,
+  { heartbeatTime }: Worker,
+  now: number,
+): string {
   if (revoked) return "revoked, its handler has not returned";
   if (cancelling) return "cancelling";
-  return resultPending ? "result waits for its acknowledgement" : "";
+  if (resultPending) return "result waits for its acknowledgement";
+  return expectation ? expectationText(expectation, heartbeatTime, now) : "";
 }
 
 /** Startup phases without the start of a phase whose end follows; connecting ends with the registration. */

@@ -160,7 +160,9 @@ export class AttemptWatchdog {
   #checkStuck(session: Session, attempt: Attempt, now: number): void {
     const { settings, log } = this.#parts;
     // A worker that watches the phase reports it by itself, once.
-    const verdict = attempt.startedAt === undefined ? undefined : stuckAttempt(attempt, settings, now);
+    // Before the first heartbeat of a stream it is not known what the worker watches, and what its handlers expect.
+    const unknown = attempt.startedAt === undefined || session.lastBeat === undefined;
+    const verdict = unknown ? undefined : stuckAttempt(attempt, settings, now);
     const stuck = verdict?.by === "scheduler" && !isWatchedByWorker(attempt) ? verdict : undefined;
     const known = attempt.watch?.stuck;
     if (known && known.phase !== stuck?.phase) {

@@ -25,6 +25,16 @@ const worker = new Worker({
       await gateOf(ctx);
       return { worker: env.WORKER_ID };
     },
+    /** Says that it will be silent, and is; in `phase`, where the payload names one. */
+    expects: async (ctx) => {
+      const { quietForS, phase } = Object(ctx.payload);
+      const quiet = async () => {
+        ctx.expect({ quietForS, reason: "compiles the shaders" });
+        await gateOf(ctx);
+      };
+      await (phase === undefined ? quiet() : ctx.phase(phase, quiet));
+      return { worker: env.WORKER_ID };
+    },
     /** Holds the main loop in a phase. */
     block: (ctx) =>
       ctx.phase("inference", () => {

@@ -18,6 +18,7 @@ import { Checkpoints, resumeValue } from "./checkpoints.ts";
 import type { ChildOptions, SubmitChild } from "./child-options.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
+import { checkedExpectation, type Expectation } from "./expectation.ts";
 import { toCode } from "./failure/classify.ts";
 import { Iterations } from "./iterations.ts";
 import { isBytes } from "./json-form.ts";
@@ -215,6 +216,28 @@ export class Attempt implements TaskContext<never, never, never> {
     this.#progress.report(howFar, message, this.#phases?.unit);
   };
 
+  /** A getter, so that a handler may take it out of the context and an attempt without it makes no function. */
+  get expect(): (expectation: Expectation) => void {
+    return (given) => {
+      const expectation = checkedExpectation(given, this.#host.clock.monotonicMs());
+      if (this.closed) return;
+      // What was reported so far came before, and must not end it.
+      this.#progress?.flush();
+      this.#iterations?.flush();
+      const { link } = this.#host;
+      link.send({ kind: "expect", attemptId: this.id, ...expectation });
+      // The handler may block the loop now.
+      link.flush();
+      const { quietForMs, reason } = expectation;
+      const fields = {
+        event: "task.quiet_expected",
+        quiet_for_s: quietForMs / 1000,
+        ...(reason && { reason }),
+      };
+      this.ownLog.debug(fields, "the handler expects to be silent");
+    };
+  }
+
   get earlierProgress(): AssignmentMessage["earlierProgress"] {
     return this.assignment.earlierProgress;
   }
@@ -349,7 +372,7 @@ export class Attempt implements TaskContext<never, never, never> {
   /** The handler has ended: sends pending progress and stops every watchdog. */
   close(): void {
     this.#progress?.close();
-    this.#iterations?.close();
+    this.#iterations?.flush();
     this.#checkpoints?.close(this.revoked ? NOT_OURS : "the attempt has ended");
     this.#phases?.close();
     this.unwinding?.close();

@@ -3,9 +3,10 @@ import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/art
 import type { EarlierProgress } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
 import type { SubmitChild } from "./child-options.ts";
+import type { Expectation } from "./expectation.ts";
 import type { StepOptions } from "./step-options.ts";
 
-export type { EarlierProgress };
+export type { EarlierProgress, Expectation };
 
 /** Progress of a handler as a count. */
 export interface ProgressCount {
@@ -179,6 +180,22 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    * @throws RangeError when `warnAfterS` is not a number of seconds, or the function of a declaration throws or returns none.
    */
   phase<T>(name: string, fn: () => T | Promise<T>, options?: PhaseOptions): Promise<T>;
+  /**
+   * Says that the handler will show neither progress nor another phase for a while, for example while it compiles or downloads
+   * without a sign: until then the attempt is not called stuck, whatever its thresholds, and `muster why` says why it is silent and
+   * until when. The next progress, iteration, checkpoint, step or phase ends the expectation, and thresholds count anew from then;
+   * a later call takes its place. When its time is over and nothing came, the attempt is stuck as soon as its threshold is over, too.
+   *
+   * It changes no hard timeout.
+   *
+   * ```ts
+   * ctx.expect({ quietForS: 1800, reason: "compiles the shaders" });
+   * await compile(ctx.signal);
+   * ```
+   *
+   * @throws RangeError when `quietForS` is not above 0 and up to 604,800 (7 days), TypeError when the reason is no text.
+   */
+  expect(expectation: Expectation): void;
   /**
    * Returns the path of a folder for this attempt, made at the first call. It is removed after the attempt, and kept after a
    * failure: its path and size are in the log (`task.scratch.kept`). The option `scratch` says where it is, how long it is

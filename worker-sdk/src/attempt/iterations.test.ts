@@ -48,8 +48,8 @@ describe("iterations of a task", () => {
     pass(100);
     assert.deepEqual(counts(), [6]);
     counter.begin(9);
-    counter.close();
-    counter.close();
+    counter.flush();
+    counter.flush();
     assert.deepEqual(counts(), [9]);
     assert.equal(counter.begun, 9);
   });
@@ -57,7 +57,7 @@ describe("iterations of a task", () => {
   it("never fall, and one that began is sent once", () => {
     const { counter, counts } = counting(3);
     for (const n of [1, 3]) counter.begin(n);
-    counter.close();
+    counter.flush();
     assert.deepEqual([counts(), counter.begun], [[], 3]);
   });
 

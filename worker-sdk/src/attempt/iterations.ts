@@ -52,7 +52,7 @@ export class Iterations {
   }
 
   /** Sends a count that waits. */
-  close(): void {
+  flush(): void {
     this.#send();
   }
 

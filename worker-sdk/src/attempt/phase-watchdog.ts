@@ -61,8 +61,14 @@ export class PhaseWatchdog {
     this.#recover();
     this.#stillSinceMs = this.#clock.monotonicMs();
     this.#intervalMs = this.#warnAfterMs;
-    this.#deadlines.remove(this.#deadline);
-    this.#deadline = this.#deadlines.add(this.#warnAfterMs, this.#warn);
+    this.#warnAt(this.#stillSinceMs + this.#warnAfterMs);
+  }
+
+  /** It is not stuck before this time, and when it was it has recovered. @param untilMs On the monotonic clock. */
+  hold(untilMs: number): void {
+    this.#recover();
+    this.#intervalMs = this.#warnAfterMs;
+    this.#warnAt(Math.max(untilMs, this.#stillSinceMs + this.#warnAfterMs));
   }
 
   /** The phase ended. */
@@ -79,9 +85,14 @@ export class PhaseWatchdog {
   readonly #warn = (): void => {
     this.#warnings += 1;
     this.#intervalMs = Math.max(this.#warnAfterMs, Math.min(this.#intervalMs * 2, MAX_INTERVAL_MS));
-    this.#deadline = this.#deadlines.add(this.#intervalMs, this.#warn);
+    this.#warnAt(this.#clock.monotonicMs() + this.#intervalMs);
     this.#listener.stuck(this.#clock.monotonicMs() - this.#beganMs);
   };
+
+  #warnAt(dueMs: number): void {
+    this.#deadlines.remove(this.#deadline);
+    this.#deadline = this.#deadlines.add(dueMs - this.#clock.monotonicMs(), this.#warn);
+  }
 
   #recover(): void {
     if (this.#warnings === 0) return;

@@ -74,6 +74,11 @@ export class ProgressThrottle {
     this.#longestWaitMs = Math.max(PROGRESS_INTERVAL_MS, Math.min(this.#longestWaitMs, ms / 4));
   }
 
+  /** Sends the pending report. */
+  flush(): void {
+    this.#send();
+  }
+
   /** A phase begins or ends: sends the pending report. What follows may be lower. */
   close(): void {
     this.#send();

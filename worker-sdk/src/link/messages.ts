@@ -1,3 +1,4 @@
+import type { QuietExpectation } from "../attempt/expectation.ts";
 import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
 import type { EffectiveSetting } from "../options/effective-setting.ts";
@@ -175,6 +176,8 @@ export type ToLink =
       readonly value: string | Uint8Array;
       readonly contentType: string;
     }
+  /** The handler will be silent for a while. */
+  | ({ readonly kind: "expect"; readonly attemptId: string } & QuietExpectation)
   /** Iterations that the task has begun. */
   | { readonly kind: "iterations"; readonly attemptId: string; readonly count: number }
   | {

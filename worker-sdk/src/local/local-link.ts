@@ -19,6 +19,7 @@ export interface LocalLinkParts {
 
 interface Followed {
   readonly run: LocalRun;
+  expects: boolean;
   phases: OpenPhases | undefined;
 }
 
@@ -35,7 +36,7 @@ export class LocalLink {
 
   /** Passes what is reported of an attempt to its run. */
   follow(run: LocalRun): void {
-    this.#runs.set(run.id, { run, phases: undefined });
+    this.#runs.set(run.id, { run, expects: false, phases: undefined });
   }
 
   /** What a worker's parts send to. */
@@ -62,19 +63,28 @@ export class LocalLink {
         return;
       case "phaseEnded":
         this.#runs.get(message.attemptId)?.phases?.ended(message.number, message.how);
+        this.#endExpectation(message.attemptId);
         return;
       case "progress":
         this.#runs.get(message.attemptId)?.phases?.progress();
+        this.#endExpectation(message.attemptId);
         this.#runs.get(message.attemptId)?.run.receive(message);
         return;
+      case "expect":
+        this.#expect(message);
+        return;
       case "event":
-      case "iterations":
       case "output":
       case "cancelling":
+        this.#runs.get(message.attemptId)?.run.receive(message);
+        return;
+      case "iterations":
       case "step":
+        this.#endExpectation(message.attemptId);
         this.#runs.get(message.attemptId)?.run.receive(message);
         return;
       case "checkpoint":
+        this.#endExpectation(message.attemptId);
         this.#checkpointed(message);
         return;
       case "pauseKey":
@@ -106,6 +116,7 @@ export class LocalLink {
   #phaseStarted(message: Extract<ToLink, { kind: "phaseStarted" }>): void {
     const followed = this.#runs.get(message.attemptId);
     if (followed === undefined) return;
+    this.#endExpectation(message.attemptId);
     const { clock, deadlines } = this.#parts;
     followed.phases ??= new OpenPhases(clock, deadlines(), {
       event: (phase, change, attributes) =>
@@ -118,6 +129,21 @@ export class LocalLink {
         }),
     });
     followed.phases.started(message);
+  }
+
+  #expect(message: Extract<ToLink, { kind: "expect" }>): void {
+    const followed = this.#runs.get(message.attemptId);
+    if (followed === undefined) return;
+    followed.expects = true;
+    followed.phases?.expect(message.sinceMs + message.quietForMs);
+    followed.run.receive(message);
+  }
+
+  #endExpectation(attemptId: string): void {
+    const followed = this.#runs.get(attemptId);
+    if (!followed?.expects) return;
+    followed.expects = false;
+    followed.phases?.endExpectation();
   }
 
   #checkpointed(message: Extract<ToLink, { kind: "checkpoint" }>): void {

@@ -28,6 +28,13 @@ export interface PausedKey {
   readonly reason: string;
 }
 
+/** What the handler said with `ctx.expect()`. */
+export interface RunExpectation {
+  readonly quietForS: number;
+  /** Empty when it gave none. */
+  readonly reason: string;
+}
+
 /** A step of `ctx.step()`, as it was last reported. */
 export interface RunStep {
   readonly name: string;
@@ -103,6 +110,7 @@ export class LocalRun<Output = unknown> {
   readonly #events: RunEvent[] = [];
   readonly #pausedKeys: PausedKey[] = [];
   readonly #checkpoints: unknown[] = [];
+  readonly #expectations: RunExpectation[] = [];
   readonly #steps = new Map<string, RunStep>();
   readonly #runner: Runner;
   readonly #end = Promise.withResolvers<RunOutcome>();
@@ -148,6 +156,11 @@ export class LocalRun<Output = unknown> {
   /** Keys that `ctx.pauseKey()` paused; a run takes every pause as stored. */
   get pausedKeys(): readonly PausedKey[] {
     return this.#pausedKeys;
+  }
+
+  /** Calls of `ctx.expect()` so far. */
+  get expectations(): readonly RunExpectation[] {
+    return this.#expectations;
   }
 
   /** Values of `ctx.checkpoint()` so far, parsed from JSON, or bytes; a run takes every one as stored. */
@@ -209,6 +222,9 @@ export class LocalRun<Output = unknown> {
         break;
       case "iterations":
         this.#iterations = message.count;
+        break;
+      case "expect":
+        this.#expectations.push({ quietForS: message.quietForMs / 1000, reason: message.reason });
         break;
       case "checkpoint":
         this.#checkpoints.push(parsed(message.value));

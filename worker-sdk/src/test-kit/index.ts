@@ -9,6 +9,7 @@ export type {
   PausedKey,
   ProgressReport,
   RunEvent,
+  RunExpectation,
   RunFailure,
   RunOutcome,
   RunStep,

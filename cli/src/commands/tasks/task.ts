@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { type GetDependenciesResponse, TaskSchema, TaskState } from "@muster/protocol";
+import { type GetDependenciesResponse, type Task, TaskSchema, TaskState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
@@ -9,6 +9,7 @@ import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { enumName } from "../../output/cells.ts";
 import { writeDependencies } from "../../output/dependency-view.ts";
+import { attemptExpectation } from "../../output/expectation-text.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeResult } from "../../output/result.ts";
 import { writeTask } from "../../output/task-view.ts";
@@ -52,10 +53,12 @@ async function showTask(
   io: Io,
 ): Promise<void> {
   const which = requested(given, options);
-  const { task, links } = await withApiSession(command, io, async (session) => {
+  const { task, links, expected } = await withApiSession(command, io, async (session) => {
     const found = present((await session.tasks.getTask(which, session.call)).task, "a task");
     const isShown = !options.json && !options.result;
-    return { task: found, links: isShown ? await linksOf(session, found.id) : undefined };
+    if (!isShown) return { task: found };
+    const expected = await expectationOf(session, found, io.clock.now());
+    return { task: found, links: await linksOf(session, found.id), expected };
   });
   const { id } = task;
   if (options.json) {
@@ -70,7 +73,7 @@ async function showTask(
     }
     writeResult(task, io);
   } else {
-    writeTask(task, io);
+    writeTask(task, io, expected);
     if (links === undefined || links.predecessors.length + links.dependents.length === 0) return;
     if (io.stdout.isTTY) io.stdout.write("\n");
     writeDependencies(links, io);
@@ -78,6 +81,23 @@ async function showTask(
       io.stderr.write(
         `${io.stderr.colors.dim(`${links.dependentCount} tasks wait or waited for it; \`muster dependencies ${id}\` lists them`)}\n`,
       );
+  }
+}
+
+/** What its running handler has said of its silence, which its worker's heartbeats have. */
+async function expectationOf(
+  { fleet, call }: ApiSession,
+  { state, workerId, attemptId }: Task,
+  now: number,
+): Promise<string | undefined> {
+  if (state !== TaskState.RUNNING || workerId === "") return undefined;
+  try {
+    const { worker } = await fleet.getWorker({ workerId }, call);
+    return worker && attemptExpectation(worker, attemptId, now);
+  } catch (error) {
+    // Another process has its name meanwhile, or its record is gone: then nothing is known of its handler.
+    if (error instanceof MusterError && error.code === Code.NotFound) return undefined;
+    throw error;
   }
 }
 

@@ -1,6 +1,12 @@
 /** The watchdog's record of an attempt: warnings and missing heartbeats. */
 import { formatAttemptId, parseAttemptId } from "../../domain/ids.ts";
-import type { Signs, Stuck, StuckPhaseRecord, WatchSettings } from "../../domain/tasks/watchdog.ts";
+import type {
+  QuietRecord,
+  Signs,
+  Stuck,
+  StuckPhaseRecord,
+  WatchSettings,
+} from "../../domain/tasks/watchdog.ts";
 import { stuckOf } from "../../domain/tasks/watchdog.ts";
 import type { BeatVerdict, HeartbeatRecord } from "../../domain/workers/worker.ts";
 import type { LeaseSettings } from "../limits.ts";
@@ -84,6 +90,7 @@ export function signsOf(attempt: Attempt, now: number): Signs {
     phaseAgeMs: listedPhase === undefined ? now - attempt.phaseAt : (listed?.phaseAgeMs ?? 0) + sinceListed,
     progressAgeMs: least(listedProgress, progress),
     warnAfterMs: listed?.warnAfterMs,
+    expectation: listed?.expectation && laterBy(listed.expectation, sinceListed),
     reported: reportedOf(watch, now),
   };
 }
@@ -137,6 +144,11 @@ function reportedOf(watch: AttemptWatch | undefined, now: number): StuckPhaseRec
     const ageMs = elapsedMs + now - at;
     return { phase, ageMs, stillMs: ageMs, warnAfterMs };
   });
+}
+
+/** An expectation of a heartbeat that is so old. */
+function laterBy(expectation: QuietRecord, ms: number): QuietRecord {
+  return { ...expectation, ageMs: expectation.ageMs + ms };
 }
 
 function least(a: number | undefined, b: number | undefined): number | undefined {

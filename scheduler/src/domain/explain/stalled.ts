@@ -2,9 +2,10 @@
 import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { Progress } from "../tasks/task.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
-import { type Stuck, stuckOf } from "../tasks/watchdog.ts";
+import { isQuiet, type Stuck, stuckOf } from "../tasks/watchdog.ts";
 import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
+import { expectedQuiet, quietEvidence, quietWords } from "./expected-quiet.ts";
 import { stackEvidence } from "./main-stack.ts";
 import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
 import { progressWords } from "./progress-words.ts";
@@ -27,6 +28,8 @@ export type StuckTask = Stuck & { readonly event: TimelineEvent | undefined };
  */
 export function stuckTask(facts: ActiveFacts, running: RunningRecord | undefined): StuckTask | undefined {
   const { task, holder, watch, now } = facts;
+  const expected = expectedQuiet(facts, running);
+  if (expected && isQuiet(expected.record)) return undefined;
   const events = facts.events.filter(({ epoch }) => epoch === task.epoch);
   const [first] = openStuckEvents(events).values();
   if (first) return fromEvent(first, now);
@@ -61,11 +64,13 @@ export function stuckTask(facts: ActiveFacts, running: RunningRecord | undefined
 
 /** `STUCK_IN_PHASE`. */
 export function stuckReason(
-  { task, holder, now }: ActiveFacts,
+  facts: ActiveFacts,
   stuck: StuckTask,
   running: RunningRecord | undefined,
 ): Reason {
+  const { task, holder, now } = facts;
   const worker = task.workerId ?? "its worker";
+  const expected = expectedQuiet(facts, running);
   const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
   const beatAge = ageOf(holder?.record.heartbeatTime, now);
   const blocked = loopAge >= LOOP_BLOCKED_MS;
@@ -78,7 +83,7 @@ export function stuckReason(
   const since = new Date(now.getTime() - stuck.elapsedMs);
   return {
     code: "STUCK_IN_PHASE",
-    summary: `it has been ${where} on ${worker} for ${span(stuck.elapsedMs)}${still}; the threshold is ${span(stuck.warnAfterMs)}; ${progress}; ${loop}`,
+    summary: `it has been ${where} on ${worker} for ${span(stuck.elapsedMs)}${still}; the threshold is ${span(stuck.warnAfterMs)}${quietWords(expected)}; ${progress}; ${loop}`,
     since,
     evidence: [
       fact("phase", stuck.phase || "none", stuck.by === "worker" ? "event" : "database"),
@@ -86,6 +91,7 @@ export function stuckReason(
       fact("threshold_ms", Math.round(stuck.warnAfterMs), "database"),
       { ...fact("loop_blocked", String(blocked), "heartbeat"), ageMs: beatAge },
       { ...fact("event_loop_age_ms", Math.round(loopAge), "heartbeat"), ageMs: beatAge },
+      ...quietEvidence(expected),
       ...(blocked ? stackEvidence(holder?.record.heartbeat, beatAge) : []),
       fact("progress", progress, "event"),
       fact("worker", worker, "database"),
@@ -275,9 +281,9 @@ function contextOf(event: TimelineEvent, now: Date): Evidence[] {
 function remedyOf({ phase, by }: Stuck, worker: string, taskId: string): string {
   const longer =
     phase === ""
-      ? "if such tasks take this long, let the handler report phases or progress, or raise --stuck-after or the task's watchdogs"
+      ? "if such tasks take this long, let the handler report phases or progress or call ctx.expect(), or raise --stuck-after or the task's watchdogs"
       : by === "worker"
-        ? `if the phase may take this long, raise its threshold at the worker (warn: { ${phase}: seconds }, or WORKER_WARN_${phase.toUpperCase()}_S for the phases that have one)`
+        ? `if the phase may take this long, call ctx.expect() before it, or raise its threshold at the worker (warn: { ${phase}: seconds }, or WORKER_WARN_${phase.toUpperCase()}_S for the phases that have one)`
         : "if the phase may take this long, raise its threshold (--warn-phases, --stuck-after, or the task's watchdogs)";
   return `check the log of ${worker}; it is not killed: to end it, run \`muster cancel ${taskId}\`; ${longer}`;
 }

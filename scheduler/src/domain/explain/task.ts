@@ -10,6 +10,7 @@ import { LOSS_OUTCOMES } from "./alone.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
 import { endedByBudget } from "./budget.ts";
 import { endedByDependency } from "./dependency-failed.ts";
+import { type ExpectedQuiet, expectedQuiet, quietEvidence, quietWords } from "./expected-quiet.ts";
 import type { WaitingClass } from "./idle.ts";
 import { endedByLimit } from "./limited.ts";
 import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
@@ -65,7 +66,11 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   if (reasons.length > 0) return reasons;
   if (task.state === "assigned") return awaitingAccept(facts, worker);
   const unstarted = awaitingStart(facts, worker);
-  return [unstarted ?? waitingForBatch(facts, worker) ?? runningReason(facts, worker, age)];
+  return [
+    unstarted ??
+      waitingForBatch(facts, worker) ??
+      runningReason(facts, worker, age, expectedQuiet(facts, running)),
+  ];
 }
 
 /** Its worker is lost, and no scheduler ends the session. */
@@ -233,6 +238,7 @@ function runningReason(
   { task, behind = [] }: ActiveFacts,
   worker: string,
   age: (since: Date | undefined) => number,
+  expected: ExpectedQuiet | undefined,
 ): Reason {
   const since = task.startTime;
   const phase = task.phase ? `, in ${task.phase} for ${span(age(task.phaseTime))}` : "";
@@ -251,11 +257,12 @@ function runningReason(
     : [];
   return {
     code: "RUNNING",
-    summary: `it has been running on ${worker} for ${span(age(since))}${phase}${share}`,
+    summary: `it has been running on ${worker} for ${span(age(since))}${phase}${share}${quietWords(expected)}`,
     since,
     evidence: [
       { key: "worker", value: worker, source: "database" },
       ...said,
+      ...quietEvidence(expected),
       ...behind.slice(0, 10).map(({ taskClass, ready }) => ({
         key: "waiting_for_slot",
         value: `${ready} ${taskClass.type} in ${taskClass.queue}`,

@@ -24,6 +24,16 @@ export interface StuckPhaseRecord {
   readonly warnAfterMs: number;
 }
 
+/** What a handler has said of its silence, and it has shown nothing since. */
+export interface QuietRecord {
+  /** For so long from when it said so. */
+  readonly quietForMs: number;
+  /** Since it said so. */
+  readonly ageMs: number;
+  /** Empty when it gave none. */
+  readonly reason: string;
+}
+
 /** What is known of a running attempt. Ages in milliseconds; undefined when it never happened. */
 export interface Signs {
   /** Since its handler was called, or else since its acceptance. */
@@ -36,6 +46,8 @@ export interface Signs {
   readonly progressAgeMs: number | undefined;
   /** The worker's threshold of the phase: 0, the worker does not watch it; undefined, it has no say. */
   readonly warnAfterMs: number | undefined;
+  /** Undefined: the handler has not said that it will be silent, or has shown something since. */
+  readonly expectation?: QuietRecord | undefined;
   /** Phases that the worker itself has reported as stuck and not as recovered, outermost first. */
   readonly reported: readonly StuckPhaseRecord[];
 }
@@ -55,7 +67,7 @@ export interface Stuck {
 
 /**
  * Decides whether an attempt is stuck. The only place that does: watchdog, monitor and explanations all
- * come through here, so they agree. The worker's own report goes first, since it knows which phases are
+ * come through here, so they agree. What the handler expects goes first, then the worker's own report, since it knows which phases are
  * declared to make progress; then the phase's threshold; and what has none is measured by its silence.
  */
 export function stuckOf(
@@ -63,6 +75,8 @@ export function stuckOf(
   watchdogs: TaskWatchdogs | undefined,
   settings: WatchSettings,
 ): Stuck | undefined {
+  // A handler that expects its silence is not stuck before the time that it has named.
+  if (signs.expectation && isQuiet(signs.expectation)) return undefined;
   const [reported] = signs.reported;
   if (reported) {
     const { phase, ageMs, stillMs, warnAfterMs } = reported;
@@ -76,6 +90,11 @@ export function stuckOf(
   if (stillMs < warnAfterMs) return undefined;
   const elapsedMs = phase === undefined ? runAgeMs : (phaseAgeMs ?? runAgeMs);
   return { phase: phase ?? "", elapsedMs, stillMs, warnAfterMs, by: "scheduler" };
+}
+
+/** True while the time that the handler has named lasts. */
+export function isQuiet({ quietForMs, ageMs }: QuietRecord): boolean {
+  return ageMs < quietForMs;
 }
 
 function phaseThreshold(

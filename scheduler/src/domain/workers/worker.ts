@@ -1,7 +1,7 @@
 /** The fields of a worker, its states and its heartbeat. */
 import type { AttemptKey } from "../ids.ts";
 import type { Capacity, Cost } from "../matching/capacity.ts";
-import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
+import type { QuietRecord, Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
 import type { CompletionRecord } from "./completions.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
 import type { OperatorPause } from "./operator-pause.ts";
@@ -112,6 +112,8 @@ export interface RunningRecord {
   readonly warnAfterMs?: number | undefined;
   /** Phases that the worker calls stuck. */
   readonly stuckPhases?: readonly (StuckPhaseRecord & { readonly warnings: number })[] | undefined;
+  /** The handler has said that it will be silent, and has shown nothing since. */
+  readonly expectation?: QuietRecord | undefined;
   /** Since the handler returned. */
   readonly resultAgeMs?: number | undefined;
 }

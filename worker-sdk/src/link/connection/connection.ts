@@ -85,7 +85,7 @@ export class Connection {
       counters: this.#counters,
       processMetrics: this.#processMetrics,
       emit,
-      freed: () => this.#heartbeats.soon(),
+      changed: () => this.#heartbeats.soon(),
       types: new Set(data.types.map(({ type }) => type)),
     });
     this.#pauses = new PauseReports({
@@ -249,6 +249,9 @@ export class Connection {
         return;
       case "checkpoint":
         this.#attempts.checkpoint(message);
+        return;
+      case "expect":
+        this.#attempts.expect(message);
         return;
       case "iterations":
         this.#attempts.iterations(message);

@@ -25,8 +25,8 @@ export interface AttemptReportsParts {
   readonly counters: Counters;
   readonly processMetrics: ProcessMetrics;
   readonly emit: (message: FromLink) => void;
-  /** A slot that a revoked attempt held is free. */
-  readonly freed: () => void;
+  /** The next heartbeat has something that should not wait for its turn. */
+  readonly changed: () => void;
   /** Types that have a handler. */
   readonly types: ReadonlySet<string>;
 }
@@ -39,7 +39,7 @@ export class AttemptReports {
   readonly #counters: Counters;
   readonly #processMetrics: ProcessMetrics;
   readonly #emit: (message: FromLink) => void;
-  readonly #freed: () => void;
+  readonly #changed: () => void;
   readonly #types: ReadonlySet<string>;
   readonly #deadlines: Deadlines;
   /** Attempts that were revoked before main had accepted them. */
@@ -54,7 +54,7 @@ export class AttemptReports {
     counters,
     processMetrics,
     emit,
-    freed,
+    changed,
     types,
   }: AttemptReportsParts) {
     this.#clock = clock;
@@ -63,7 +63,7 @@ export class AttemptReports {
     this.#counters = counters;
     this.#processMetrics = processMetrics;
     this.#emit = emit;
-    this.#freed = freed;
+    this.#changed = changed;
     this.#types = types;
     this.#deadlines = new Deadlines(clock);
   }
@@ -72,6 +72,7 @@ export class AttemptReports {
   phaseStarted(message: PhaseStarted): void {
     const attempt = this.#inFlight.get(message.attemptId);
     if (attempt === undefined) return;
+    this.#endExpectation(attempt);
     attempt.phases ??= new OpenPhases(this.#clock, this.#deadlines, {
       event: (phase, change, facts) => this.#phaseEvent(attempt, message, `task.${phase}.${change}`, facts),
     });
@@ -80,7 +81,18 @@ export class AttemptReports {
 
   /** A phase was closed. */
   phaseEnded({ attemptId, number, how }: Extract<ToLink, { kind: "phaseEnded" }>): void {
-    this.#inFlight.get(attemptId)?.phases?.ended(number, how);
+    const attempt = this.#inFlight.get(attemptId);
+    attempt?.phases?.ended(number, how);
+    if (attempt !== undefined) this.#endExpectation(attempt);
+  }
+
+  /** The handler will be silent for a while. */
+  expect({ attemptId, sinceMs, quietForMs, reason }: Extract<ToLink, { kind: "expect" }>): void {
+    const attempt = this.#current(attemptId);
+    if (attempt === undefined) return;
+    attempt.expectation = { sinceMs, quietForMs, reason };
+    attempt.phases?.expect(sinceMs + quietForMs);
+    this.#changed();
   }
 
   /** The handler was aborted. */
@@ -176,8 +188,7 @@ export class AttemptReports {
     const { attemptId, fraction, done, total } = message;
     const attempt = this.#inFlight.get(attemptId);
     if (attempt === undefined) return;
-    attempt.progressAtMs = this.#clock.monotonicMs();
-    attempt.phases?.progress();
+    this.#moved(attempt);
     const share = fraction ?? (done !== undefined && total ? Math.min(1, done / total) : undefined);
     if (share !== undefined) attempt.progress = share;
     if (attempt.revoked) return;
@@ -199,8 +210,7 @@ export class AttemptReports {
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
     attempt.iterations = count;
-    attempt.progressAtMs = this.#clock.monotonicMs();
-    attempt.phases?.progress();
+    this.#moved(attempt);
     this.#outbox.iterations(attempt);
   }
 
@@ -208,8 +218,7 @@ export class AttemptReports {
   step(message: Extract<ToLink, { kind: "step" }>): void {
     const attempt = this.#current(message.attemptId);
     if (attempt === undefined) return;
-    attempt.progressAtMs = this.#clock.monotonicMs();
-    attempt.phases?.progress();
+    this.#moved(attempt);
     this.#outbox.step(message);
   }
 
@@ -222,8 +231,7 @@ export class AttemptReports {
       this.#emit({ kind: "checkpointAnswered", attemptId, sequence, error });
       return;
     }
-    attempt.progressAtMs = this.#clock.monotonicMs();
-    attempt.phases?.progress();
+    this.#moved(attempt);
     this.#outbox.checkpoint(message);
   }
 
@@ -282,7 +290,7 @@ export class AttemptReports {
     this.#revokedUnaccepted.delete(attemptId);
     if (this.#inFlight.get(attemptId)?.revoked !== true) return;
     this.forget(attemptId);
-    this.#freed();
+    this.#changed();
   }
 
   /** Removes an attempt; true when it was in flight. */
@@ -291,6 +299,19 @@ export class AttemptReports {
     if (attempt === undefined) return false;
     this.#outbox.forget(attempt);
     return this.#inFlight.remove(attemptId);
+  }
+
+  /** The handler has shown that it goes on. */
+  #moved(attempt: InFlightAttempt): void {
+    attempt.progressAtMs = this.#clock.monotonicMs();
+    attempt.phases?.progress();
+    this.#endExpectation(attempt);
+  }
+
+  #endExpectation(attempt: InFlightAttempt): void {
+    if (attempt.expectation === undefined) return;
+    attempt.expectation = undefined;
+    attempt.phases?.endExpectation();
   }
 
   #current(attemptId: string): InFlightAttempt | undefined {

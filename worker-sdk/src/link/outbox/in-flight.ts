@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { ChurnMap } from "@muster/common/churn-map";
 import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
+import type { QuietExpectation } from "../../attempt/expectation.ts";
 import { durationFromMs } from "../../duration.ts";
 import type { OpenPhases } from "./open-phases.ts";
 
@@ -51,6 +52,8 @@ export interface InFlightAttempt {
   runSinceMs: number;
   progress: number | undefined;
   progressAtMs: number | undefined;
+  /** The handler has said that it will be silent, and has shown nothing since. */
+  expectation: QuietExpectation | undefined;
   /** Iterations that its task has begun, of which this attempt has reported some; 0 for none. */
   iterations: number;
   cancelling: boolean;
@@ -107,6 +110,7 @@ export class InFlightAttempts {
       runSinceMs: nowMs,
       progress: undefined,
       progressAtMs: undefined,
+      expectation: undefined,
       iterations: 0,
       cancelling: false,
       revoked: false,
@@ -185,9 +189,16 @@ function describe(attempt: InFlightAttempt, nowMs: number): RunningAttempt {
     ...(attempt.progressAtMs === undefined ? {} : { progressAge: age(attempt.progressAtMs) }),
     resultPending: pending,
     ...(pending ? { resultAge: age(attempt.resultAtMs) } : {}),
+    ...(attempt.expectation === undefined || pending
+      ? {}
+      : { expectation: expected(attempt.expectation, nowMs) }),
     cancelling: attempt.cancelling && !pending,
     revoked: attempt.revoked,
   });
+}
+
+function expected({ sinceMs, quietForMs, reason }: QuietExpectation, nowMs: number) {
+  return { quietFor: durationFromMs(quietForMs), age: durationFromMs(Math.max(0, nowMs - sinceMs)), reason };
 }
 
 function stuckPhases(phases: OpenPhases, nowMs: number) {

@@ -27,7 +27,7 @@ interface OpenPhase {
   /** Undefined: none is set. */
   readonly warnAfterMs: number | undefined;
   /** Progress came while it was reported as stuck. */
-  movedBy: "progress" | PhaseEnd;
+  movedBy: "progress" | "expectation" | PhaseEnd;
   watchdog: PhaseWatchdog | undefined;
 }
 
@@ -112,6 +112,20 @@ export class OpenPhases {
   /** Progress was reported: what is declared to make progress moves. */
   progress(): void {
     for (const { movable, watchdog } of this.#open) if (movable) watchdog?.progress();
+  }
+
+  /** The handler will be silent until then: none is stuck before. @param untilMs On the monotonic clock. */
+  expect(untilMs: number): void {
+    for (const phase of this.#open) {
+      phase.movedBy = "expectation";
+      phase.watchdog?.hold(untilMs);
+      phase.movedBy = "progress";
+    }
+  }
+
+  /** It has shown something after it had said that it would be silent: the time meanwhile does not count. */
+  endExpectation(): void {
+    for (const { watchdog } of this.#open) watchdog?.progress();
   }
 
   /** The attempt is no longer the worker's: nothing more is said of it. */

@@ -45,6 +45,12 @@ function active(task: Partial<TaskRecord>, facts: Partial<ActiveFacts> = {}): Re
 const beating = (heartbeat: Partial<typeof BEAT>) => ({
   holder: member({ record: { ...RECORD, heartbeat: { ...BEAT, ...heartbeat } } }),
 });
+/** A handler in a phase that has said so long ago that it will be silent for so long. */
+const silent = (quietForMs: number, ageMs: number) => {
+  const expectation = { quietForMs, ageMs, reason: "compiles the shaders" };
+  const phase = { phase: "model_load", phaseTime: ago(150_000) };
+  return active(phase, beating({ running: [{ ...running("t-7.2", "model_load", 120_000), expectation }] }));
+};
 const listed = (fields: Partial<ReturnType<typeof running>> = {}) => ({
   running: [{ ...running("t-7.2", "inference", 30_000), ...fields }],
 });
@@ -91,6 +97,7 @@ export const ASSIGNED_PROSE: readonly ProseCase[] = [
         progress: { fraction: 0.5, message: "page 2", at: ago(1_000) },
       }),
   },
+  { code: "RUNNING", when: "its handler expects to be silent", write: () => silent(1_800_000, 120_000) },
   {
     code: "RUNNING",
     when: "tasks wait for its slot",
@@ -109,6 +116,11 @@ export const ASSIGNED_PROSE: readonly ProseCase[] = [
         { phase: "batch_wait", phaseTime: ago(2_000) },
         { events: [{ ...stuckEvent, name: "task.batch_wait.started", attributes: { batch_size: "16" } }] },
       ),
+  },
+  {
+    code: "STUCK_IN_PHASE",
+    when: "its handler is silent for longer than it said",
+    write: () => silent(30_000, 36_000),
   },
   {
     code: "STUCK_IN_PHASE",

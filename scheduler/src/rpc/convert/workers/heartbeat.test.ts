@@ -54,3 +54,22 @@ test("a heartbeat comes back as it was sent, with whole milliseconds", () => {
     [[8n, 2]],
   );
 });
+
+test("an expectation of silence is bounded, and one without a time is none", () => {
+  const expected = (quietForS: bigint, reason = "") => {
+    const expectation = {
+      quietFor: { seconds: quietForS, nanos: 0 },
+      age: { seconds: -5n, nanos: 0 },
+      reason,
+    };
+    const sent = create(HeartbeatSchema, { running: [{ attemptId: "t-1.1", expectation }] });
+    return toHeartbeat(sent).running[0]?.expectation;
+  };
+  assert.deepEqual(expected(600n, "a\0b"), { quietForMs: 600_000, ageMs: 0, reason: "a\u{FFFD}b" });
+  assert.equal(expected(2n ** 40n)?.quietForMs, 604_800_000);
+  assert.equal(expected(1n, "x".repeat(9_999))?.reason.length, 256);
+  assert.equal(expected(0n), undefined);
+  assert.equal(expected(-1n), undefined);
+  const bare = create(HeartbeatSchema, { running: [{ attemptId: "t-1.1", expectation: {} }] });
+  assert.equal(toHeartbeat(bare).running[0]?.expectation, undefined);
+});

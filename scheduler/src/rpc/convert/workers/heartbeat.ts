@@ -1,8 +1,8 @@
 // A heartbeat in protobuf, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Heartbeat, HeartbeatSchema } from "@muster/protocol";
-import type { HeartbeatRecord } from "../../../domain/workers/worker.ts";
+import type { Heartbeat, HeartbeatSchema, QuietExpectation } from "@muster/protocol";
+import type { HeartbeatRecord, RunningRecord } from "../../../domain/workers/worker.ts";
 import { toCount, toFraction } from "../values/numbers.ts";
 import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
@@ -16,6 +16,12 @@ const MAX_COUNTERS = 256;
 
 /** Measures kept of a heartbeat; a worker of this version has four. */
 const MAX_PRESSURES = 16;
+
+/** Longest silence that a handler can announce: 7 days. */
+const MAX_QUIET_MS = 7 * 24 * 3_600_000;
+
+/** Characters kept of its reason. */
+const MAX_REASON = 256;
 
 /** Frames kept of a stack, and characters of each. */
 const MAX_FRAMES = 20;
@@ -42,6 +48,14 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
     ...optional(
       "resultAge",
       attempt.resultAgeMs === undefined ? undefined : durationFromMs(attempt.resultAgeMs),
+    ),
+    ...optional(
+      "expectation",
+      attempt.expectation && {
+        quietFor: durationFromMs(attempt.expectation.quietForMs),
+        age: durationFromMs(Math.round(attempt.expectation.ageMs)),
+        reason: attempt.expectation.reason,
+      },
     ),
     stuckPhases: (attempt.stuckPhases ?? []).map((stuck) => ({
       phase: stuck.phase,
@@ -95,6 +109,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       ...(attempt.revoked ? { revoked: true } : {}),
       warnAfterMs: toMs(attempt.warnAfter),
       resultAgeMs: toMs(attempt.resultAge),
+      ...toExpectation(attempt.expectation),
       stuckPhases: attempt.stuckPhases.slice(0, MAX_STUCK_PHASES).map((stuck) => ({
         phase: storable(stuck.phase, MAX_NAME),
         ageMs: toMs(stuck.age) ?? 0,
@@ -145,6 +160,14 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       error: storable(state.error, MAX_TEXT),
     })),
   };
+}
+
+/** Nothing where the worker names no time. */
+function toExpectation(given: QuietExpectation | undefined): Pick<RunningRecord, "expectation"> {
+  const quietForMs = Math.min(toMs(given?.quietFor) ?? 0, MAX_QUIET_MS);
+  if (!given || quietForMs <= 0) return {};
+  const ageMs = Math.max(0, toMs(given.age) ?? 0);
+  return { expectation: { quietForMs, ageMs, reason: storable(given.reason, MAX_REASON) } };
 }
 
 function finite(value: number): number {
