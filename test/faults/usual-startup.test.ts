@@ -61,6 +61,12 @@ describe("F44: workers that are starting, after earlier starts", () => {
     });
     assert.match(reason.summary, usual(`${after} of pool ${POOL}\\)`));
     assert.ok(reason.evidence.some(({ key }) => key === "usual_startup"));
+    assert.match(
+      await pair.muster("worker", "model-1"),
+      new RegExp(`^startup\\s+${usual(`${after}\\)`).source}`, "m"),
+    );
+    const { workers } = await pair.atOne.fleet.listWorkers({});
+    assert.deepEqual([...new Set(workers.map(({ usualStartup }) => usualStartup))], [""], "not in lists");
     for (const worker of [own, other]) worker.cut();
     await task.cancel("test over");
     await pair.fleet.restart(pair.two);

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, it } from "node:test";
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { testWorker } from "./test-kit/index.ts";
 import type { TaskContext } from "./index.ts";
+import { testWorker } from "./test-kit/index.ts";
 import { connected } from "./worker-fixture.test.ts";
 
 /** Runs a handler in a phase that is stuck after 60 s, until it is cancelled. */

@@ -49,6 +49,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
     ],
     ["quarantined since", momentCell(worker.quarantine?.startTime, now)],
     ["next probe", momentCell(worker.quarantine?.probeTime, now)],
+    ["startup", unlessEmpty(worker.usualStartup)],
     ["pool", unlessEmpty(worker.pool)],
     ["labels", unlessEmpty(labelsText(worker.labels))],
     ["types", worker.taskTypes.map(typeText).join(" ")],

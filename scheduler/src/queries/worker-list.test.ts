@@ -32,6 +32,7 @@ function rejected(workerId: string, fields: Partial<RejectedWorker> = {}): Rejec
 /** The store's part: sessions newest first, in pages. */
 function listOf(sessions: readonly WorkerRecord[], rejections: readonly RejectedWorker[]) {
   const store = {
+    earlierStarts: async () => [],
     databaseTime: async () => NOW,
     listRejectedWorkers: async (id: string | undefined) =>
       rejections.filter(({ workerId }) => id === undefined || workerId === id),

@@ -2,8 +2,9 @@
 
 import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
+import type { EarlierStart } from "../domain/workers/startup-history.ts";
 import { hasRegistered, type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
-import type { FleetStore, MaintenanceStore, SessionStore } from "../store/store.ts";
+import type { FleetStore, LaunchStore, MaintenanceStore, SessionStore } from "../store/store.ts";
 import { byWorker, isWorker } from "./rejected-workers.ts";
 
 /** A worker with what was refused in its name, the latest first. */
@@ -12,6 +13,8 @@ export type ListedWorker =
       readonly kind: "session";
       readonly record: WorkerRecord;
       readonly rejections: readonly RejectedWorker[];
+      /** Earlier starts, newest first; only of a single worker that is starting. */
+      readonly earlier?: readonly EarlierStart[];
     }
   | { readonly kind: "rejected"; readonly workerId: string; readonly rejections: readonly RejectedWorker[] };
 
@@ -31,8 +34,8 @@ export interface WorkerListFilter {
 }
 
 type WorkerListStore = Pick<
-  FleetStore & MaintenanceStore & SessionStore,
-  "databaseTime" | "listWorkers" | "listRejectedWorkers" | "getWorker"
+  FleetStore & LaunchStore & MaintenanceStore & SessionStore,
+  "earlierStarts" | "databaseTime" | "listWorkers" | "listRejectedWorkers" | "getWorker"
 >;
 
 /** Reads the list of workers and single workers. */
@@ -77,8 +80,16 @@ export class WorkerList {
     if (workerId === "") return undefined;
     const rejections = await this.#store.listRejectedWorkers(workerId);
     const record = await this.#store.getWorker(workerId);
-    if (record) return { kind: "session", record: this.#withUse(record), rejections };
+    if (record) {
+      const starting = record.goneTime === undefined && !record.ready;
+      const earlier = starting ? { earlier: await this.#earlierStarts(record) } : {};
+      return { kind: "session", record: this.#withUse(record), rejections, ...earlier };
+    }
     return rejections.length > 0 ? { kind: "rejected", workerId, rejections } : undefined;
+  }
+
+  #earlierStarts({ workerId, hello, launch }: WorkerRecord): Promise<EarlierStart[]> {
+    return this.#store.earlierStarts([{ workerId, pool: hello.pool || (launch?.pool ?? "") }]);
   }
 
   /** At most `limit + 1` sessions: the filter by state is applied here, because a state depends on the time. */

@@ -216,12 +216,12 @@ export function restart(
   };
 }
 
-/** The last startup phase in its output, with its age. */
 /** When it is usually ready, in words; empty while that is not known. */
 export function usualOfLaunch(launch: LaunchRecord, now: Date, earlier: readonly EarlierStart[]): string {
   return usualWords({ ...launch, ageMs: age(launch.launchTime, now) }, earlier);
 }
 
+/** The last startup phase in its output, with its age. */
 export function lastPhase({ phases, launchTime }: LaunchRecord, now: Date): string {
   const last = phases.at(-1);
   if (!last) return "its output has no startup phase";

@@ -104,7 +104,10 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     worker.kind === "rejected"
       ? fromRejectedWorker(worker.rejections)
       : withRejections(
-          fittedWorker(fromWorker(worker.record, now, launches.silentAfterMs), parts.pageBytes),
+          fittedWorker(
+            fromWorker(worker.record, now, launches.silentAfterMs, worker.earlier),
+            parts.pageBytes,
+          ),
           worker.rejections,
         );
   const describe = async (workerId: string) => {

@@ -2,8 +2,11 @@
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type WorkerQuarantineSchema, WorkerSchema } from "@muster/protocol";
+import { usualOfLaunch } from "../../../domain/explain/launch.ts";
+import { usualOfWorker } from "../../../domain/explain/usual-startup.ts";
 import { ownPauseReason, pauseInWords } from "../../../domain/workers/operator-pause.ts";
 import { type QuarantineRecord, quarantineInWords } from "../../../domain/workers/quarantine.ts";
+import type { EarlierStart } from "../../../domain/workers/startup-history.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
@@ -18,8 +21,14 @@ import { fromWorkerState } from "./worker-state.ts";
  *
  * @param now The database's clock.
  * @param silentAfterMs A supervisor without a report for this long is silent.
+ * @param earlier Earlier starts of a worker that is starting.
  */
-export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: number) {
+export function fromWorker(
+  worker: WorkerRecord,
+  now: Date,
+  silentAfterMs: number,
+  earlier: readonly EarlierStart[] = [],
+) {
   const { hello, launch, operatorPause } = worker;
   const pauseReason = pauseInWords(ownPauseReason(worker.heartbeat, operatorPause), operatorPause);
   return create(WorkerSchema, {
@@ -66,9 +75,16 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
     ),
     ...optional("completions", completionsOf(worker, now)),
     settings: (worker.settings ?? []).map((setting) => ({ ...setting })),
+    usualStartup: usualStartupOf(worker, now, earlier),
     ...optional("quarantine", worker.quarantine && fromQuarantine(worker.quarantine)),
     ...optional("launch", launch && fromLaunch(launch, worker, now, silentAfterMs)),
   });
+}
+
+function usualStartupOf(worker: WorkerRecord, now: Date, earlier: readonly EarlierStart[]): string {
+  if (earlier.length === 0) return "";
+  if (hasRegistered(worker)) return usualOfWorker(worker, now, earlier);
+  return worker.launch ? usualOfLaunch(worker.launch, now, earlier) : "";
 }
 
 /** Undefined for a worker that has ended, or whose scheduler does not count. */
