@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { undocumented } from "../support/repo/documented.ts";
 import { type OptionTables, readOptionTables } from "../support/repo/options/option-tables.ts";
 import { SdkSources } from "../support/repo/options/sdk-sources.ts";
 import { readVariables } from "../support/repo/options/variable-rows.ts";
@@ -51,6 +52,7 @@ export class Caller {
 describe("the page of every option", () => {
   let folder: string;
   let read: OptionTables;
+  let bare: readonly string[];
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "muster-options-"));
@@ -60,6 +62,7 @@ describe("the page of every option", () => {
     await writeFile(join(folder, "index.ts"), SOURCE);
     using sources = new SdkSources(folder);
     read = readOptionTables(sources);
+    bare = undocumented(sources);
   });
 
   after(() => rm(folder, { recursive: true }));
@@ -94,6 +97,11 @@ describe("the page of every option", () => {
       "CallOptions.cost.units: is a number whose comment has neither a unit nor a range",
       "Caller.find: has options in its signature ({ queue?: string }); give them an exported type",
     ]);
+  });
+
+  it("stands beside a check of every export and member: each has a comment", () => {
+    const missing = ["CallOptions.name", "Caller", "Caller.call", "Caller.find", "Seen.code"];
+    assert.deepEqual(bare, missing);
   });
 
   it("lists the variables of the defaults, and refuses one that is read and not listed", () => {

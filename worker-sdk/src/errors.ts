@@ -56,6 +56,7 @@ export class NonRetryableError extends Error {
  */
 export class OutOfMemoryError extends Error {
   override readonly name = "OutOfMemoryError";
+  /** Code of the attempt's failure. */
   readonly code = "OUT_OF_MEMORY";
 }
 

@@ -1,3 +1,9 @@
+/**
+ * Workers: their options, what handlers get, the errors that they throw.
+ *
+ * @module @muster/worker
+ */
+
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "./node-version.ts";
 

@@ -65,6 +65,7 @@ export const CHECKS: readonly Check[] = [
   { name: "generated code", run: generatedIsCurrent },
   { name: "public API of the worker SDK", run: publicApiIsCurrent },
   { name: "page of every option", run: optionsPageIsCurrent },
+  { name: "comments of the worker SDK's exports", run: exportsAreDocumented },
 ];
 
 /** Trailer of a commit that renames what the protos have. Allowed until 1.0; what is on the wire must stay. */
@@ -96,6 +97,11 @@ async function publicApiIsCurrent(): Promise<void> {
 async function optionsPageIsCurrent(): Promise<void> {
   const { checkOptionsPage } = await import("./options/options-page.ts");
   await checkOptionsPage();
+}
+
+async function exportsAreDocumented(): Promise<void> {
+  const { checkDocumented } = await import("./documented.ts");
+  await checkDocumented();
 }
 
 /** Generates anew into a temporary folder and compares file by file. */

@@ -21,6 +21,7 @@ export interface Artifact {
 
 /** A file that is to become an artifact, or is one. */
 export interface ArtifactFile {
+  /** Path of the file on this machine. */
   readonly path: string;
   /** Bytes. */
   readonly size: number;

@@ -280,6 +280,7 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
     fn: () => T | Promise<T>,
     options: StepOptions & { readonly optional: true },
   ): Promise<T | undefined>;
+  /** As above, of a step that the task cannot succeed without. */
   step<T>(name: string, fn: () => T | Promise<T>, options?: StepOptions): Promise<T>;
   /**
    * Submits a task as a child of this one: it has the tag `parent:ID`, and `client.children(ID)` lists it. The child is durable

@@ -534,7 +534,8 @@ function withRoom<T>(submit: () => Promise<T>, { roomTimeoutS, signal }: SubmitC
 }
 
 /** A handle as `JSON.stringify` writes it. */
-interface StoredHandle {
+export interface StoredHandle {
+  /** Id of the task. */
   readonly id: string;
 }
 

@@ -156,6 +156,7 @@ function isBroken(error: ConnectError): boolean {
 /** Thrown by `TaskHandle.result()`: the task failed. */
 export class TaskFailedError extends Error {
   override readonly name = "TaskFailedError";
+  /** Id of the task. */
   readonly taskId: string;
   /** Code of the last attempt's failure, for example `ENOSPC`. */
   readonly code: string;
@@ -190,7 +191,9 @@ export class TaskFailedError extends Error {
 /** Thrown by `TaskHandle.result()`: the task was cancelled. */
 export class TaskCancelledError extends Error {
   override readonly name = "TaskCancelledError";
+  /** Id of the task. */
   readonly taskId: string;
+  /** Code of every cancelled task. */
   readonly code = "CANCELLED";
   /** Reason that was given with the cancellation; may be empty. */
   readonly reason: string;

@@ -1,3 +1,9 @@
+/**
+ * Producers: submit tasks, follow them, read their results.
+ *
+ * @module @muster/worker/client
+ */
+
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 
@@ -12,6 +18,7 @@ export type {
 } from "@muster/protocol";
 export { InvalidPayloadError, InvalidResultError } from "../contract/contract-errors.ts";
 export type { SchemaIssue } from "../contract/schema.ts";
+export type { Random } from "../network/backoff.ts";
 export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
 export { OptionsError } from "../options/options-error.ts";
 export { ENCODED_TYPE, type Envelope, type EnvelopeHeader, readEnvelope } from "../payloads/envelope.ts";
@@ -28,7 +35,7 @@ export type {
   SubmitCallOptions,
   WaitOptions,
 } from "./call-options.ts";
-export { Client, type ClientOptions } from "./client.ts";
+export { Client, type ClientOptions, type StoredHandle } from "./client.ts";
 export {
   ClientReason,
   MusterError,

@@ -33,7 +33,9 @@ export interface TaskUpdate {
 
 /** One update of `watchMessages()`. */
 export interface TaskMessages {
+  /** The task, as it was then. */
   readonly task: Task;
+  /** Pieces of streamed output that have come since the last message. */
   readonly outputChunks: readonly OutputChunk[];
 }
 

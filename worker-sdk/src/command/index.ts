@@ -1,3 +1,9 @@
+/**
+ * Programs as tasks.
+ *
+ * @module @muster/worker/command
+ */
+
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 

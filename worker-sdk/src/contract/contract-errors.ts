@@ -32,6 +32,7 @@ export class InvalidResultError extends Error {
   override readonly name = "InvalidResultError";
   /** The code that a worker reports for such a result. */
   readonly code = "INVALID_RESULT";
+  /** Id of the task. */
   readonly taskId: string;
   /** Type of the task. */
   readonly taskType: string;

@@ -1,3 +1,9 @@
+/**
+ * Task types with their schemas, errors and options, for handlers and callers.
+ *
+ * @module @muster/worker/task
+ */
+
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 
@@ -14,6 +20,7 @@ export type {
 export { type ContractOptions, defineTask } from "./define-task.ts";
 export type { Schema, SchemaInput, SchemaIssue, SchemaOutput } from "./schema.ts";
 export {
+  type ContractParts,
   type DeclaredFailure,
   type DeclaredFailures,
   type InputArguments,

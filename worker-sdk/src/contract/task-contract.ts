@@ -1,5 +1,5 @@
 /** A task type with its schemas, errors and options: what its handler and its callers share. */
-import type { SubmitCallOptions } from "../client/call-options.ts";
+import type { SubmitCallOptions, WaitOptions } from "../client/call-options.ts";
 import type { SubmitOptions } from "../client/submit-spec.ts";
 import { systemClock } from "../clock.ts";
 import type { NonRetryableError, RetryableError } from "../errors.ts";
@@ -51,18 +51,23 @@ export type InputArguments<Input, Options> = undefined extends Input
 
 /** What a contract needs of a client. */
 export interface TaskSubmitter {
+  /** Submits a task, as `Client.submit()` does. */
   submit<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
     task: TaskContract<I, O, E>,
     ...args: InputArguments<SchemaInput<I>, SubmitOptions & SubmitCallOptions>
   ): Promise<{
-    result(options?: { timeoutS?: number; signal?: AbortSignal }): Promise<SchemaOutput<O>>;
+    /** Waits until the task has ended, as `TaskHandle.result()` does. */
+    result(options?: WaitOptions): Promise<SchemaOutput<O>>;
   }>;
 }
 
 /** A failure of a task whose code the task declares, as `TaskContract.isError()` narrows it. */
 export interface DeclaredFailure<Code extends string, Details> extends Error {
+  /** Id of the task. */
   readonly taskId: string;
+  /** One of the codes that the task declares. */
   readonly code: Code;
+  /** Details in the form that the schema of the code returns. */
   readonly details: Details;
 }
 
@@ -73,12 +78,17 @@ export type DeclaredFailures<E extends ErrorDeclarations> = {
 
 /** The data of a definition. */
 export interface ContractParts {
+  /** Task type. */
   readonly type: string;
+  /** Schema of the input; undefined accepts every input. */
   readonly input: Schema | undefined;
+  /** Schema of the result; undefined accepts every result. */
   readonly output: Schema | undefined;
+  /** Declared errors by code. */
   readonly errors: ErrorDeclarations;
+  /** Defaults of every submit. */
   readonly defaults: SubmitDefaults<never>;
-  /** Undefined in a definition of an earlier version of this package. */
+  /** Declared phases of the handler. Undefined in a definition of an earlier version of this package. */
   readonly phases?: AnyPhaseDeclarations | undefined;
 }
 

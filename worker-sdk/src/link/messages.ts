@@ -9,10 +9,15 @@ import type { Measures } from "./health/measures.ts";
 
 /** The last progress of earlier attempts of a task. */
 export interface EarlierProgress {
+  /** Share from 0 to 1; unset when the report was a count. */
   readonly fraction?: number;
+  /** Items done; unset when the report was a share. */
   readonly done?: number;
+  /** Items in all; unset when unknown. */
   readonly total?: number;
+  /** What is counted; unset when unknown. */
   readonly unit?: string;
+  /** Sentence of the report; unset without one. */
   readonly message?: string;
 }
 

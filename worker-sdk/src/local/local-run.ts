@@ -6,7 +6,9 @@ import type { Outcome, RejectReason, ToLink } from "../link/messages.ts";
 export interface ProgressReport {
   /** Share from 0 to 1; undefined when the report is a count. */
   readonly fraction: number | undefined;
+  /** Items done; undefined when the report is a share. */
   readonly done: number | undefined;
+  /** Items in all; undefined when unknown, or the report is a share. */
   readonly total: number | undefined;
   /** What is counted; empty when unknown. */
   readonly unit: string;
@@ -16,20 +18,25 @@ export interface ProgressReport {
 
 /** An event that was sent, for example `task.model_load.completed` or `task.model_load.stuck`. */
 export interface RunEvent {
+  /** Name of the event. */
   readonly name: string;
+  /** Facts of the event, by name. */
   readonly attributes: Readonly<Record<string, string>>;
 }
 
 /** A rate limit key that the handler paused. */
 export interface PausedKey {
+  /** The key. */
   readonly key: string;
   /** Length of the pause in seconds. */
   readonly forS: number;
+  /** Sentence that the handler gave. */
   readonly reason: string;
 }
 
 /** What the handler said with `ctx.expect()`. */
 export interface RunExpectation {
+  /** Seconds without a report that the handler expects. */
   readonly quietForS: number;
   /** Empty when it gave none. */
   readonly reason: string;
@@ -37,7 +44,9 @@ export interface RunExpectation {
 
 /** A step of `ctx.step()`, as it was last reported. */
 export interface RunStep {
+  /** Name of the step. */
   readonly name: string;
+  /** `pending` while it runs, then how it ended. */
   readonly state: "pending" | "done" | "failed";
   /** What the step returned, parsed from JSON; undefined unless it is done. */
   readonly result: unknown;
@@ -47,8 +56,11 @@ export interface RunStep {
 
 /** Why a run failed. */
 export interface RunFailure {
+  /** What follows from it under the retry policy. */
   readonly class: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
+  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. */
   readonly code: string;
+  /** What went wrong, in one sentence. */
   readonly message: string;
   /** Empty when nothing was thrown. */
   readonly traceback: string;
@@ -60,6 +72,7 @@ export interface RunFailure {
 
 /** How a run ended. */
 export interface RunOutcome<Output = unknown> {
+  /** How it ended: `released` after a drain, `revoked` when it was taken away. */
   readonly state: "succeeded" | "failed" | "cancelled" | "released" | "revoked";
   /** The result as its caller gets it: parsed JSON, or bytes; undefined unless it succeeded. */
   readonly output: Output | undefined;

@@ -6,10 +6,15 @@ import { LogOutput } from "./log-output.ts";
 
 /** Logger that the SDK writes to; a pino logger fits. Facts come first, then the message. */
 export interface Logger {
+  /** Writes a line of the level `debug`. */
   debug(fields: object, message?: string): void;
+  /** Writes a line of the level `info`. */
   info(fields: object, message?: string): void;
+  /** Writes a line of the level `warn`. */
   warn(fields: object, message?: string): void;
+  /** Writes a line of the level `error`. */
   error(fields: object, message?: string): void;
+  /** Makes a logger whose lines have these facts, too. */
   child(fields: Record<string, unknown>): Logger;
 }
 
@@ -29,10 +34,15 @@ export interface LogLine {
  * ```
  */
 export interface TaskLog extends Logger {
+  /** Writes a line of the level `debug`. */
   readonly debug: LogLine;
+  /** Writes a line of the level `info`. */
   readonly info: LogLine;
+  /** Writes a line of the level `warn`. */
   readonly warn: LogLine;
+  /** Writes a line of the level `error`. */
   readonly error: LogLine;
+  /** Makes a logger whose lines have these facts, too. */
   child(fields: Record<string, unknown>): TaskLog;
 }
 

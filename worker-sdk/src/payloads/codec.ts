@@ -4,6 +4,7 @@
 export interface PayloadContext {
   /** `payload`: the input of a task. `result`: what its handler returned. */
   readonly direction: "payload" | "result";
+  /** Type of the task. */
   readonly taskType: string;
   /** Id of the task; empty for a payload, whose task has none yet when it is encoded. */
   readonly taskId: string;
@@ -13,6 +14,7 @@ export interface PayloadContext {
 
 /** What a codec made of some bytes. */
 export interface Encoded {
+  /** The content after the codec. */
   readonly bytes: Uint8Array;
   /** What decoding needs besides the bytes and is no secret, for example the id of a key: at most 8 entries. @default none */
   readonly facts?: Readonly<Record<string, string>>;

@@ -16,12 +16,15 @@ const MAX_CODECS = 8;
 
 /** A codec that was applied. */
 export interface AppliedCodec {
+  /** Name of the codec, for example `gzip`. */
   readonly name: string;
+  /** What decoding needs besides the bytes, for example the id of a key. */
   readonly facts?: Readonly<Record<string, string>>;
 }
 
 /** An object of the store that has the encoded bytes. */
 export interface ClaimedObject {
+  /** Key of the object in the store. */
   readonly key: string;
   /** Bytes. */
   readonly size: number;
@@ -43,7 +46,9 @@ export interface EnvelopeHeader {
 
 /** The header and what follows it. */
 export interface Envelope {
+  /** The line of JSON, parsed. */
   readonly header: EnvelopeHeader;
+  /** The encoded bytes; empty when they are in the store. */
   readonly body: Uint8Array;
 }
 

@@ -31,6 +31,7 @@ export type PayloadErrorCode =
  */
 export class PayloadError extends Error {
   override readonly name = "PayloadError";
+  /** What went wrong: the table above. */
   readonly code: PayloadErrorCode;
 
   constructor(code: PayloadErrorCode, message: string, options: ErrorOptions = {}) {

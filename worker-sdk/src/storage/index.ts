@@ -1,3 +1,9 @@
+/**
+ * Stores of artifacts and payloads, and what encodes payloads.
+ *
+ * @module @muster/worker/storage
+ */
+
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 

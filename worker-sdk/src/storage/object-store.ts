@@ -2,9 +2,11 @@
 
 /** An object that a store has. */
 export interface StoredObject {
+  /** Key of the object in the store. */
   readonly key: string;
   /** Bytes. */
   readonly size: number;
+  /** When it was put. */
   readonly modifiedTime: Date;
   /** SHA-256 in hexadecimal digits; unset where the store does not keep it. */
   readonly sha256?: string;

@@ -1,4 +1,8 @@
-/** `@muster/worker/testing`: tools for the tests of workers. Nothing in production imports it. */
+/**
+ * Tools for the tests of workers. Nothing in production imports it.
+ *
+ * @module @muster/worker/testing
+ */
 
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";

@@ -3,9 +3,11 @@ import type { Logger, LogLevel } from "../logging/logger.ts";
 
 /** A line of the log. */
 export interface LogRecord {
+  /** Level of the line. */
   readonly level: Exclude<LogLevel, "silent">;
   /** Facts of the line, those of its logger among them: `event`, `attempt_id`, ... */
   readonly fields: Readonly<Record<string, unknown>>;
+  /** Text of the line; empty without one. */
   readonly message: string;
 }
 

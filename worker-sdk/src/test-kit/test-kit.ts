@@ -26,13 +26,17 @@ export interface TestKitOptions {
 
 /** What a worker needs to connect to a kit. */
 export interface KitConnection {
+  /** Address of the kit's scheduler, through the network that the kit can cut. */
   readonly scheduler: string;
+  /** Id of the worker. */
   readonly id: string;
+  /** Keeps the lines of the worker, for `StartedWorker.log`. */
   readonly logger: Logger;
 }
 
 /** A worker that a kit has started in this process. */
 export interface StartedWorker {
+  /** The worker, which the kit stops. */
   readonly worker: Pick<Worker, "id" | "status" | "closed" | "pause" | "resume">;
   /** The network between it and the scheduler. */
   readonly network: TestNetwork;

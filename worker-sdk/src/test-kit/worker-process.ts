@@ -17,7 +17,9 @@ export interface SpawnOptions {
 
 /** How a process ended. */
 export interface ProcessEnd {
+  /** Exit code; null when a signal ended it. */
   readonly code: number | null;
+  /** Signal that ended it; null when it exited. */
   readonly signal: NodeJS.Signals | null;
 }
 

@@ -1,3 +1,9 @@
+/**
+ * Traces by OpenTelemetry. It needs the packages @opentelemetry/sdk-node and @opentelemetry/resources.
+ *
+ * @module @muster/worker/otel
+ */
+
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 

@@ -106,7 +106,11 @@ export function readOptionTables(sources: SdkSources): OptionTables {
   };
   for (const place of exported) {
     if (place.name.endsWith("Options")) read(place, true);
-    for (const { method, type } of parametersOf(place.node)) {
+    const isOverloaded =
+      isFunctionDeclaration(place.node) &&
+      place.node.body !== undefined &&
+      sources.find(place.path, place.name).length > 1;
+    for (const { method, type } of isOverloaded ? [] : parametersOf(place.node)) {
       for (const name of referenced(type))
         for (const found of sources.find(place.path, name)) read(found, true);
       for (const inline of literalsIn(type).filter((literal) => literal.members.some(isGiven)))
@@ -208,8 +212,8 @@ function parametersOf(node: Node): { method: string; type: TypeNode }[] {
   const callables: { method: string; parameters: readonly Node[] }[] = [];
   if (isFunctionDeclaration(node)) callables.push({ method: "()", parameters: node.parameters });
   if (isClassDeclaration(node) || isInterfaceDeclaration(node))
-    for (const member of node.members) {
-      if (isConstructorDeclaration(member))
+    for (const member of node.members.filter((each, _, all) => !isImplementation(each, all))) {
+      if (isConstructorDeclaration(member) && !docComment(member).tags.has("internal"))
         callables.push({ method: "constructor", parameters: member.parameters });
       if (
         (isMethodDeclaration(member) || isMethodSignatureDeclaration(member)) &&
@@ -221,6 +225,20 @@ function parametersOf(node: Node): { method: string; type: TypeNode }[] {
   return callables.flatMap(({ method, parameters }) =>
     parameters.filter(isParameterDeclaration).flatMap(({ type }) => (type ? [{ method, type }] : [])),
   );
+}
+
+/** The implementation of overloads: only these are called. */
+function isImplementation(node: Node, all: readonly Node[]): boolean {
+  return (
+    isMethodDeclaration(node) &&
+    node.body !== undefined &&
+    isIdentifier(node.name) &&
+    all.some((each) => isMethodDeclaration(each) && each.body === undefined && isNamed(each, node.name))
+  );
+}
+
+function isNamed({ name }: { readonly name: Node }, other: Node): boolean {
+  return isIdentifier(name) && isIdentifier(other) && name.text === other.text;
 }
 
 /** The object types that a type is written with. */
