@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { type Reason, TaskState } from "@muster/protocol";
+import { type Reason, TaskState, WorkerState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
 import { Fleet, H } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { startTestWorker } from "../support/programs/scheduler.ts";
-import { within } from "../support/waits.ts";
+import { until, within } from "../support/waits.ts";
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;
@@ -36,9 +36,15 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     await fleet.stop();
   });
 
-  function worker(id: string, loadable: object, scheduler = fleet.scheduler.grpc): Promise<Program> {
+  /** A worker that its scheduler knows to be ready: one that is not is asked for nothing. */
+  async function worker(id: string, loadable: object, scheduler = fleet.scheduler.grpc): Promise<Program> {
     const env = { QUEUES: queue, LOADABLE: JSON.stringify(loadable) };
-    return startTestWorker({ scheduler, id, file: "loader.ts", env });
+    const program = await startTestWorker({ scheduler, id, file: "loader.ts", env });
+    await until(`${id} is ready`, async () => {
+      const { state } = await fleet.workerState(id);
+      return state === WorkerState.READY || undefined;
+    });
+    return program;
   }
 
   it("asked for at once, told within the bound, warned of by name, run once loaded", async () => {
