@@ -4,6 +4,7 @@ import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { OtlpReceiver, type ReceivedSpan } from "../support/telemetry/otlp.ts";
 import { assertSteps, assertTree, only } from "../support/telemetry/trace-tree.ts";
+import { until } from "../support/waits.ts";
 
 describe("traces when something breaks", () => {
   let receiver: OtlpReceiver;
@@ -25,6 +26,13 @@ describe("traces when something breaks", () => {
     return fleet.worker(id, { file: "traced.ts", ...options, env: receiver.env(id) });
   }
 
+  /** The scheduler knows of the second phase: it ends the spans of those that it knows when it gives up the worker. */
+  async function inferring(taskId: string): Promise<void> {
+    await until("the phase is known", async () =>
+      (await fleet?.task(taskId))?.phase === "inference" ? true : undefined,
+    );
+  }
+
   async function runOf(attemptId: string): Promise<ReceivedSpan> {
     return receiver.span(
       `run of ${attemptId}`,
@@ -37,7 +45,7 @@ describe("traces when something breaks", () => {
     const victim = await traced("victim", { slots: 1 });
     const gate = fleet.gate();
     const handle = await fleet.client.submit("work", { gate: gate.path });
-    await victim.line("handler.inferred");
+    await inferring(handle.id);
     // The author's spans have been exported; what they hang below has not.
     const own = await receiver.span("forward", ({ name }) => name === "forward");
     assert.equal(
@@ -86,7 +94,7 @@ describe("traces when something breaks", () => {
     const slow = await traced("slow", { slots: 1 });
     const gate = fleet.gate();
     const handle = await fleet.client.submit("work", { gate: gate.path });
-    await slow.line("handler.inferred");
+    await inferring(handle.id);
     slow.kill("SIGSTOP");
     const lost = await receiver.attempt(`${handle.id}.1`);
     gate.open();
