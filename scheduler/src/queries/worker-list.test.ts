@@ -3,7 +3,13 @@ import { test } from "node:test";
 import { member } from "../domain/explain/testing/fixture.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import type { WorkerRecord, WorkerState } from "../domain/workers/worker.ts";
-import { type ListedWorker, type ListPosition, positionAfter, WorkerList } from "./worker-list.ts";
+import {
+  type ListedWorker,
+  type ListPosition,
+  positionAfter,
+  WorkerList,
+  type WorkerListFleet,
+} from "./worker-list.ts";
 
 const NOW = new Date("2025-06-01T12:00:00Z");
 const START: ListPosition = { kind: "session", beforeId: undefined };
@@ -30,10 +36,16 @@ function rejected(workerId: string, fields: Partial<RejectedWorker> = {}): Rejec
 }
 
 /** The store's part: sessions newest first, in pages. */
-function listOf(sessions: readonly WorkerRecord[], rejections: readonly RejectedWorker[]) {
+function listOf(
+  sessions: readonly WorkerRecord[],
+  rejections: readonly RejectedWorker[],
+  fleet: Partial<WorkerListFleet> = {},
+) {
   const store = {
     earlierStarts: async () => [],
     databaseTime: async () => NOW,
+    heldUse: async (ids: readonly number[]) =>
+      ids.map((sessionId) => ({ sessionId, outstanding: 3, slots: 5, used: { gpu: 4 } })),
     listRejectedWorkers: async (id: string | undefined) =>
       rejections.filter(({ workerId }) => id === undefined || workerId === id),
     getWorker: async (id: string) => sessions.find(({ workerId }) => workerId === id),
@@ -43,7 +55,10 @@ function listOf(sessions: readonly WorkerRecord[], rejections: readonly Rejected
         .sort((a, b) => b.sessionId - a.sessionId)
         .slice(0, limit),
   };
-  return new WorkerList({ store, fleet: { activeCount: () => 2, capacities: () => [] } });
+  return new WorkerList({
+    store,
+    fleet: { activeCount: () => 2, capacities: () => [], isSilentElsewhere: () => false, ...fleet },
+  });
 }
 
 function idOf(worker: ListedWorker): string {
@@ -96,4 +111,26 @@ test("a worker is found by its id with its attempts, or as rejected, or not at a
   assert.equal((await list.get("a"))?.kind, "rejected");
   assert.equal(await list.get("unknown"), undefined);
   assert.equal(await list.get(""), undefined);
+});
+
+test("a worker that no heartbeat speaks for has what the table of tasks says, the others what they said", async () => {
+  const seen = { outstanding: 1, slots: 1, types: {}, held: [], asks: [] };
+  const heartbeat = { ...(member().record.heartbeat ?? assert.fail("no heartbeat")), seen };
+  const list = listOf([session(1, { heartbeat }), session(2, { heartbeat })], [], {
+    isSilentElsewhere: ({ sessionId }) => sessionId === 1,
+    activeCount: (record) => record.heartbeat?.seen?.outstanding ?? record.activeCount,
+    capacities: (record) => [{ name: "slots", total: 8, used: record.heartbeat?.seen?.slots ?? 0 }],
+  });
+  const { entries } = await list.list({ pool: "", states: new Set(), position: START, limit: 10 });
+  assert.deepEqual(
+    entries.map(
+      (entry) => entry.kind === "session" && [entry.record.activeCount, entry.record.capacities?.[0]?.used],
+    ),
+    [
+      [1, 1],
+      [3, 5],
+    ],
+  );
+  const one = await list.get("w1");
+  assert.equal(one?.kind === "session" && one.record.activeCount, 3);
 });

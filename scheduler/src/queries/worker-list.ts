@@ -4,6 +4,7 @@ import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import type { EarlierStart } from "../domain/workers/startup-history.ts";
 import { hasRegistered, type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
+import type { HeldUse } from "../store/fleet.ts";
 import type { FleetStore, LaunchStore, MaintenanceStore, SessionStore } from "../store/store.ts";
 import { byWorker, isWorker } from "./rejected-workers.ts";
 
@@ -33,20 +34,20 @@ export interface WorkerListFilter {
   readonly limit: number;
 }
 
+/** What the list reads of the workers in memory. */
+export type WorkerListFleet = Pick<FleetView, "activeCount" | "capacities" | "isSilentElsewhere">;
+
 type WorkerListStore = Pick<
   FleetStore & LaunchStore & MaintenanceStore & SessionStore,
-  "earlierStarts" | "databaseTime" | "listWorkers" | "listRejectedWorkers" | "getWorker"
+  "earlierStarts" | "databaseTime" | "heldUse" | "listWorkers" | "listRejectedWorkers" | "getWorker"
 >;
 
 /** Reads the list of workers and single workers. */
 export class WorkerList {
   readonly #store: WorkerListStore;
-  readonly #fleet: Pick<FleetView, "activeCount" | "capacities">;
+  readonly #fleet: WorkerListFleet;
 
-  constructor({
-    store,
-    fleet,
-  }: { store: WorkerListStore; fleet: Pick<FleetView, "activeCount" | "capacities"> }) {
+  constructor({ store, fleet }: { store: WorkerListStore; fleet: WorkerListFleet }) {
     this.#store = store;
     this.#fleet = fleet;
   }
@@ -63,10 +64,10 @@ export class WorkerList {
     const rejections = byWorker(all.filter((each) => states.has("refused") || isWorker(each)));
     const onlyRejected = position.kind === "rejected" || (states.size === 1 && states.has("refused"));
     const sessions = onlyRejected ? [] : await this.#sessions(filter, now);
-    const entries = sessions.map(
+    const entries = (await this.#withUse(sessions, now)).map(
       (record): ListedWorker => ({
         kind: "session",
-        record: this.#withUse(record),
+        record,
         rejections: rejections.get(record.workerId) ?? [],
       }),
     );
@@ -83,7 +84,8 @@ export class WorkerList {
     if (record) {
       const starting = record.goneTime === undefined && !record.ready;
       const earlier = starting ? { earlier: await this.#earlierStarts(record) } : {};
-      return { kind: "session", record: this.#withUse(record), rejections, ...earlier };
+      const [used = record] = await this.#withUse([record], await this.#store.databaseTime());
+      return { kind: "session", record: used, rejections, ...earlier };
     }
     return rejections.length > 0 ? { kind: "rejected", workerId, rejections } : undefined;
   }
@@ -112,14 +114,33 @@ export class WorkerList {
     return found.slice(0, limit + 1);
   }
 
-  #withUse(record: WorkerRecord): WorkerRecord {
-    const activeCount = this.#fleet.activeCount(record);
-    return {
-      ...record,
-      activeCount,
-      ...(hasRegistered(record) ? { capacities: this.#fleet.capacities(record) } : {}),
-    };
+  async #withUse(records: readonly WorkerRecord[], now: Date): Promise<WorkerRecord[]> {
+    const silent = records.filter((record) => this.#fleet.isSilentElsewhere(record, now));
+    const counted = silent.length > 0 ? await this.#store.heldUse(silent.map((each) => each.sessionId)) : [];
+    const held = new Map(counted.map((use) => [use.sessionId, use]));
+    const counts = new Set(silent);
+    return records.map((record) => {
+      const known = counts.has(record) ? withHeld(record, held.get(record.sessionId)) : record;
+      return {
+        ...known,
+        activeCount: this.#fleet.activeCount(known),
+        ...(hasRegistered(known) ? { capacities: this.#fleet.capacities(known) } : {}),
+      };
+    });
   }
+}
+
+/** The record with what it holds by the table of tasks, in the place of its last heartbeat's. */
+function withHeld(record: WorkerRecord, held: HeldUse | undefined): WorkerRecord {
+  const { outstanding, slots, used } = held ?? { outstanding: 0, slots: 0, used: {} };
+  const { heartbeat } = record;
+  return {
+    ...record,
+    activeCount: outstanding,
+    ...(heartbeat?.seen
+      ? { heartbeat: { ...heartbeat, seen: { ...heartbeat.seen, outstanding, slots, used } } }
+      : {}),
+  };
 }
 
 /** The position after an entry. */

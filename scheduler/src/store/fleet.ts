@@ -56,12 +56,23 @@ export interface WorkerUse {
   readonly ageMs: number;
 }
 
+/** What the attempts of a session take, as the table of tasks has it. */
+export interface HeldUse {
+  readonly sessionId: number;
+  readonly outstanding: number;
+  readonly slots: number;
+  /** Of the other capacities, by name. */
+  readonly used: Readonly<Record<string, number>>;
+}
+
 /** The fleet: workers of all schedulers. */
 export interface FleetStore {
   listWorkers(filter: WorkerFilter): Promise<WorkerRecord[]>;
   /** By worker id (its newest session) or session uuid. */
   getWorker(id: string): Promise<WorkerRecord | undefined>;
   countWorkers(): Promise<WorkerCount[]>;
+  /** One for each of the sessions that holds an attempt. Reads the whole open table: no index has the session. */
+  heldUse(sessionIds: readonly number[]): Promise<HeldUse[]>;
   fleetCounts(): Promise<FleetCounts>;
   stuckAttempts(limit: number): Promise<StuckAttempts>;
   /** At most `limit` living workers, those that have been idle longest first. */

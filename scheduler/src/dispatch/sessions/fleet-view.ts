@@ -84,6 +84,16 @@ export class FleetView {
     return session ? this.#ownMember(session, now) : memberElsewhere(record, now, this.#parts.leases);
   }
 
+  /**
+   * True of a living worker that another scheduler holds, or held, and that no heartbeat of the last two intervals speaks
+   * for: it may hold attempts that were assigned after its last one.
+   */
+  isSilentElsewhere({ sessionId, goneTime, heartbeatTime }: WorkerRecord, now: Date): boolean {
+    const { registry, leases } = this.#parts;
+    if (goneTime !== undefined || registry.byId(sessionId) !== undefined) return false;
+    return heartbeatTime === undefined || now.getTime() - heartbeatTime.getTime() > 2 * leases.heartbeatMs;
+  }
+
   /** Attempts that it holds: from memory, or as the scheduler that holds its stream said with its last heartbeat. */
   activeCount({ sessionId, heartbeat, activeCount }: WorkerRecord): number {
     const session = this.#parts.registry.byId(sessionId);

@@ -7,6 +7,7 @@ import type { Database } from "../connection/database.ts";
 import { notify } from "../events/notify.ts";
 import { fairnessWeights, listFairnessKeys, setFairnessWeight } from "./fairness.ts";
 import { getWorker, listWorkers } from "./fleet.ts";
+import { heldUse } from "./held-use.ts";
 import { listSchedulers } from "./inspect.ts";
 import { knownSizes } from "./known-sizes.ts";
 import { fleetCounts, stuckAttempts, workerUse } from "./monitor.ts";
@@ -84,6 +85,7 @@ export function fleetStore(db: Database): FleetStore {
     listWorkers: (filter) => listWorkers(db, filter),
     getWorker: (id) => getWorker(db, id),
     countWorkers: () => countWorkers(db),
+    heldUse: (sessionIds) => heldUse(db, sessionIds),
     fleetCounts: () => fleetCounts(db),
     stuckAttempts: (limit) => stuckAttempts(db, limit),
     workerUse: (limit) => workerUse(db, limit),
