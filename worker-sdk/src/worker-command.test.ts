@@ -108,7 +108,7 @@ describe("programs as tasks", () => {
     assert.deepEqual((await failure("t-6.1", "json", {}))?.slice(0, 2), ["INVALID_RESULT", final]);
     // The system takes no argument of more than 128 KiB.
     assert.deepEqual((await failure("t-7.1", "exit", { code: "9".repeat(300_000) }))?.slice(0, 2), [
-      "E2_BIG",
+      "E2BIG",
       final,
     ]);
   });

@@ -1,4 +1,5 @@
 /** Converts a thrown value to a failure. */
+import { FAILURE_CODE } from "@muster/common/name-forms";
 import { cutWellFormed } from "@muster/common/text";
 import { NonRetryableError, OutOfMemoryError, RetryableError } from "../../errors.ts";
 import type { FailureClassification } from "../../options/failure-classification.ts";
@@ -75,8 +76,9 @@ export function tracebackOf(error: unknown): string {
   return cutWellFormed(readThrown(error).traceback, MAX_TRACEBACK);
 }
 
-/** Any name in the form of a code: `[A-Z][A-Z0-9_]{0,63}`. */
+/** Any name in the form of a code: `[A-Z][A-Z0-9_]{0,63}`. One that has it, as `E2BIG`, stays as it is. */
 export function toCode(name: string): string {
+  if (FAILURE_CODE.test(name)) return name;
   const code = name
     .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
     .toUpperCase()
