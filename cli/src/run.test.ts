@@ -679,6 +679,33 @@ test("failures are listed by code with their share, the first, the last and an e
   assert.match(second, /^tasks\t2\tDEADLINE_BEFORE_START\tDEADLINE_BEFORE_START\t\t\tt-9\t\t$/);
 });
 
+test("what handlers measured is shown as a table, and piped as lines", async () => {
+  const seen: (bigint | string | undefined)[] = [];
+  const total = { queue: "gpu", taskType: "llm", name: "tokens_in", sum: 0.1 + 0.2, attemptCount: 3n };
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      getMetricStatistics: ({ window, queue, taskType, name }) => {
+        seen.push(window?.seconds, queue, taskType, name);
+        const totals = name === "none" ? [] : [total, { ...total, name: "calls", sum: 7, attemptCount: 0n }];
+        return { readTime: ago(0), startTime: ago(7_200), totals, totalCount: BigInt(totals.length + 1) };
+      },
+    },
+  });
+  const filters = ["--since", "2h", "--queue", "gpu", "--type", "llm", "--name", "tokens_in"];
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["stats", ...filters, "--scheduler", scheduler.address], io), 0, io.err());
+  assert.deepEqual(seen, [7_200n, "gpu", "llm", "tokens_in"]);
+  assert.match(io.out(), /^within 2 h, since \d{4}-\S+\n\nQUEUE +TYPE +NAME +SUM +ATTEMPTS +BY ATTEMPT\n/);
+  assert.match(io.out(), /\ngpu +llm +tokens_in +0\.3 +3 +0\.1 *\n/);
+  assert.match(io.out(), /\nand 1 more: give --queue, --type or --name\n$/);
+  const piped = fakeIo();
+  assert.equal(await run(["stats", "--scheduler", scheduler.address], piped), 0, piped.err());
+  assert.equal(piped.out(), "gpu\tllm\ttokens_in\t0.3\t3\t0.1\ngpu\tllm\tcalls\t7\t0\t\n");
+  const none = fakeIo();
+  assert.equal(await run(["stats", "--name", "none", "--scheduler", scheduler.address], none), 0);
+  assert.match(none.err(), /no handler measured anything in this window/);
+});
+
 test("failures of an empty window are hinted at, and one that was cut is called so", async () => {
   await using scheduler = await startFakeScheduler({
     fleet: {

@@ -227,6 +227,16 @@ export const SCHEDULER: Dashboard = {
           ],
         },
         {
+          title: "What handlers measured",
+          description:
+            "Sums of ctx.metric by type and name, per second; muster stats has those of longer times.",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            [`sum by (type, name) (rate(muster_task_metric_total{${QUEUE}}${RATE}))`, "{{type}} {{name}}"],
+          ],
+        },
+        {
           title: "Ticks of schedules, and their delay",
           kind: "timeseries",
           unit: "short",

@@ -12,6 +12,7 @@ export * from "./generated/muster/v1/explanation_pb.ts";
 export * from "./generated/muster/v1/failure_pb.ts";
 export * from "./generated/muster/v1/fairness_pb.ts";
 export * from "./generated/muster/v1/fleet_service_pb.ts";
+export * from "./generated/muster/v1/handler_report_pb.ts";
 export * from "./generated/muster/v1/overview_pb.ts";
 export * from "./generated/muster/v1/queue_pb.ts";
 export * from "./generated/muster/v1/rate_limit_pb.ts";

@@ -132,6 +132,7 @@ export async function startScheduler(options: {
       dispatch.expiryGuard.databaseChanged(available);
       if (available) {
         dispatch.checkpoints.tryNow();
+        dispatch.metricWriter.tryNow();
         dispatch.committer.tryNow();
         background.schedulesSoon();
       }
@@ -357,6 +358,7 @@ export async function startScheduler(options: {
     await limit.within("loops", background.stop());
     await limit.within("refusals", dispatch.rejectedWorkers.stop());
     await limit.within("checkpoints", dispatch.checkpoints.stop());
+    await limit.within("task metrics", dispatch.metricWriter.stop());
     await limit.within("events", dispatch.eventWriter.stop());
     await limit.within("task logs", dispatch.logWriter.stop());
     await limit.within("traces", dispatch.traces.stop());

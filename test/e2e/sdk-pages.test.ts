@@ -207,6 +207,20 @@ describe("the examples of the SDK's pages", () => {
     assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
   });
 
+  it("docs/task-metrics.md: sums and facts of a failed attempt, and the totals", async () => {
+    const start = await page("task-metrics", ["worker.ts", "usage.ts"]);
+    const worker = start("worker.ts");
+    await ready(worker);
+    const program = start("usage.ts");
+    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
+    assert.deepEqual(program.stdout.trim().split("\n"), [
+      "failed with { turn: 2, model: 'large' } { cost_usd: 0.5, tokens_in: 200 } then { cost_usd: 0.75, tokens_in: 300 }",
+      "cost_usd: 1.25 in 2 attempts",
+      "tokens_in: 500 in 2 attempts",
+    ]);
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+  });
+
   it("docs/children.md: children with names, a task after them, and their list", async () => {
     const start = await page("children", ["children.ts"]);
     const program = start("children.ts", { WORKER_LOG_LEVEL: "error" });

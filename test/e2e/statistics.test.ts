@@ -12,11 +12,15 @@ describe("the examples of docs/statistics.md", () => {
   before(async () => {
     examples = await DocExamples.start("docs/statistics.md");
     const { fleet } = examples;
-    await fleet.worker("counted", { queue: "pages", slots: 2 });
+    await Promise.all([
+      fleet.worker("counted", { queue: "pages", slots: 2 }),
+      fleet.worker("measuring", { queue: "measures", slots: 1 }),
+    ]);
     const retry = { maxRetries: 1, delaysS: [0] };
     const handles = await fleet.client.submitMany([
       { type: "fail", queue: "pages", retry },
       ...[1, 2, 3].map((payload) => ({ type: "echo", queue: "pages", payload })),
+      { type: "measured", queue: "measures", payload: { amounts: [100, 50.5] } },
     ]);
     await Promise.allSettled(handles.map((handle) => handle.result()));
   });
@@ -26,7 +30,7 @@ describe("the examples of docs/statistics.md", () => {
   it("an operator counts failures with the CLI, and reads the success rate when it is written", async () => {
     await until("the successes are counted", async () => {
       const { attempts } = await examples.fleet.client.failures();
-      return attempts?.succeededCount === 3 || undefined;
+      return attempts?.succeededCount === 4 || undefined;
     });
     const { stdout } = await examples.shell("sh run");
     assert.match(
@@ -35,7 +39,7 @@ describe("the examples of docs/statistics.md", () => {
     );
     assert.match(stdout, /^tasks\t1\tON_PURPOSE\tRETRIES_EXHAUSTED\t/m);
     const { attempts } = JSON.parse(stdout.slice(stdout.indexOf("\n{") + 1));
-    assert.equal(attempts.successRate, 0.6);
+    assert.equal(attempts.successRate, 4 / 6);
   });
 
   it("a program counts them", async () => {
@@ -56,6 +60,19 @@ describe("the examples of docs/statistics.md", () => {
     );
   });
 
+  it("an operator sums what handlers measured", async () => {
+    const { stdout } = await examples.shell("sh measured");
+    assert.match(
+      stdout,
+      /^measures\tmeasured\tcalls\t1\t1\t1\nmeasures\tmeasured\ttokens_in\t150\.5\t1\t150\.5$/m,
+    );
+    assert.deepEqual(JSON.parse(stdout.slice(stdout.indexOf("\n{") + 1)).totals ?? [], []);
+    const { client } = examples.fleet;
+    await assert.rejects(client.metrics({ sinceS: 0.5 }), /window.*0\.5 s is shorter than 1 s/);
+    await assert.rejects(client.metrics({ queue: "no such queue" }), /queue.*is not a queue name/);
+    assert.throws(() => client.metrics({ sinceS: 32 * 86_400 }), { name: "OptionsError" });
+  });
+
   it("what was completed is listed by queue, by type and by worker", async () => {
     const { fleet } = examples;
     const [queue] = (await fleet.client.fleet.listQueues({})).queues.filter(({ name }) => name === "pages");
@@ -71,8 +88,9 @@ describe("the examples of docs/statistics.md", () => {
     assert.equal(worker.recentCompletedCount, 3n);
     assert.ok(worker.age);
     const { overview } = await fleet.client.fleet.getOverview({});
-    assert.equal(overview?.recentCompletedCount, 3n);
-    assert.equal(overview.workers[0]?.completions?.completedCount, 3n);
+    assert.equal(overview?.recentCompletedCount, 4n);
+    const counted = overview.workers.find(({ workerId }) => workerId === "counted");
+    assert.equal(counted?.completions?.completedCount, 3n);
     const listed = await runMuster(fleet.scheduler.grpc, ["workers"]);
     assert.match(listed.stdout, /^counted\tready\t.*\t3\t3\t\d+(\t|$)/m);
     const queues = await runMuster(fleet.scheduler.grpc, ["queues"]);

@@ -20,6 +20,7 @@ const NAMES = [
   "muster_recent_completed_tasks",
   "muster_recovered_tasks_total",
   "muster_task_log_lines_total",
+  "muster_task_metric_total",
   "muster_task_log_dropped_lines_total",
   "muster_stale_reports_total",
   "muster_acquire_conflicts_total",

@@ -9,6 +9,8 @@ export interface NonRetryableErrorOptions extends ErrorOptions {
    * @default none
    */
   readonly details?: unknown;
+  /** Small facts for operators, as `ctx.fact` notes them: `{ iteration: 3 }`. @default none */
+  readonly facts?: FailureFacts;
 }
 
 /** Options of a RetryableError. */
@@ -22,7 +24,15 @@ export interface RetryableErrorOptions extends ErrorOptions {
    * @default none
    */
   readonly details?: unknown;
+  /** Small facts for operators, as `ctx.fact` notes them: `{ iteration: 3 }`. @default none */
+  readonly facts?: FailureFacts;
 }
+
+/**
+ * Small facts about a failure, by name, that operators see: at most 16, and 1 KiB together as JSON. Names match
+ * `[a-z][a-z0-9_]{0,63}`, numbers are finite, texts are cut to 200 characters and hold no secret.
+ */
+export type FailureFacts = Readonly<Record<string, number | string | boolean>>;
 
 /**
  * Throw it from a handler when another attempt would fail in the same way: the task ends at once.
@@ -38,11 +48,14 @@ export class NonRetryableError extends Error {
   readonly code: string;
   /** Facts for the caller; undefined when there are none. */
   readonly details: unknown;
+  /** Small facts for operators; undefined when there are none. */
+  readonly facts: FailureFacts | undefined;
 
   constructor(message: string, options: NonRetryableErrorOptions = {}) {
     super(message, { cause: options.cause });
     this.code = options.code ?? "NON_RETRYABLE";
     this.details = options.details;
+    this.facts = options.facts;
   }
 }
 
@@ -76,11 +89,14 @@ export class RetryableError extends Error {
   readonly retryAfterS: number | undefined;
   /** Facts for the caller; undefined when there are none. */
   readonly details: unknown;
+  /** Small facts for operators; undefined when there are none. */
+  readonly facts: FailureFacts | undefined;
 
   constructor(message: string, options: RetryableErrorOptions = {}) {
     super(message, { cause: options.cause });
     this.code = options.code ?? "RETRYABLE";
     this.details = options.details;
+    this.facts = options.facts;
     this.retryAfterS = options.retryAfterS;
   }
 }

@@ -33,6 +33,7 @@ export {
   CancelledError,
   CheckpointError,
   DrainError,
+  type FailureFacts,
   HttpListenError,
   KeyPauseError,
   LifespanError,

@@ -128,6 +128,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   GetDependencies: "`muster task ID`",
   CreateBatch: "`muster batch create`",
   GetBatch: "`muster batch ID`",
+  GetMetricStatistics: "`muster stats`",
   ListBatches: "`muster batches`",
   CloseBatch: "`muster batch close ID`",
   CancelBatch: "`muster batch cancel ID`",

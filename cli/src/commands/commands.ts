@@ -212,6 +212,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./explain/failures.ts")).defineFailures,
     },
     {
+      usage: "stats",
+      summary: "sum what handlers measured within a window, by queue, type and name",
+      load: async () => (await import("./explain/stats.ts")).defineStats,
+    },
+    {
       usage: "doctor",
       summary: "check the database, clocks, background loops, versions and stuck work",
       load: async () => (await import("./explain/doctor.ts")).defineDoctor,

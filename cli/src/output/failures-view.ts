@@ -5,6 +5,7 @@ import type { FailureGroup, FailureStatistics, GetFailureStatisticsResponse } fr
 import { formatDuration } from "../arguments/duration.ts";
 import type { Io } from "../io/io.ts";
 import { ageCell } from "./cells.ts";
+import { factsText } from "./facts-text.ts";
 import { hintNone } from "./hints.ts";
 import type { Cell } from "./table.ts";
 import { writeTable } from "./table.ts";
@@ -82,6 +83,6 @@ function row(group: FailureGroup, io: Io): (Cell | string)[] {
     ageCell(group.lastTime, now),
     group.exampleAttemptId || group.exampleTaskId,
     group.exampleWorkerId,
-    group.exampleMessage,
+    [group.exampleMessage, factsText(group.exampleFacts)].filter(Boolean).join(" "),
   ];
 }

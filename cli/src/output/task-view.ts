@@ -16,6 +16,7 @@ import type { Colors, Io } from "../io/io.ts";
 import { backoffText, delaysText } from "./backoff-text.ts";
 import { ageCell, durationCell, enumName, labelsText, momentCell, taskStateCell } from "./cells.ts";
 import { describeEncoded, isEncodedType } from "./encoded.ts";
+import { factsText, sumsText } from "./facts-text.ts";
 import { progressLine } from "./progress-text.ts";
 import { rateText } from "./rate-text.ts";
 import type { Cell } from "./table.ts";
@@ -84,6 +85,7 @@ export function writeTask(task: Task, { stdout, clock }: Io, expected?: string):
     ["took", task.metrics?.runDuration && durationCell(task.metrics.runDuration)],
     ["phases", unlessEmpty(phasesText(task))],
     ["peak memory", memoryCell(task)],
+    ["measured", unlessEmpty(sumsText(task.measured))],
     ["failure", task.failure && { text: failureText(task), paint: colors.red }],
     ...task.warnings.map(({ step, code, message }): [string, Cell] => [
       "warning",
@@ -102,10 +104,14 @@ export function writeTask(task: Task, { stdout, clock }: Io, expected?: string):
   if (!stdout.isTTY) return;
   if (task.attempts.length > 0) {
     stdout.write("\n");
+    const measured = task.attempts.some((attempt) => Object.keys(attempt.measured).length > 0);
     writeTable(
       stdout,
-      ATTEMPT_COLUMNS,
-      task.attempts.map((attempt) => attemptRow(attempt, now)),
+      measured ? [...ATTEMPT_COLUMNS, { title: "MEASURED", shrink: "last" }] : ATTEMPT_COLUMNS,
+      task.attempts.map((attempt) => [
+        ...attemptRow(attempt, now),
+        ...(measured ? [sumsText(attempt.measured)] : []),
+      ]),
     );
     if (task.omittedAttemptCount > 0)
       stdout.write(`${colors.dim(`${task.omittedAttemptCount} more attempts in the middle are omitted`)}\n`);
@@ -123,13 +129,17 @@ export function failureText({ failure }: Pick<Task, "failure">): string {
     failure.failureClass === FailureClass.UNSPECIFIED ? "" : enumName(FailureClass, failure.failureClass);
   // The code NON_RETRYABLE of the class non_retryable is shown once.
   const kind = name === "" || name === failure.code.toLowerCase() ? "" : ` (${name})`;
-  return oneLine(`${failure.code}${kind} ${failure.message}`);
+  return oneLine(
+    [`${failure.code}${kind}`, failure.message, factsText(failure.facts)].filter(Boolean).join(" "),
+  );
 }
 
 function earlierAttempt(attempt: Attempt): [string, string] {
   return [
     "earlier attempt",
-    [attempt.id, attempt.outcome, attempt.workerId, failureText(attempt)].filter(Boolean).join(" "),
+    [attempt.id, attempt.outcome, attempt.workerId, failureText(attempt), sumsText(attempt.measured)]
+      .filter(Boolean)
+      .join(" "),
   ];
 }
 

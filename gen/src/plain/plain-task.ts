@@ -11,10 +11,12 @@ import { type EnumName, type Plain, plain } from "./plain.ts";
 export type TaskStateName = EnumName<typeof TaskState>;
 
 /** Why an attempt or a task failed. */
-export interface PlainFailure extends Omit<Plain<Failure>, "details" | "failureClass"> {
+export interface PlainFailure extends Omit<Plain<Failure>, "details" | "facts" | "failureClass"> {
   readonly failureClass: EnumName<typeof FailureClass>;
   /** Facts about the failure for its caller, as its handler gave them; absent for none. */
   readonly details?: unknown;
+  /** Small facts that its handler noted, by name; absent for none. */
+  readonly facts?: Readonly<Record<string, number | string | boolean>>;
 }
 
 /** One try of a task on one worker. */
@@ -139,11 +141,16 @@ function contentOf(
 }
 
 /** The plain form of a failure. */
-export function plainFailure({ details, failureClass, ...failure }: Plain<Failure>): PlainFailure {
+export function plainFailure({ details, facts, failureClass, ...failure }: Plain<Failure>): PlainFailure {
+  const noted = Object.entries(facts).flatMap(([name, { number, text, flag }]) => {
+    const value = number ?? text ?? flag;
+    return value === undefined ? [] : [[name, value] as const];
+  });
   return {
     ...failure,
     failureClass: failureClass as PlainFailure["failureClass"],
     ...(details === "" ? {} : { details: parsed(details) }),
+    ...(noted.length === 0 ? {} : { facts: Object.fromEntries(noted) }),
   };
 }
 

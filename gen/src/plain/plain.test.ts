@@ -89,6 +89,26 @@ describe("plain objects", () => {
     assert.deepEqual(written.result, { contentType: "image/png", bytes: 2 });
   });
 
+  it("of a task have its measurements and the facts of its failures as they were given", () => {
+    const kinds = {
+      turn: { kind: { case: "number", value: 3 } },
+      model: { kind: { case: "text", value: "" } },
+      cached: { kind: { case: "flag", value: false } },
+      newer: {},
+    } as const;
+    const task = plainTask(
+      create(TaskSchema, {
+        failure: { code: "A", facts: kinds },
+        attempts: [{ id: "t-1.1", measured: { tokens_in: 1.5 }, failure: { code: "B" } }],
+        measured: { calls: 2 },
+      }),
+    );
+    const { failure, attempts, measured } = JSON.parse(JSON.stringify(task));
+    assert.deepEqual(failure.facts, { turn: 3, model: "", cached: false });
+    assert.deepEqual([attempts[0].measured, measured], [{ tokens_in: 1.5 }, { calls: 2 }]);
+    assert.ok(!("facts" in attempts[0].failure));
+  });
+
   it("show no content that was left out of the message", () => {
     const { payload } = plainTask(create(TaskSchema, { payloadBytes: 5n, contentType: "text/plain" }));
     assert.deepEqual([payload, payload.data], [{ contentType: "text/plain", bytes: 5 }, undefined]);

@@ -23,6 +23,7 @@ import { CheckpointWriter } from "./attempts/checkpoint-writer.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
 import { LogWriter } from "./attempts/log-writer.ts";
+import { MetricWriter } from "./attempts/metric-writer.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { RetryPolicies } from "./attempts/retry-policies.ts";
 import { Revocations } from "./attempts/revocations.ts";
@@ -52,6 +53,7 @@ import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { LeaseExpiryGuard } from "./sessions/lease-expiry-guard.ts";
 import { LeaseReaper } from "./sessions/lease-reaper.ts";
+import { lossPolicies } from "./sessions/loss-policies.ts";
 import { Registrar } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
 import { SessionLiveness } from "./sessions/session-liveness.ts";
@@ -93,6 +95,7 @@ export interface Dispatch {
   readonly mechanisms: Mechanisms;
   readonly eventWriter: EventWriter;
   readonly logWriter: LogWriter;
+  readonly metricWriter: MetricWriter;
   readonly keyPauser: KeyPauser;
   readonly launches: Launches;
   readonly launchStops: LaunchStops;
@@ -190,6 +193,7 @@ export function createDispatch(options: {
   );
   const eventWriter = new EventWriter({ store, clock, log, signals });
   const checkpoints = new CheckpointWriter({ store, clock, log, signals });
+  const metricWriter = new MetricWriter({ store, clock, log, counters });
   const enabled = options.taskLogs ?? true;
   const logWriter = new LogWriter({ ...{ store, clock, log, signals, counters, enabled } });
   const queueSettings = new QueueSettingsCache(store);
@@ -200,6 +204,7 @@ export function createDispatch(options: {
   const circuits = new Circuits({ store, log, counters, mechanisms });
   const waits = new Waits(clock, counters);
   const retryPolicies = new RetryPolicies(queueSettings, options.retry ?? {}, mechanisms);
+  const losses = lossPolicies(retryPolicies, registry);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({
     ...{ store, admission, classes, registry, clock, log, schedulerId },
@@ -258,6 +263,7 @@ export function createDispatch(options: {
     traces,
     eventWriter,
     checkpoints,
+    metricWriter,
     quarantines,
     retryPolicies,
     onScheduled,
@@ -270,6 +276,7 @@ export function createDispatch(options: {
     checkpoints,
     eventWriter,
     logWriter,
+    metricWriter,
     clock,
     log,
     counters,
@@ -291,7 +298,8 @@ export function createDispatch(options: {
     leases,
     schedulerId,
     traces,
-    retryPolicies,
+    metricWriter,
+    lossPolicies: losses,
   });
   const startup = new StartupRecorder({ store, eventWriter, log });
   const registrar = new Registrar({
@@ -337,10 +345,14 @@ export function createDispatch(options: {
     leases.leaseMs,
     leases.heartbeatMs * STARVED_AFTER_HEARTBEATS,
   );
-  const launches = new Launches({ store, terminator, eventWriter, log, counters, leases, retryPolicies });
+  const launches = new Launches({
+    ...{ store, terminator, eventWriter, log, counters, leases },
+    lossPolicies: losses,
+  });
   const launchStops = new LaunchStops({ store, clock, log, counters });
   const reaper = new LeaseReaper({
-    ...{ store, leases, eventWriter, mechanisms, terminator, launches, expiryGuard, retryPolicies },
+    ...{ store, leases, eventWriter, metricWriter, mechanisms, terminator, launches, expiryGuard },
+    lossPolicies: losses,
   });
   const queueLimits = new QueueLimits(store, counters);
   const submitLog = new SubmitLog({ clock, log, counters });
@@ -436,6 +448,7 @@ export function createDispatch(options: {
     mechanisms,
     eventWriter,
     logWriter,
+    metricWriter,
     keyPauser,
     launches,
     launchStops,

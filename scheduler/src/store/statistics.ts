@@ -1,4 +1,5 @@
 /** The role of the store that counts failures and successes within a window of time. */
+import type { Facts } from "@muster/common/facts";
 
 /** Tasks of one queue and type that succeeded. */
 export interface CompletionCount {
@@ -37,6 +38,8 @@ export interface FailureGroup {
     /** Undefined when the task failed without an attempt. */
     readonly epoch: number | undefined;
     readonly message: string;
+    /** Absent for none. */
+    readonly facts?: Facts;
     /** Empty when there was no worker, or its record was dropped. */
     readonly workerId: string;
   };

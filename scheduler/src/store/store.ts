@@ -12,6 +12,7 @@ import type { FairnessStore } from "./fairness.ts";
 import type { FleetStore } from "./fleet.ts";
 import type { LaunchStore } from "./launches.ts";
 import type { MaintenanceStore } from "./maintenance.ts";
+import type { MetricStore } from "./metrics.ts";
 import type { PollStore } from "./polls.ts";
 import type { QuarantineStore } from "./quarantines.ts";
 import type { QueueStore } from "./queues.ts";
@@ -37,6 +38,7 @@ export type * from "./fairness.ts";
 export type * from "./fleet.ts";
 export type * from "./launches.ts";
 export type * from "./maintenance.ts";
+export type * from "./metrics.ts";
 export type * from "./polls.ts";
 export type * from "./quarantines.ts";
 export type * from "./queues.ts";
@@ -77,6 +79,7 @@ export interface Store
     QueueStore,
     FleetStore,
     StatisticsStore,
+    MetricStore,
     MaintenanceStore {
   close(): Promise<void>;
 }

@@ -218,6 +218,20 @@ const worker = new Worker({
       if (ctx.attempt.number === failAt) throw new RetryableError("it failed", { code: "ON_PURPOSE" });
       return { work: work.ran, pr: pr?.ran ?? null };
     },
+    /** Measures `amounts` and one call, notes `iteration`; waits for `gate`, then measures `after`, and fails at `failAt`. */
+    measured: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { amounts = [], iteration = 0, gate, after = 0, failAt } = Object(ctx.payload);
+      ctx.fact("iteration", iteration);
+      for (const amount of amounts) ctx.metric("tokens_in", amount);
+      ctx.metric("calls", 1);
+      while (gate !== undefined && !existsSync(String(gate)))
+        await delay(20, undefined, { signal: ctx.signal });
+      ctx.metric("tokens_in", after);
+      if (ctx.attempt.number === failAt)
+        throw new RetryableError("it failed", { code: "ON_PURPOSE", facts: { model: "large" } });
+      return null;
+    },
     /** Pauses a rate limit key; the result is the end of the pause, or why there is none. */
     pauseKey: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

@@ -1,4 +1,5 @@
 /** One attempt: its handler, its events and its outcome. */
+import { type FactValue, mergeFacts } from "@muster/common/facts";
 import { cutWellFormed } from "@muster/common/text";
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import { makeArtifact } from "../artifacts/artifacts.ts";
@@ -20,6 +21,7 @@ import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./co
 import type { Deadline } from "./deadlines.ts";
 import { checkedExpectation, type Expectation } from "./expectation.ts";
 import { toCode } from "./failure/classify.ts";
+import { HandlerReports } from "./handler-reports.ts";
 import { Iterations } from "./iterations.ts";
 import { isBytes } from "./json-form.ts";
 import type { PhaseWatchdog } from "./phase-watchdog.ts";
@@ -78,6 +80,7 @@ export class Attempt implements TaskContext<never, never, never> {
   #iterations: Iterations | undefined;
   #checkpoints: Checkpoints | undefined;
   #steps: Steps | undefined;
+  #reports: HandlerReports | undefined;
   #resumeFrom: { readonly value: unknown } | undefined;
   #chunks = 0;
   #scratch: Promise<ScratchFolder> | undefined;
@@ -310,6 +313,32 @@ export class Attempt implements TaskContext<never, never, never> {
     };
   }
 
+  /** A getter, as `step` is. */
+  get metric(): (name: string, amount: number) => void {
+    return (name, amount) => {
+      if (!this.closed) this.#openReports().add(name, amount);
+    };
+  }
+
+  /** A getter, as `step` is. */
+  get fact(): (name: string, value: FactValue) => void {
+    return (name, value) => {
+      if (!this.closed) this.#openReports().note(name, value);
+    };
+  }
+
+  #openReports(): HandlerReports {
+    this.#reports ??= new HandlerReports(this, this.#host);
+    return this.#reports;
+  }
+
+  /** The outcome, in which a failure has the facts of its error and those that the handler noted. */
+  withFacts(outcome: Outcome): Outcome {
+    if (outcome.kind !== "failed" || this.#reports === undefined) return outcome;
+    const facts = mergeFacts(outcome.facts ?? {}, this.#reports.facts);
+    return Object.keys(facts).length === 0 ? outcome : { ...outcome, facts };
+  }
+
   readonly output = (chunk: string | Uint8Array): void => {
     if (this.closed) return;
     const bytes = typeof chunk === "string" ? Buffer.from(chunk, "utf8") : chunk;
@@ -373,6 +402,7 @@ export class Attempt implements TaskContext<never, never, never> {
   close(): void {
     this.#progress?.close();
     this.#iterations?.flush();
+    this.#reports?.close();
     this.#checkpoints?.close(this.revoked ? NOT_OURS : "the attempt has ended");
     this.#phases?.close();
     this.unwinding?.close();

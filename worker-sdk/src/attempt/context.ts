@@ -283,6 +283,37 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
   /** As above, of a step that the task cannot succeed without. */
   step<T>(name: string, fn: () => T | Promise<T>, options?: StepOptions): Promise<T>;
   /**
+   * Adds to a sum of this attempt, for example of tokens. It is kept with the attempt, whatever becomes of that, and summed by
+   * queue and type: `muster task`, `muster stats`, and `muster_task_metric_total` of the scheduler. An attempt that is tried
+   * again has sums of its own.
+   *
+   * ```ts
+   * ctx.metric("tokens_in", response.usage.input_tokens);
+   * ```
+   *
+   * It never throws, because a measurement must not fail the work: what is refused is logged (`task.measure.refused`). It may be
+   * called often: the sums are sent once a second, and before the result.
+   *
+   * @param name `[a-z][a-z0-9_]{0,63}`; at most 32 names an attempt.
+   * @param amount A number from 0, fractions too; a sum is at most 2^53 - 1. Negative amounts, NaN and Infinity are refused.
+   */
+  metric(name: string, amount: number): void;
+  /**
+   * Notes a small fact for the failure of this attempt, if it fails: `muster task`, `muster why`, `muster failures` and
+   * `failure.facts` show it, also when the worker dies. The last value of a name counts.
+   *
+   * ```ts
+   * ctx.fact("iteration", n);
+   * ```
+   *
+   * It never throws: what is refused is logged (`task.measure.refused`).
+   *
+   * @param name `[a-z][a-z0-9_]{0,63}`; at most 16 names, and 1 KiB together as JSON.
+   * @param value A finite number, true or false, or a text without secrets: operators see it. Longer text than 200 characters is
+   * cut.
+   */
+  fact(name: string, value: number | string | boolean): void;
+  /**
    * Submits a task as a child of this one: it has the tag `parent:ID`, and `client.children(ID)` lists it. The child is durable
    * when the promise resolves, and ends by itself, whatever becomes of its parent. The call is aborted with `ctx.signal`.
    *

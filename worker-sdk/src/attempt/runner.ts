@@ -339,7 +339,8 @@ export class Runner {
     this.#wakeIdle();
   }
 
-  #report(attempt: Attempt, outcome: Outcome): void {
+  #report(attempt: Attempt, ended: Outcome): void {
+    const outcome = attempt.withFacts(ended);
     const cost = { runMs: attempt.runMs, phases: attempt.timings };
     attempt.close();
     const { link } = this.#host;

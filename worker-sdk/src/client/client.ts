@@ -5,6 +5,7 @@ import { whileFull } from "@muster/common/while-full";
 import type {
   Batch,
   GetFailureStatisticsResponse,
+  GetMetricStatisticsResponse,
   Plain,
   PlainTask,
   SubmittedTask,
@@ -17,6 +18,7 @@ import {
   ErrorReason,
   FleetService,
   GetFailureStatisticsResponseSchema,
+  GetMetricStatisticsResponseSchema,
   parentTag,
   plain,
   plainTask,
@@ -53,6 +55,7 @@ import { ClientPayloads, decodeTask } from "./client-payloads.ts";
 import { resultOf, specsOf } from "./contract-calls.ts";
 import { MusterError } from "./errors.ts";
 import { encodeFailureOptions, type FailureOptions } from "./failures.ts";
+import { encodeMetricOptions, type MetricOptions } from "./metric-options.ts";
 import { Schedules } from "./schedules.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
@@ -441,6 +444,26 @@ export class Client {
     return this.fleet
       .getFailureStatistics(encodeFailureOptions(options), { timeoutMs, ...(signal ? { signal } : {}) })
       .then((counts) => plain(GetFailureStatisticsResponseSchema, counts));
+  }
+
+  /**
+   * Sums what handlers measured with `ctx.metric()` within a window, by queue, type and name; attempts that failed, were
+   * cancelled or lost are included. The window begins with a whole minute.
+   *
+   * @throws MusterError when the scheduler refuses it (`INVALID_REQUEST`) or does not answer in time.
+   * @throws OptionsError when `sinceS` is no number of seconds.
+   *
+   * @example
+   * ```ts
+   * const { totals } = await client.metrics({ sinceS: 86_400, type: "llm.chat" });
+   * for (const { name, sum, attemptCount } of totals) console.log(`${name}: ${sum} in ${attemptCount} attempts`);
+   * ```
+   */
+  metrics(options: MetricOptions = {}): Promise<Plain<GetMetricStatisticsResponse>> {
+    const { timeoutMs, signal } = this.#limits(options);
+    return this.fleet
+      .getMetricStatistics(encodeMetricOptions(options), { timeoutMs, ...(signal ? { signal } : {}) })
+      .then((totals) => plain(GetMetricStatisticsResponseSchema, totals));
   }
 
   /** Closes the connections; calls in flight and later ones fail with `CLIENT_CLOSED`. A second call does nothing. */

@@ -45,6 +45,7 @@ export {
   type Violation,
 } from "./errors.ts";
 export type { FailureOptions } from "./failures.ts";
+export type { MetricOptions } from "./metric-options.ts";
 export type { ScheduleOptions } from "./schedule-spec.ts";
 export { Schedules } from "./schedules.ts";
 export type {

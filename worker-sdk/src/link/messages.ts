@@ -1,3 +1,4 @@
+import type { Facts } from "@muster/common/facts";
 import type { QuietExpectation } from "../attempt/expectation.ts";
 import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
@@ -106,6 +107,7 @@ export type Outcome =
       readonly retryAfterMs?: number;
       /** Facts for the caller as JSON. */
       readonly details?: string;
+      readonly facts?: Facts;
     }
   | { readonly kind: "cancelled"; readonly message: string }
   | { readonly kind: "released"; readonly reason: string };
@@ -236,6 +238,13 @@ export type ToLink =
     }
   /** A named step has begun or ended. */
   | { readonly kind: "step"; readonly attemptId: string; readonly step: Omit<KeptStep, "skip"> }
+  /** What the handler has measured and noted so far. */
+  | {
+      readonly kind: "handlerReport";
+      readonly attemptId: string;
+      readonly metrics: Readonly<Record<string, number>>;
+      readonly facts: Facts;
+    }
   | { readonly kind: "cancelling"; readonly attemptId: string }
   /** A batch handler was called with so many attempts. */
   | { readonly kind: "batch"; readonly type: string; readonly size: number }

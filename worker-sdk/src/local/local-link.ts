@@ -76,6 +76,7 @@ export class LocalLink {
       case "event":
       case "output":
       case "cancelling":
+      case "handlerReport":
         this.#runs.get(message.attemptId)?.run.receive(message);
         return;
       case "iterations":

@@ -1,5 +1,6 @@
 /** A run of a handler without a scheduler: what it reports, and how it ends. */
 import type { Runner } from "../attempt/runner.ts";
+import type { FailureFacts } from "../errors.ts";
 import type { Outcome, RejectReason, ToLink } from "../link/messages.ts";
 
 /** A progress report that was sent. Not every report is: a worker limits their rate, and sends the latest one always. */
@@ -68,6 +69,8 @@ export interface RunFailure {
   readonly retryAfterS: number | undefined;
   /** Facts for the caller. */
   readonly details: unknown;
+  /** Facts for operators: those of the error, and those of `ctx.fact()`. */
+  readonly facts: FailureFacts;
 }
 
 /** How a run ended. */
@@ -125,6 +128,8 @@ export class LocalRun<Output = unknown> {
   readonly #checkpoints: unknown[] = [];
   readonly #expectations: RunExpectation[] = [];
   readonly #steps = new Map<string, RunStep>();
+  #metrics: Readonly<Record<string, number>> = {};
+  #facts: FailureFacts = {};
   readonly #runner: Runner;
   readonly #end = Promise.withResolvers<RunOutcome>();
   readonly #chunks: Uint8Array[] = [];
@@ -184,6 +189,16 @@ export class LocalRun<Output = unknown> {
   /** Steps of `ctx.step()` that were reported so far, in the order of their starts; those that were kept before are not. */
   get steps(): readonly RunStep[] {
     return [...this.#steps.values()];
+  }
+
+  /** Sums of `ctx.metric()` by name, up to the last report: they are reported once a second, and at the end. */
+  get metrics(): Readonly<Record<string, number>> {
+    return this.#metrics;
+  }
+
+  /** Facts of `ctx.fact()`, likewise. */
+  get facts(): FailureFacts {
+    return this.#facts;
   }
 
   /** Bytes of `ctx.output()` so far. */
@@ -248,6 +263,10 @@ export class LocalRun<Output = unknown> {
         this.#steps.set(name, { name, state, result: value, code });
         break;
       }
+      case "handlerReport":
+        this.#metrics = message.metrics;
+        this.#facts = message.facts;
+        break;
       case "output":
         this.#keep(message.data);
         break;
@@ -357,7 +376,7 @@ function parsed(output: string | Uint8Array): unknown {
 }
 
 function failureOf(outcome: Extract<Outcome, { kind: "failed" }>): RunFailure {
-  const { failureClass, code, message, traceback, retryAfterMs, details } = outcome;
+  const { failureClass, code, message, traceback, retryAfterMs, details, facts = {} } = outcome;
   return {
     class: failureClass,
     code,
@@ -365,5 +384,6 @@ function failureOf(outcome: Extract<Outcome, { kind: "failed" }>): RunFailure {
     traceback,
     retryAfterS: retryAfterMs === undefined ? undefined : retryAfterMs / 1000,
     details: details === undefined ? undefined : JSON.parse(details),
+    facts,
   };
 }

@@ -17,6 +17,7 @@ export const LOG_EVENTS = {
   "task.completed": "info",
   "task.failed": "info",
   "task.failure.replaced": "warn",
+  "task.measure.refused": "warn",
   "task.received": "info",
   "task.rejected": "warn",
   "task.released": "info",

@@ -7,6 +7,7 @@
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 
+export type { FailureFacts } from "../errors.ts";
 export type {
   CancelOptions,
   LocalRun,

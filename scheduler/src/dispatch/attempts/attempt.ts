@@ -8,11 +8,13 @@ import {
   type AttemptState,
   type AttemptTransition,
 } from "../../domain/tasks/attempt-machine.ts";
+import type { HandlerReport } from "../../domain/tasks/handler-report.ts";
 import type { HardTimeout } from "../../domain/tasks/hard-timeout.ts";
 import type { ReportedStep, Steps } from "../../domain/tasks/step.ts";
 import type { RequeueCounts, TaskOptions } from "../../domain/tasks/task.ts";
 import type { AttemptRow, AttemptTouch, LastProgress } from "../../store/store.ts";
 import type { Assigned } from "../../telemetry/spans/attempt-spans.ts";
+import { AttemptMeasures } from "./attempt-measures.ts";
 import { AttemptSteps } from "./attempt-steps.ts";
 import { type AttemptProgress, PhaseProgress } from "./phase-progress.ts";
 import { type AttemptWatch, newWatch } from "./watch-record.ts";
@@ -75,6 +77,8 @@ export class Attempt {
   #iterations: number;
   /** Made at first use: most handlers have no steps. */
   #steps: AttemptSteps | undefined;
+  /** Made at first use, likewise. */
+  #measures: AttemptMeasures | undefined;
   #heldUp: string | undefined;
   #reported = false;
   #timedOut: HardTimeout | undefined;
@@ -139,6 +143,7 @@ export class Attempt {
     attempt.#timedOut = known?.timedOut;
     if (known) attempt.noteIterations(known.iterations);
     if (known) attempt.#steps = known.#steps;
+    if (known) attempt.#measures = known.#measures;
     attempt.#bytesAhead = startedAt === undefined ? (row.payloadBytes ?? 0) : 0;
     return attempt;
   }
@@ -315,6 +320,18 @@ export class Attempt {
     return this.#steps.note(step, atMs);
   }
 
+  /** What its handler has measured and noted. */
+  noteMeasures(report: HandlerReport): ReturnType<AttemptMeasures["note"]> {
+    this.#step("report");
+    this.#measures ??= new AttemptMeasures();
+    return this.#measures.note(report);
+  }
+
+  /** Facts for its failure; undefined when its handler has reported none. */
+  get facts(): AttemptMeasures["facts"] | undefined {
+    return this.#measures?.facts;
+  }
+
   /** For its end, whose write may overtake that of the steps; undefined when there are none. */
   get reportedSteps(): Steps | undefined {
     return this.#steps?.reported;
@@ -425,6 +442,7 @@ export class Attempt {
     copy.#progressUnwritten = this.#progressUnwritten;
     copy.#iterations = this.#iterations;
     copy.#steps = this.#steps;
+    copy.#measures = this.#measures;
     copy.#iterationsUnwritten = this.#iterationsUnwritten;
     return copy;
   }

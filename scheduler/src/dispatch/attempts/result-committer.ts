@@ -5,7 +5,7 @@ import { mayBeOfRows } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { CircuitRule } from "../../domain/tasks/circuit.ts";
 import { countedOutcome } from "../../domain/tasks/circuit-outcome.ts";
-import type { Outcome, OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import { type Outcome, type OutcomeDecision, withFacts } from "../../domain/tasks/outcome.ts";
 import type { AttemptMetrics } from "../../domain/tasks/task.ts";
 import type { AttemptStore, CircuitCount, CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
@@ -25,6 +25,7 @@ import type { AttemptTraces } from "./attempt-traces.ts";
 import type { CheckpointWriter } from "./checkpoint-writer.ts";
 import type { EventWriter } from "./event-writer.ts";
 import { HeldResults } from "./held-results.ts";
+import type { MetricWriter } from "./metric-writer.ts";
 import type { RetryPolicies } from "./retry-policies.ts";
 
 /** Most results in one statement; the figures are beside the largest claim. */
@@ -76,6 +77,7 @@ export class ResultCommitter {
   readonly #traces: AttemptTraces;
   readonly #eventWriter: EventWriter;
   readonly #checkpoints: Pick<CheckpointWriter, "flushOf">;
+  readonly #metricWriter: Pick<MetricWriter, "flushOf">;
   readonly #quarantines: Pick<Quarantines, "reported">;
   readonly #retryPolicies: Pick<RetryPolicies, "decide">;
   readonly #onScheduled: (delayMs: number) => void;
@@ -98,6 +100,7 @@ export class ResultCommitter {
     traces: AttemptTraces;
     eventWriter: EventWriter;
     checkpoints: Pick<CheckpointWriter, "flushOf">;
+    metricWriter: Pick<MetricWriter, "flushOf">;
     quarantines: Pick<Quarantines, "reported">;
     retryPolicies: Pick<RetryPolicies, "decide">;
     onScheduled: (delayMs: number) => void;
@@ -115,6 +118,7 @@ export class ResultCommitter {
     this.#traces = parts.traces;
     this.#eventWriter = parts.eventWriter;
     this.#checkpoints = parts.checkpoints;
+    this.#metricWriter = parts.metricWriter;
     this.#quarantines = parts.quarantines;
     this.#retryPolicies = parts.retryPolicies;
     this.#onScheduled = parts.onScheduled;
@@ -240,7 +244,7 @@ export class ResultCommitter {
     const now = this.#clock.monotonic();
     const request = {
       key: { taskId: attempt.taskId, epoch: attempt.epoch },
-      decision: withMetrics(this.#retryPolicies.decide(attempt, outcome), metrics),
+      decision: withMetrics(this.#retryPolicies.decide(attempt, withFacts(outcome, attempt.facts)), metrics),
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
       keyed: attempt.concurrency !== undefined,
@@ -371,6 +375,7 @@ export class ResultCommitter {
     const taskIds = requests.map(({ key }) => key.taskId);
     await this.#eventWriter.flushEventsOf(taskIds);
     await this.#checkpoints.flushOf(taskIds);
+    await this.#metricWriter.flushOf(taskIds);
     return this.#store.commitResults(requests);
   }
 }

@@ -1,6 +1,7 @@
 /** Handles reports of workers: accepted, rejected, progress, results. */
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { HandlerReport } from "../../domain/tasks/handler-report.ts";
 import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
 import { MAX_STEPS, MAX_STEPS_BYTES, type ReportedStep } from "../../domain/tasks/step.ts";
 import type { NewCheckpoint } from "../../store/store.ts";
@@ -18,6 +19,7 @@ import { type CheckpointWriter, staleAck } from "./checkpoint-writer.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
 import type { LogMessage, LogWriter } from "./log-writer.ts";
+import type { MetricWriter } from "./metric-writer.ts";
 import type { AttemptProgress } from "./phase-progress.ts";
 import type { ReportedResult, ResultCommitter } from "./result-committer.ts";
 
@@ -169,6 +171,18 @@ export class WorkerReportHandler {
     eventWriter.writeAttempt(session, attempt);
   }
 
+  /** What its handler has measured and noted so far. */
+  handleReport(session: Session, key: AttemptKey, report: HandlerReport): void {
+    if (this.#after(session, key, () => this.handleReport(session, key, report))) return;
+    const attempt = this.#current(session, key, "report");
+    if (!attempt?.isOpen) return;
+    const { sums, refused } = attempt.noteMeasures(report);
+    if (sums) this.#parts.metricWriter.put(key, sums);
+    if (refused === 0) return;
+    const facts = { worker_id: session.workerId, attempt_id: formatAttemptId(key), count: refused };
+    this.#parts.log.warn("task_metric.refused", facts);
+  }
+
   /** Its handler has stored how far it is. */
   handleCheckpoint(session: Session, checkpoint: NewCheckpoint): void {
     const { key, sequence } = checkpoint;
@@ -263,6 +277,7 @@ export interface WorkerReportParts {
   readonly checkpoints: Pick<CheckpointWriter, "put">;
   readonly eventWriter: Pick<EventWriter, "appendEvent" | "appendOutput" | "writeAttempt">;
   readonly logWriter: Pick<LogWriter, "take">;
+  readonly metricWriter: Pick<MetricWriter, "put">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;

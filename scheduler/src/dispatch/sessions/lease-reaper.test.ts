@@ -23,7 +23,7 @@ function setUp({
   const reaper = new LeaseReaper({
     expiryGuard: { expiryTime: () => times[Math.min(asked++, times.length - 1)] },
     leases: { graceMs: 5 },
-    retryPolicies: { decide: () => assert.fail("no session holds an attempt") },
+    lossPolicies: { decide: () => assert.fail("no session holds an attempt") },
     mechanisms: {
       ...ALL_ACT,
       mode: () => mode,
@@ -31,6 +31,7 @@ function setUp({
         void calls.push(`${mechanism} ${would} t-${attempt?.taskId}`),
     },
     eventWriter: { flush: async () => calls.push("flush") > 0 },
+    metricWriter: { flush: async () => undefined },
     terminator: { recordTermination: (_, reason) => void calls.push(reason) },
     launches: {
       giveUp: async (expiryTime) => void calls.push(expiryTime() ? "give up" : "keep launches"),

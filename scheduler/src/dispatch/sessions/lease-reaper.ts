@@ -2,11 +2,12 @@
 import { span } from "../../domain/explain/reason.ts";
 import type { ObservedSession, Store } from "../../store/store.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
-import type { RetryPolicies } from "../attempts/retry-policies.ts";
+import type { MetricWriter } from "../attempts/metric-writer.ts";
 import type { Launches } from "../launches/launches.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { Mechanisms } from "../mechanisms/mechanisms.ts";
 import type { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
+import type { LossPolicies } from "./loss-policies.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
 import { decideTermination } from "./termination-reasons.ts";
 
@@ -31,11 +32,12 @@ export class LeaseReaper {
   }
 
   async #reapSessions(): Promise<void> {
-    const { eventWriter, mechanisms, expiryGuard } = this.#parts;
+    const { eventWriter, metricWriter, mechanisms, expiryGuard } = this.#parts;
     const mode = mechanisms.mode("recovery");
     if (mode === "off" || !expiryGuard.expiryTime()) return;
     // The events of a lost session's attempts come before their requeue.
     await eventWriter.flush();
+    await metricWriter.flush();
     // The flush may have taken long enough that no lease may expire any more.
     const asOf = expiryGuard.expiryTime();
     if (!asOf) return;
@@ -44,8 +46,8 @@ export class LeaseReaper {
   }
 
   async #terminate(asOf: Date): Promise<void> {
-    const { store, leases, retryPolicies, terminator } = this.#parts;
-    const decide = decideTermination(retryPolicies, "lost");
+    const { store, leases, lossPolicies, terminator } = this.#parts;
+    const decide = decideTermination(lossPolicies, "lost");
     for (;;) {
       const reaped = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decide);
       for (const session of reaped) terminator.recordTermination(session, "lost");
@@ -79,8 +81,9 @@ export interface LeaseReaperParts {
   readonly mechanisms: Pick<Mechanisms, "mode" | "observed">;
   readonly leases: Pick<LeaseSettings, "graceMs">;
   readonly eventWriter: Pick<EventWriter, "flush">;
+  readonly metricWriter: Pick<MetricWriter, "flush">;
   readonly terminator: Pick<SessionTerminator, "recordTermination">;
   readonly launches: Pick<Launches, "giveUp">;
   readonly expiryGuard: Pick<LeaseExpiryGuard, "expiryTime">;
-  readonly retryPolicies: Pick<RetryPolicies, "decide">;
+  readonly lossPolicies: LossPolicies;
 }

@@ -10,11 +10,12 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
+import type { MetricWriter } from "../attempts/metric-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
-import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
+import type { LossPolicies } from "./loss-policies.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
 import { decideTermination, lostRefusal, supersededRefusal } from "./termination-reasons.ts";
@@ -33,6 +34,7 @@ export interface SessionTerminatorParts {
   readonly classes: Pick<ClassIndex, "removeSession">;
   readonly committer: Pick<ResultCommitter, "afterCommit" | "idle">;
   readonly eventWriter: Pick<EventWriter, "flush">;
+  readonly metricWriter: Pick<MetricWriter, "flush">;
   readonly signals: Pick<TaskSignals, "changed">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -40,7 +42,7 @@ export interface SessionTerminatorParts {
   readonly leases: Pick<LeaseSettings, "graceMs" | "leaseMs">;
   readonly schedulerId: string;
   readonly traces: Pick<AttemptTraces, "ended">;
-  readonly retryPolicies: Pick<RetryPolicies, "decide">;
+  readonly lossPolicies: LossPolicies;
 }
 
 /** Every way in which a worker's session ends, and what becomes of the attempts that it held. */
@@ -67,11 +69,12 @@ export class SessionTerminator {
     fatal: FatalRecord | undefined,
     decide: DecideLost,
   ): Promise<number> {
-    const { store, registry, committer, eventWriter, clock } = this.#parts;
+    const { store, registry, committer, eventWriter, metricWriter, clock } = this.#parts;
     const here = sessionIds.flatMap((id) => registry.byId(id) ?? []);
     await Promise.all(here.map((session) => this.#streamEnd(session)));
     await Promise.race([committer.idle(), clock.sleep(STREAM_END_MS)]);
     await eventWriter.flush();
+    await metricWriter.flush();
     const gone = await store.endSessions(
       sessionIds.map((sessionId) => ({ sessionId, reason, fatal })),
       decide,
@@ -106,7 +109,7 @@ export class SessionTerminator {
         reason: "superseded",
         fatal: undefined,
       })),
-      decideTermination(this.#parts.retryPolicies, "superseded"),
+      decideTermination(this.#parts.lossPolicies, "superseded"),
     );
     for (const session of gone) {
       this.recordTermination(session, "superseded");
@@ -132,9 +135,10 @@ export class SessionTerminator {
   async terminateSession(session: Session, reason: string): Promise<void> {
     // What its last attempts did is written before they are endedAttempts, which ends their part of the record.
     await this.#parts.eventWriter.flush();
+    await this.#parts.metricWriter.flush();
     const gone = await this.#parts.store.endSessions(
       [{ sessionId: session.id, reason, fatal: session.fatal }],
-      decideTermination(this.#parts.retryPolicies, reason),
+      decideTermination(this.#parts.lossPolicies, reason),
     );
     for (const row of gone) this.recordTermination(row, reason);
     this.#dropSession(session, undefined);

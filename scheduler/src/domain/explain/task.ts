@@ -11,6 +11,7 @@ import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
 import { endedByBudget } from "./budget.ts";
 import { endedByDependency } from "./dependency-failed.ts";
 import { type ExpectedQuiet, expectedQuiet, quietEvidence, quietWords } from "./expected-quiet.ts";
+import { failureFacts } from "./failure-facts.ts";
 import type { WaitingClass } from "./idle.ts";
 import { endedByLimit } from "./limited.ts";
 import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
@@ -111,7 +112,7 @@ export function explainEnded(
     (attempt) =>
       `${formatAttemptId({ taskId: task.id, epoch: attempt.epoch })} on ${attempt.workerId ?? "no worker"}: ${attempt.outcome}${attempt.failure ? ` (${attempt.failure.code}: ${attempt.failure.message})` : ""}`,
   );
-  const evidence = [
+  const evidence: Evidence[] = [
     ...tries.map((value) => ({ key: "attempt", value, source: "database" })),
     ...(task.uniqueKey === undefined
       ? []
@@ -123,6 +124,7 @@ export function explainEnded(
           },
         ]),
   ];
+  if (task.state === "failed" && task.failure) evidence.push(...failureFacts(task.failure));
   const since = task.finishTime;
   if (task.state === "succeeded") {
     const warned = task.warnings.length > 0;

@@ -13,6 +13,7 @@ import { circuitOpen } from "./circuit-open.ts";
 import type { ReasonCode } from "./codes.ts";
 import { raiseEvidence, withRaises } from "./cost-raised.ts";
 import { delayed } from "./delayed.ts";
+import { failureFacts } from "./failure-facts.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { keysHeld } from "./key-held.ts";
 import { keysPaused } from "./key-paused.ts";
@@ -117,6 +118,7 @@ function notYet(facts: WaitingFacts, runTime: Date): Reason {
       { key: "run_time", value: runTime.toISOString(), source: "database" },
       { key: "error_code", value: failure.code, source: "database" },
       { key: "error_message", value: failure.message, source: "database" },
+      ...failureFacts(failure),
       ...(lastAttempt?.workerId ? [{ key: "worker", value: lastAttempt.workerId, source: "database" }] : []),
       ...(lost ? lossEvidence(task) : []),
       ...(retry ? retryPolicyEvidence(retry, task.queue) : []),

@@ -1,3 +1,6 @@
+/** Why attempts and tasks fail. */
+import { type Facts, mergeFacts } from "@muster/common/facts";
+
 /** How a failure is treated; mirrors `muster.v1.FailureClass`. */
 export type FailureClass = "retryable" | "non_retryable" | "timed_out" | "out_of_memory" | "worker_lost";
 
@@ -13,6 +16,19 @@ export interface Failure {
   readonly retryAfterMs?: number;
   /** Facts for the caller, as JSON. */
   readonly details?: string;
+  /** Small facts that are safe to show; absent for none. */
+  readonly facts?: Facts;
+}
+
+/** The failure with facts that its handler had reported; its own facts come first. */
+export function withReportedFacts(failure: Failure, reported: Facts): Failure {
+  const facts = mergeFacts(failure.facts ?? {}, reported);
+  return Object.keys(facts).length === 0 ? failure : { ...failure, facts };
+}
+
+/** Each fact as a text, for example `iteration = 3`. */
+export function factsInWords({ facts = {} }: Failure): string[] {
+  return Object.entries(facts).map(([name, value]) => `${name} = ${value}`);
 }
 
 /** A secondary step that failed although the work is done. */

@@ -1,8 +1,9 @@
 /** Decides what the end of an attempt means for its task. */
+import type { Facts } from "@muster/common/facts";
 import type { Observation, OutcomeModes } from "../mechanisms/mechanism.ts";
 import type { FatalRecord } from "../workers/worker.ts";
 import { ALONE_AFTER, afterLoss, type Blame, POISONED_AFTER } from "./blame.ts";
-import type { Failure, FailureClass, Warning } from "./failure.ts";
+import { type Failure, type FailureClass, type Warning, withReportedFacts } from "./failure.ts";
 import { backoffMs, DEFAULT_RETRY_POLICY, type OutOfMemoryChange, type RetryPolicy } from "./retry.ts";
 import type { AttemptMetrics, EndState, RequeueCounts } from "./task.ts";
 
@@ -302,6 +303,12 @@ function finishCancelled(failure?: Failure): OutcomeDecision {
   return failure
     ? { kind: "finish", state: "cancelled", detail: "cancelled", failure }
     : { kind: "finish", state: "cancelled", detail: "cancelled" };
+}
+
+/** The outcome, in which a failure has the facts that its handler reported, also one that the scheduler concluded. */
+export function withFacts(outcome: Outcome, facts: Facts | undefined): Outcome {
+  if (facts === undefined || !("failure" in outcome)) return outcome;
+  return { ...outcome, failure: withReportedFacts(outcome.failure, facts) };
 }
 
 /** The failure recorded for an attempt whose worker is gone. */

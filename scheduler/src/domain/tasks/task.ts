@@ -6,6 +6,7 @@ import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
 import type { DependencyCause, SubmittedAfter } from "./dependencies.ts";
 import type { Failure, Warning } from "./failure.ts";
 import type { Fairness } from "./fairness.ts";
+import type { MetricSums } from "./handler-report.ts";
 import type { Hold } from "./hold.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -141,6 +142,8 @@ export interface AttemptRecord {
   readonly workerId: string | undefined;
   readonly outcome: string;
   readonly failure: Failure | undefined;
+  /** What its handler measured; absent for nothing, and where that is not read. */
+  readonly measured?: MetricSums | undefined;
   readonly assignTime: Date | undefined;
   readonly acceptTime: Date | undefined;
   readonly startTime: Date | undefined;
@@ -153,6 +156,8 @@ export interface Attempts {
   readonly kept: readonly AttemptRecord[];
   /** How many are left out of the middle. */
   readonly omitted: number;
+  /** What the latest attempt with measurements measured; undefined when none has any. */
+  readonly lastMeasured?: { readonly epoch: number; readonly sums: MetricSums } | undefined;
 }
 
 /** A task as kept in the store. */

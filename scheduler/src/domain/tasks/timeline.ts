@@ -40,7 +40,10 @@ export function timeline(
   const endIsRecorded = recorded.some(({ name, epoch }) => isEnd(name) && epoch === task.epoch);
   if (hasEnded(task.state) && task.finishTime && !endIsRecorded) {
     const attributes: Record<string, string> = { detail: task.detail ?? "" };
-    if (task.failure && task.state === "failed") attributes.message = task.failure.message;
+    if (task.failure && task.state === "failed") {
+      attributes.message = task.failure.message;
+      if (task.failure.facts) attributes.facts = JSON.stringify(task.failure.facts);
+    }
     const end = ranked(RANK.end, task.state, task.finishTime, task.epoch, task.workerId);
     events.push({ ...end, attributes });
   }

@@ -1,9 +1,10 @@
-/** The handler of FleetService for counts of failures within a window. */
+/** The handlers of FleetService for what is counted within a window: failures, and what handlers measured. */
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { FleetService } from "@muster/protocol";
 import { invalidRequest } from "../../domain/refusals.ts";
-import type { StatisticsStore } from "../../store/store.ts";
+import type { MetricStore, StatisticsStore } from "../../store/store.ts";
 import { fromFailureStatistics } from "../convert/fleet/failure-statistics.ts";
+import { fromMetricStatistics } from "../convert/fleet/metric-statistics.ts";
 import { storable } from "../convert/values/text.ts";
 import { durationFault, toMs } from "../convert/values/time.ts";
 import type { Handlers } from "../server/handlers.ts";
@@ -17,12 +18,16 @@ const MAX_WINDOW_MS = 31 * 24 * 3_600_000;
 
 /** Parts that it uses. */
 export interface StatisticsHandlerParts {
-  readonly store: Pick<StatisticsStore, "completionsSince" | "failureStatistics">;
+  readonly store: Pick<StatisticsStore, "completionsSince" | "failureStatistics"> &
+    Pick<MetricStore, "metricStatistics">;
 }
 
 export function statisticsHandlers({
   store,
-}: StatisticsHandlerParts): Pick<Handlers<typeof FleetService>, "getFailureStatistics"> {
+}: StatisticsHandlerParts): Pick<
+  Handlers<typeof FleetService>,
+  "getFailureStatistics" | "getMetricStatistics"
+> {
   return {
     async getFailureStatistics(request) {
       const windowMs = requireWindow(request.window);
@@ -39,6 +44,16 @@ export function statisticsHandlers({
         count: counts?.reduce((sum, { count }) => sum + count, 0),
         ageMs: completions?.ageMs,
       });
+    },
+
+    async getMetricStatistics(request) {
+      const statistics = await store.metricStatistics({
+        windowMs: requireWindow(request.window),
+        queue: request.queue === "" ? undefined : requireQueueName(request.queue),
+        type: storable(request.taskType, 256) || undefined,
+        name: storable(request.name, 256) || undefined,
+      });
+      return fromMetricStatistics(statistics);
     },
   };
 }

@@ -36,6 +36,7 @@ import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.t
 import type { ResultsFrame } from "../codec/results-frame.ts";
 import { toAttemptKey, toIterations, toProgress, toRejection } from "../convert/tasks/attempt-report.ts";
 import { fromCheckpointAck, toCheckpoint } from "../convert/tasks/checkpoint.ts";
+import { toHandlerReport } from "../convert/tasks/handler-report.ts";
 import { toAskedPause } from "../convert/tasks/key-pause.ts";
 import { toResult } from "../convert/tasks/result.ts";
 import { toReportedSteps } from "../convert/tasks/step.ts";
@@ -57,7 +58,7 @@ import type { StreamRejector } from "./stream-rejector.ts";
 const MAX_UNREAD_MESSAGES = 10_000;
 
 /** Features beyond the protocol's first version, as Welcome lists them. */
-const FEATURES = ["brief_starts", "key_pauses", "checkpoints", "steps"];
+const FEATURES = ["brief_starts", "key_pauses", "checkpoints", "steps", "handler_reports"];
 const TASK_LOGS = "task_logs";
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
@@ -332,6 +333,12 @@ class WorkerStream implements WorkerLink {
         const { attemptId, steps } = kind.value;
         return reportHandler.handleSteps(session, toAttemptKey(attemptId), toReportedSteps(steps));
       }
+      case "handlerReport":
+        return reportHandler.handleReport(
+          session,
+          toAttemptKey(kind.value.attemptId),
+          toHandlerReport(kind.value),
+        );
       case "keyPauseRequest":
         void this.#pauseKey(session, kind.value.requestId, toAskedPause(kind.value));
         return;

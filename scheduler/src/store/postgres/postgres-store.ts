@@ -13,6 +13,7 @@ import { batchStore, dependencyStore } from "./dependencies/roles.ts";
 import { Listener } from "./events/notify.ts";
 import { eventStore } from "./events/roles.ts";
 import { fairnessStore, fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
+import { metricStore } from "./metrics/roles.ts";
 import { pollStore } from "./polls.ts";
 import { rateLimitStore } from "./rate-limits/roles.ts";
 import { scheduleStore } from "./schedules/roles.ts";
@@ -106,6 +107,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...batchStore(db),
     ...taskStore(db),
     ...taskLogStore(db),
+    ...metricStore(db),
     ...changeStore(db),
     ...sessionStore(db),
     ...quarantineStore(db),

@@ -6,12 +6,13 @@ import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
 import { Distribution, LONG_BUCKETS, SHORT_BUCKETS } from "./distribution.ts";
 import { FailureTally } from "./failure-tally.ts";
 import { Tally } from "./tally.ts";
+import { TaskMetricTally } from "./task-metrics.ts";
 
 /** Distinct values of a label that handlers or workers choose. */
 const MAX_VALUES = 100;
 
 /** Reports that can be stale, and why tasks are taken back: there from the first scrape on. */
-const REPORTS = ["accept", "reject", "event", "progress", "output", "logs", "result"];
+const REPORTS = ["accept", "reject", "event", "progress", "output", "logs", "report", "result"];
 
 /** Why lines that handlers logged are dropped. */
 const LOG_DROPS = ["overload", "too_large", "unstorable", "off"];
@@ -107,6 +108,8 @@ export class Counters {
   readonly workerPauses = new Tally(MAX_VALUES, PAUSES);
   /** Submits that were refused because a queue was full, by queue. */
   readonly queueFull = new Tally(MAX_VALUES);
+  /** What handlers measured. */
+  readonly taskMetrics = new TaskMetricTally();
   readonly classes: MeasuredClasses;
 
   /** @param classes What is measured by queue and type. */

@@ -132,6 +132,9 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     "reason",
     counters.logLinesDropped,
   );
+  counter("muster_task_metric_total", "What handlers measured with ctx.metric, by its name.", (result) => {
+    for (const [labels, sum] of counters.taskMetrics.all()) result.observe(sum, labels);
+  });
   single(
     "muster_acquire_conflicts_total",
     "Claims that another scheduler, a cancellation or a retry was faster with.",

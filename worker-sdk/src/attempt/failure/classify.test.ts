@@ -69,7 +69,8 @@ test("tracebacks carry causes; codes fit the protocol's form", () => {
 test("a code that has the form stays as it is", () => {
   const tooBig = Object.assign(new Error("spawn E2BIG"), { code: "E2BIG" });
   assert.deepEqual(brief(tooBig), ["retryable", "E2BIG", "spawn E2BIG", undefined]);
-  for (const code of ["E2BIG", "ERR_HTTP2_ERROR", "S3_404", "A", "A_", "A".repeat(64)]) assert.equal(toCode(code), code);
+  for (const code of ["E2BIG", "ERR_HTTP2_ERROR", "S3_404", "A", "A_", "A".repeat(64)])
+    assert.equal(toCode(code), code);
   // Names of other forms become codes as before.
   assert.equal(toCode("HTTP2Error"), "HTTP2_ERROR");
   assert.equal(toCode("noSuchKey"), "NO_SUCH_KEY");

@@ -1,6 +1,7 @@
 /** Converts a thrown value to a failure. */
+import { type Facts, withFact } from "@muster/common/facts";
 import { FAILURE_CODE } from "@muster/common/name-forms";
-import { cutWellFormed } from "@muster/common/text";
+import { cutWellFormed, quoted } from "@muster/common/text";
 import { NonRetryableError, OutOfMemoryError, RetryableError } from "../../errors.ts";
 import type { FailureClassification } from "../../options/failure-classification.ts";
 import { findJsonFault } from "../json-form.ts";
@@ -17,6 +18,7 @@ export interface ClassifiedFailure {
   readonly retryAfterMs?: number;
   /** Facts for the caller as JSON. */
   readonly details?: string;
+  readonly facts?: Facts;
 }
 
 /** Longest message and traceback that a report carries, in characters (limits of the protocol). */
@@ -44,6 +46,7 @@ export function classifyError(
   const retryAfterS =
     classification?.retryAfterS ?? (isOf(error, RetryableError) ? retryAfterOf(error) : undefined);
   const details = detailsOf(error);
+  const noted = factsOf(error);
   const message = String(classification?.message ?? messageOf(error));
   return {
     failureClass: classification
@@ -52,12 +55,13 @@ export function classifyError(
         : "non_retryable"
       : classOf(error),
     code: toCode(String(classification?.code ?? codeOf(error))),
-    message: cutWellFormed(`${message}${details?.fault ?? ""}`, MAX_MESSAGE),
+    message: cutWellFormed(`${message}${details?.fault ?? ""}${noted?.fault ?? ""}`, MAX_MESSAGE),
     traceback: tracebackOf(error),
     ...(retryAfterS === undefined || !(retryAfterS >= 0 && retryAfterS <= MAX_RETRY_AFTER_S)
       ? {}
       : { retryAfterMs: retryAfterS * 1000 }),
     ...(details?.json === undefined ? {} : { details: details.json }),
+    ...(noted?.facts === undefined ? {} : { facts: noted.facts }),
   };
 }
 
@@ -113,6 +117,28 @@ function detailsOf(error: unknown): { readonly json?: string; readonly fault?: s
   } catch (fault) {
     return { fault: ` (its details are left out: ${messageOf(fault)})` };
   }
+}
+
+/** The facts of an error of this package, and why some of them are left out. */
+function factsOf(error: unknown): { readonly facts?: Facts; readonly fault?: string } | undefined {
+  if (!isOf(error, RetryableError) && !isOf(error, NonRetryableError)) return undefined;
+  const given: unknown = Object(error).facts;
+  if (given === undefined || given === null) return undefined;
+  let facts: Facts = {};
+  let fault: string | undefined;
+  try {
+    for (const [name, value] of Object.entries(given)) {
+      const added = withFact(facts, name, value);
+      if ("facts" in added) facts = added.facts;
+      else fault ??= ` (its fact ${quoted(name, 64)} is left out: ${added.fault})`;
+    }
+  } catch (thrown) {
+    fault = ` (its facts are left out: ${messageOf(thrown)})`;
+  }
+  return {
+    ...(Object.keys(facts).length === 0 ? {} : { facts }),
+    ...(fault === undefined ? {} : { fault }),
+  };
 }
 
 function askClassifyOption(

@@ -268,6 +268,9 @@ export class Connection {
       case "step":
         this.#attempts.step(message);
         return;
+      case "handlerReport":
+        this.#attempts.handlerReport(message);
+        return;
       case "cancelling":
         this.#attempts.cancelling(message.attemptId);
         return;

@@ -222,6 +222,11 @@ export class AttemptReports {
     this.#outbox.step(message);
   }
 
+  /** Keeps and sends what a handler has measured and noted. */
+  handlerReport(message: Extract<ToLink, { kind: "handlerReport" }>): void {
+    if (this.#current(message.attemptId) !== undefined) this.#outbox.handlerReport(message);
+  }
+
   /** Keeps and sends how far a handler is, for the next attempt. */
   checkpoint(message: Extract<ToLink, { kind: "checkpoint" }>): void {
     const attempt = this.#current(message.attemptId);

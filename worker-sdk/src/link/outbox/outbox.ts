@@ -6,6 +6,7 @@ import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";
 import type { Stream } from "../connection/stream.ts";
 import type { ToLink } from "../messages.ts";
 import type { CheckpointQueue } from "./checkpoints.ts";
+import { HandlerReportQueue } from "./handler-reports.ts";
 import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
 import { StepReports } from "./step-reports.ts";
 
@@ -44,6 +45,7 @@ export class Outbox {
   readonly #inFlight: InFlightAttempts;
   readonly #checkpoints: CheckpointQueue;
   readonly #stepReports: StepReports;
+  readonly #handlerReports: HandlerReportQueue;
   readonly #onShed: (kind: "progress" | "output", count: number) => void;
   #stream: Stream | undefined;
   #briefStarts = false;
@@ -68,6 +70,7 @@ export class Outbox {
   ) {
     this.#inFlight = inFlight;
     this.#stepReports = new StepReports(inFlight);
+    this.#handlerReports = new HandlerReportQueue(inFlight);
     this.#checkpoints = checkpoints;
     this.#onShed = onShed;
   }
@@ -80,6 +83,7 @@ export class Outbox {
    */
   open(stream: Stream, briefStarts: boolean, features: readonly string[] = []): void {
     this.#stepReports.open(features);
+    this.#handlerReports.open(features);
     this.#stream = stream;
     this.#briefStarts = briefStarts;
     this.#inFlight.startStream();
@@ -150,6 +154,12 @@ export class Outbox {
     this.#schedule();
   }
 
+  /** What the handler of an attempt has measured and noted. */
+  handlerReport(report: Extract<ToLink, { kind: "handlerReport" }>): void {
+    this.#handlerReports.put(report);
+    this.#schedule();
+  }
+
   /** Keeps a checkpoint, which is sent before the result of its attempt. */
   checkpoint(message: Extract<ToLink, { kind: "checkpoint" }>): void {
     this.#checkpoints.put(message);
@@ -198,6 +208,7 @@ export class Outbox {
     this.#counted.delete(attempt);
     this.#checkpoints.forget(attempt.attemptId);
     this.#stepReports.forget(attempt.attemptId);
+    this.#handlerReports.forget(attempt.attemptId);
   }
 
   /** Writes what may be written now, in the order that keeps an attempt's history in order. */
@@ -212,6 +223,7 @@ export class Outbox {
     for (const bytes of this.#control) stream.write(bytes);
     this.#control = [];
     this.#stepReports.writeTo(stream);
+    this.#handlerReports.writeTo(stream);
     this.#checkpoints.writeTo(stream);
     for (const { attemptId, iterations } of this.#counted.keys())
       stream.write(encode({ case: "taskProgress", value: { attemptId, iterationCount: iterations } }));

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/failure.proto.
  */
 export const file_muster_v1_failure: GenFile = /*@__PURE__*/
-  fileDesc("ChdtdXN0ZXIvdjEvZmFpbHVyZS5wcm90bxIJbXVzdGVyLnYxIqwBCgdGYWlsdXJlEi4KDWZhaWx1cmVfY2xhc3MYASABKA4yFy5tdXN0ZXIudjEuRmFpbHVyZUNsYXNzEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSLgoLcmV0cnlfYWZ0ZXIYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHZGV0YWlscxgGIAEoCSI2CgdXYXJuaW5nEgwKBHN0ZXAYASABKAkSDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJKsgBCgxGYWlsdXJlQ2xhc3MSHQoZRkFJTFVSRV9DTEFTU19VTlNQRUNJRklFRBAAEhsKF0ZBSUxVUkVfQ0xBU1NfUkVUUllBQkxFEAESHwobRkFJTFVSRV9DTEFTU19OT05fUkVUUllBQkxFEAISGwoXRkFJTFVSRV9DTEFTU19USU1FRF9PVVQQAxIfChtGQUlMVVJFX0NMQVNTX09VVF9PRl9NRU1PUlkQBBIdChlGQUlMVVJFX0NMQVNTX1dPUktFUl9MT1NUEAViBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("ChdtdXN0ZXIvdjEvZmFpbHVyZS5wcm90bxIJbXVzdGVyLnYxIp4CCgdGYWlsdXJlEi4KDWZhaWx1cmVfY2xhc3MYASABKA4yFy5tdXN0ZXIudjEuRmFpbHVyZUNsYXNzEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSLgoLcmV0cnlfYWZ0ZXIYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHZGV0YWlscxgGIAEoCRIsCgVmYWN0cxgHIAMoCzIdLm11c3Rlci52MS5GYWlsdXJlLkZhY3RzRW50cnkaQgoKRmFjdHNFbnRyeRILCgNrZXkYASABKAkSIwoFdmFsdWUYAiABKAsyFC5tdXN0ZXIudjEuRmFjdFZhbHVlOgI4ASJFCglGYWN0VmFsdWUSEAoGbnVtYmVyGAEgASgBSAASDgoEdGV4dBgCIAEoCUgAEg4KBGZsYWcYAyABKAhIAEIGCgRraW5kIjYKB1dhcm5pbmcSDAoEc3RlcBgBIAEoCRIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAkqyAEKDEZhaWx1cmVDbGFzcxIdChlGQUlMVVJFX0NMQVNTX1VOU1BFQ0lGSUVEEAASGwoXRkFJTFVSRV9DTEFTU19SRVRSWUFCTEUQARIfChtGQUlMVVJFX0NMQVNTX05PTl9SRVRSWUFCTEUQAhIbChdGQUlMVVJFX0NMQVNTX1RJTUVEX09VVBADEh8KG0ZBSUxVUkVfQ0xBU1NfT1VUX09GX01FTU9SWRAEEh0KGUZBSUxVUkVfQ0xBU1NfV09SS0VSX0xPU1QQBWIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * Why an attempt or a task failed.
@@ -67,6 +67,15 @@ export type Failure = Message<"muster.v1.Failure"> & {
    * @generated from field: string details = 6;
    */
   details: string;
+
+  /**
+   * Small facts about the failure, by name, that are safe to show and log as `message` is. At most 16, and at most 1 KiB
+   * together as JSON; names match `[a-z][a-z0-9_]{0,63}`. A receiver leaves out what exceeds this. Those of the handler
+   * (HandlerReport) are among them, also when the scheduler itself concluded the failure.
+   *
+   * @generated from field: map<string, muster.v1.FactValue> facts = 7;
+   */
+  facts: { [key: string]: FactValue };
 };
 
 /**
@@ -75,6 +84,51 @@ export type Failure = Message<"muster.v1.Failure"> & {
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
   messageDesc(file_muster_v1_failure, 0);
+
+/**
+ * The value of a fact.
+ *
+ * @generated from message muster.v1.FactValue
+ */
+export type FactValue = Message<"muster.v1.FactValue"> & {
+  /**
+   * Exactly one.
+   *
+   * @generated from oneof muster.v1.FactValue.kind
+   */
+  kind: {
+    /**
+     * A finite number.
+     *
+     * @generated from field: double number = 1;
+     */
+    value: number;
+    case: "number";
+  } | {
+    /**
+     * At most 200 characters; longer text is cut.
+     *
+     * @generated from field: string text = 2;
+     */
+    value: string;
+    case: "text";
+  } | {
+    /**
+     * True or false.
+     *
+     * @generated from field: bool flag = 3;
+     */
+    value: boolean;
+    case: "flag";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message muster.v1.FactValue.
+ * Use `create(FactValueSchema)` to create a new message.
+ */
+export const FactValueSchema: GenMessage<FactValue> = /*@__PURE__*/
+  messageDesc(file_muster_v1_failure, 1);
 
 /**
  * A secondary step that failed although the work itself is done.
@@ -109,7 +163,7 @@ export type Warning = Message<"muster.v1.Warning"> & {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
-  messageDesc(file_muster_v1_failure, 1);
+  messageDesc(file_muster_v1_failure, 2);
 
 /**
  * How a failure is treated when the scheduler decides whether to try again.

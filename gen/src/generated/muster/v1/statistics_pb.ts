@@ -6,13 +6,15 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { FactValue } from "./failure_pb.ts";
+import { file_muster_v1_failure } from "./failure_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file muster/v1/statistics.proto.
  */
 export const file_muster_v1_statistics: GenFile = /*@__PURE__*/
-  fileDesc("ChptdXN0ZXIvdjEvc3RhdGlzdGljcy5wcm90bxIJbXVzdGVyLnYxIn0KG0dldEZhaWx1cmVTdGF0aXN0aWNzUmVxdWVzdBIpCgZ3aW5kb3cYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFcXVldWUYAiABKAkSEQoJdGFza190eXBlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSKfAgocR2V0RmFpbHVyZVN0YXRpc3RpY3NSZXNwb25zZRItCglyZWFkX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCGF0dGVtcHRzGAMgASgLMhwubXVzdGVyLnYxLkZhaWx1cmVTdGF0aXN0aWNzEisKBXRhc2tzGAQgASgLMhwubXVzdGVyLnYxLkZhaWx1cmVTdGF0aXN0aWNzEjAKDXN1Y2NlZWRlZF9hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJdHJ1bmNhdGVkGAYgASgIIsUBChFGYWlsdXJlU3RhdGlzdGljcxIUCgxmYWlsZWRfY291bnQYASABKAMSHAoPc3VjY2VlZGVkX2NvdW50GAIgASgDSACIAQESGQoMc3VjY2Vzc19yYXRlGAMgASgBSAGIAQESJwoGZ3JvdXBzGAQgAygLMhcubXVzdGVyLnYxLkZhaWx1cmVHcm91cBITCgtncm91cF9jb3VudBgFIAEoA0ISChBfc3VjY2VlZGVkX2NvdW50Qg8KDV9zdWNjZXNzX3JhdGUiiQIKDEZhaWx1cmVHcm91cBINCgVjYXVzZRgBIAEoCRIMCgRjb2RlGAIgASgJEhQKDGZhaWxlZF9jb3VudBgDIAEoAxIuCgpmaXJzdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V4YW1wbGVfdGFza19pZBgGIAEoCRIaChJleGFtcGxlX2F0dGVtcHRfaWQYByABKAkSFwoPZXhhbXBsZV9tZXNzYWdlGAggASgJEhkKEWV4YW1wbGVfd29ya2VyX2lkGAkgASgJIqEBChFXb3JrZXJDb21wbGV0aW9ucxIXCg9jb21wbGV0ZWRfY291bnQYASABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgCIAEoAxIrCghpZGxlX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNhZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25iBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChptdXN0ZXIvdjEvc3RhdGlzdGljcy5wcm90bxIJbXVzdGVyLnYxIn0KG0dldEZhaWx1cmVTdGF0aXN0aWNzUmVxdWVzdBIpCgZ3aW5kb3cYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFcXVldWUYAiABKAkSEQoJdGFza190eXBlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSKfAgocR2V0RmFpbHVyZVN0YXRpc3RpY3NSZXNwb25zZRItCglyZWFkX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCGF0dGVtcHRzGAMgASgLMhwubXVzdGVyLnYxLkZhaWx1cmVTdGF0aXN0aWNzEisKBXRhc2tzGAQgASgLMhwubXVzdGVyLnYxLkZhaWx1cmVTdGF0aXN0aWNzEjAKDXN1Y2NlZWRlZF9hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJdHJ1bmNhdGVkGAYgASgIIsUBChFGYWlsdXJlU3RhdGlzdGljcxIUCgxmYWlsZWRfY291bnQYASABKAMSHAoPc3VjY2VlZGVkX2NvdW50GAIgASgDSACIAQESGQoMc3VjY2Vzc19yYXRlGAMgASgBSAGIAQESJwoGZ3JvdXBzGAQgAygLMhcubXVzdGVyLnYxLkZhaWx1cmVHcm91cBITCgtncm91cF9jb3VudBgFIAEoA0ISChBfc3VjY2VlZGVkX2NvdW50Qg8KDV9zdWNjZXNzX3JhdGUilgMKDEZhaWx1cmVHcm91cBINCgVjYXVzZRgBIAEoCRIMCgRjb2RlGAIgASgJEhQKDGZhaWxlZF9jb3VudBgDIAEoAxIuCgpmaXJzdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V4YW1wbGVfdGFza19pZBgGIAEoCRIaChJleGFtcGxlX2F0dGVtcHRfaWQYByABKAkSFwoPZXhhbXBsZV9tZXNzYWdlGAggASgJEhkKEWV4YW1wbGVfd29ya2VyX2lkGAkgASgJEkAKDWV4YW1wbGVfZmFjdHMYCiADKAsyKS5tdXN0ZXIudjEuRmFpbHVyZUdyb3VwLkV4YW1wbGVGYWN0c0VudHJ5GkkKEUV4YW1wbGVGYWN0c0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULm11c3Rlci52MS5GYWN0VmFsdWU6AjgBIncKGkdldE1ldHJpY1N0YXRpc3RpY3NSZXF1ZXN0EikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVxdWV1ZRgCIAEoCRIRCgl0YXNrX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCSK5AQobR2V0TWV0cmljU3RhdGlzdGljc1Jlc3BvbnNlEi0KCXJlYWRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoGdG90YWxzGAMgAygLMhYubXVzdGVyLnYxLk1ldHJpY1RvdGFsEhMKC3RvdGFsX2NvdW50GAQgASgDImEKC01ldHJpY1RvdGFsEg0KBXF1ZXVlGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRIMCgRuYW1lGAMgASgJEgsKA3N1bRgEIAEoARIVCg1hdHRlbXB0X2NvdW50GAUgASgDIqEBChFXb3JrZXJDb21wbGV0aW9ucxIXCg9jb21wbGV0ZWRfY291bnQYASABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgCIAEoAxIrCghpZGxlX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNhZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25iBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure]);
 
 /**
  * Request of GetFailureStatistics.
@@ -233,6 +235,13 @@ export type FailureGroup = Message<"muster.v1.FailureGroup"> & {
    * @generated from field: string example_worker_id = 9;
    */
   exampleWorkerId: string;
+
+  /**
+   * Facts of its failure.
+   *
+   * @generated from field: map<string, muster.v1.FactValue> example_facts = 10;
+   */
+  exampleFacts: { [key: string]: FactValue };
 };
 
 /**
@@ -241,6 +250,140 @@ export type FailureGroup = Message<"muster.v1.FailureGroup"> & {
  */
 export const FailureGroupSchema: GenMessage<FailureGroup> = /*@__PURE__*/
   messageDesc(file_muster_v1_statistics, 3);
+
+/**
+ * Request of GetMetricStatistics.
+ *
+ * @generated from message muster.v1.GetMetricStatisticsRequest
+ */
+export type GetMetricStatisticsRequest = Message<"muster.v1.GetMetricStatisticsRequest"> & {
+  /**
+   * How far back from now; 1 second to 31 days; unset means one hour. The window begins with a whole minute.
+   *
+   * @generated from field: google.protobuf.Duration window = 1;
+   */
+  window?: Duration | undefined;
+
+  /**
+   * Only tasks of this queue; empty means all.
+   *
+   * @generated from field: string queue = 2;
+   */
+  queue: string;
+
+  /**
+   * Only tasks of this type; empty means all.
+   *
+   * @generated from field: string task_type = 3;
+   */
+  taskType: string;
+
+  /**
+   * Only metrics of this name; empty means all.
+   *
+   * @generated from field: string name = 4;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message muster.v1.GetMetricStatisticsRequest.
+ * Use `create(GetMetricStatisticsRequestSchema)` to create a new message.
+ */
+export const GetMetricStatisticsRequestSchema: GenMessage<GetMetricStatisticsRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_statistics, 4);
+
+/**
+ * Response of GetMetricStatistics.
+ *
+ * @generated from message muster.v1.GetMetricStatisticsResponse
+ */
+export type GetMetricStatisticsResponse = Message<"muster.v1.GetMetricStatisticsResponse"> & {
+  /**
+   * End of the window: when the database was read, by its clock.
+   *
+   * @generated from field: google.protobuf.Timestamp read_time = 1;
+   */
+  readTime?: Timestamp | undefined;
+
+  /**
+   * Begin of the window: a whole minute, at most one before what was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 2;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * By queue, type and name, in this order: at most 1000.
+   *
+   * @generated from field: repeated muster.v1.MetricTotal totals = 3;
+   */
+  totals: MetricTotal[];
+
+  /**
+   * Number of all of them; `totals` leaves out the last ones.
+   *
+   * @generated from field: int64 total_count = 4;
+   */
+  totalCount: bigint;
+};
+
+/**
+ * Describes the message muster.v1.GetMetricStatisticsResponse.
+ * Use `create(GetMetricStatisticsResponseSchema)` to create a new message.
+ */
+export const GetMetricStatisticsResponseSchema: GenMessage<GetMetricStatisticsResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_statistics, 5);
+
+/**
+ * What the handlers of one queue and type measured under one name. Every report counts when it arrives, whatever becomes of
+ * its attempt: failed, cancelled and lost ones are included, and an attempt that is tried again counts anew.
+ *
+ * @generated from message muster.v1.MetricTotal
+ */
+export type MetricTotal = Message<"muster.v1.MetricTotal"> & {
+  /**
+   * Queue.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * Task type.
+   *
+   * @generated from field: string task_type = 2;
+   */
+  taskType: string;
+
+  /**
+   * Name of the metric.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * The sum.
+   *
+   * @generated from field: double sum = 4;
+   */
+  sum: number;
+
+  /**
+   * Attempts that reported the name for the first time in the window.
+   *
+   * @generated from field: int64 attempt_count = 5;
+   */
+  attemptCount: bigint;
+};
+
+/**
+ * Describes the message muster.v1.MetricTotal.
+ * Use `create(MetricTotalSchema)` to create a new message.
+ */
+export const MetricTotalSchema: GenMessage<MetricTotal> = /*@__PURE__*/
+  messageDesc(file_muster_v1_statistics, 6);
 
 /**
  * What a worker process has completed, as the scheduler that holds its stream counted it.
@@ -282,5 +425,5 @@ export type WorkerCompletions = Message<"muster.v1.WorkerCompletions"> & {
  * Use `create(WorkerCompletionsSchema)` to create a new message.
  */
 export const WorkerCompletionsSchema: GenMessage<WorkerCompletions> = /*@__PURE__*/
-  messageDesc(file_muster_v1_statistics, 4);
+  messageDesc(file_muster_v1_statistics, 7);
 

@@ -7,6 +7,7 @@ import type {
 } from "@muster/protocol";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
 import type { FailureCounts, FailureGroup, FailureStatistics } from "../../../store/store.ts";
+import { fromFacts } from "../tasks/facts.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
 
 /** Successes in the same window. */
@@ -46,7 +47,7 @@ function fromCounts(
 }
 
 function fromGroup(group: FailureGroup): MessageInitShape<typeof FailureGroupSchema> {
-  const { taskId, epoch, message, workerId } = group.example;
+  const { taskId, epoch, message, facts, workerId } = group.example;
   return {
     cause: group.cause,
     code: group.code,
@@ -57,5 +58,6 @@ function fromGroup(group: FailureGroup): MessageInitShape<typeof FailureGroupSch
     exampleAttemptId: epoch === undefined ? "" : formatAttemptId({ taskId, epoch }),
     exampleMessage: message,
     exampleWorkerId: workerId,
+    exampleFacts: fromFacts(facts),
   };
 }

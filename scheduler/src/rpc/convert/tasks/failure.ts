@@ -1,7 +1,7 @@
-import { FAILURE_CODE } from "@muster/common/name-forms";
 // A failure in protobuf, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { FAILURE_CODE } from "@muster/common/name-forms";
 import { FailureClass, type Failure as FailureMessage, type FailureSchema } from "@muster/protocol";
 import {
   type FailureClass as DomainFailureClass,
@@ -13,6 +13,7 @@ import {
 import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
 import { durationFromMs, toMs } from "../values/time.ts";
+import { fromFacts, toFacts } from "./facts.ts";
 
 const FAILURE_CLASSES: Readonly<Record<DomainFailureClass, FailureClass>> = {
   retryable: FailureClass.RETRYABLE,
@@ -34,6 +35,7 @@ export function fromFailure(failure: Failure): MessageInitShape<typeof FailureSc
     message: failure.message,
     traceback: failure.traceback ?? "",
     details: failure.details ?? "",
+    facts: fromFacts(failure.facts),
     ...optional(
       "retryAfter",
       failure.retryAfterMs === undefined ? undefined : durationFromMs(failure.retryAfterMs),
@@ -44,6 +46,7 @@ export function fromFailure(failure: Failure): MessageInitShape<typeof FailureSc
 /** A failure from protobuf; one without a known class is retryable. */
 export function toFailure(failure: FailureMessage): Failure {
   const retryAfterMs = toMs(failure.retryAfter);
+  const { facts } = toFacts(failure.facts);
   return {
     failureClass: CLASSES_BY_NUMBER.get(failure.failureClass) ?? "retryable",
     code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
@@ -51,6 +54,7 @@ export function toFailure(failure: FailureMessage): Failure {
     ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(isKept(failure.details) ? { details: failure.details } : {}),
+    ...(Object.keys(facts).length === 0 ? {} : { facts }),
   };
 }
 

@@ -42,7 +42,7 @@ export function fittedTask(
   maxBytes: number,
 ): Message {
   const retry = retryPolicies.resolve(task.options, task.queue);
-  const message = fromTask(task, retry, attempts?.kept, attempts?.omitted);
+  const message = fromTask(task, retry, attempts);
   const room = maxBytes - ENVELOPE_BYTES;
   for (const { field, cut } of CUTS) {
     // The estimate is too high: measure before cutting.

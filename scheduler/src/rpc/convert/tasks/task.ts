@@ -8,6 +8,7 @@ import { HELD_DETAIL } from "../../../domain/tasks/hold.ts";
 import type { ResolvedRetry } from "../../../domain/tasks/retry-defaults.ts";
 import {
   type AttemptRecord,
+  type Attempts,
   type TaskState as DomainTaskState,
   hasEnded,
   type TaskRecord,
@@ -49,8 +50,7 @@ export function toTaskState(state: TaskState): DomainTaskState | undefined {
 export function fromTask(
   task: TaskRecord,
   retry: ResolvedRetry,
-  attempts: readonly AttemptRecord[] = [],
-  omittedAttempts = 0,
+  { kept = [], omitted = 0, lastMeasured }: Partial<Attempts> = {},
 ) {
   const earlier = task.options?.earlierProgress;
   return create(TaskSchema, {
@@ -104,12 +104,13 @@ export function fromTask(
     ...optional("failure", task.failure && fromFailure(task.failure)),
     warnings: [...task.warnings],
     ...optional("metrics", task.metrics && fromMetrics(task.metrics)),
-    attempts: attempts.map((attempt) => fromAttempt(task.id, attempt)),
+    measured: lastMeasured?.epoch === task.epoch ? { ...lastMeasured.sums } : {},
+    attempts: kept.map((attempt) => fromAttempt(task.id, attempt)),
     ...optionalTime("cancelTime", task.cancelTime),
     cancelReason: task.cancelReason ?? "",
     payloadBytes: BigInt(task.payloadBytes ?? 0),
     outputBytes: BigInt(task.outputBytes ?? 0),
-    omittedAttemptCount: omittedAttempts,
+    omittedAttemptCount: omitted,
     ...optional(
       "uniqueRule",
       task.uniqueKey === undefined ? undefined : fromUniqueRule(task.options?.unique),
@@ -139,6 +140,7 @@ function fromAttempt(taskId: number, attempt: AttemptRecord): MessageInitShape<t
     workerId: attempt.workerId ?? "",
     outcome: attempt.outcome,
     ...optional("failure", attempt.failure && fromFailure(attempt.failure)),
+    measured: { ...attempt.measured },
     ...optionalTime("assignTime", attempt.assignTime),
     ...optionalTime("acceptTime", attempt.acceptTime),
     ...optionalTime("startTime", attempt.startTime),

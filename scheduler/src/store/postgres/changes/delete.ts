@@ -26,6 +26,7 @@ const DELETE: Statement = {
   attempts as (delete from task_attempt a using gone where a.task_id = gone.id),
   outputs as (delete from task_output o using gone where o.task_id = gone.id),
   checkpoints as (delete from task_checkpoint c using gone where c.task_id = gone.id),
+  metrics as (delete from attempt_metric m using gone where m.task_id = gone.id),
   logs as (delete from task_log l using gone where l.task_id = gone.id),
   dependencies as (
     delete from task_dependency d using gone

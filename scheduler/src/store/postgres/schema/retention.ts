@@ -4,7 +4,7 @@ import { closeIdle } from "../circuits/circuits.ts";
 import { dropIdleClasses } from "../concurrency/idle-classes.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
-import { STATE } from "../task-states.ts";
+import { ACTIVE, STATE } from "../task-states.ts";
 
 /** Days ahead for which partitions are created. */
 const PARTITIONS_AHEAD_DAYS = 7;
@@ -96,13 +96,23 @@ const DROP_CHECKPOINTS: Statement = {
                        where f.id = c.task_id and f.options ? 'checkpointed' and f.state <> ${STATE.succeeded})`,
 };
 
+// Of an attempt that runs longer than records are kept the row says what its totals have already.
+const DROP_METRICS: Statement = {
+  name: "drop-metrics",
+  text: `delete from attempt_metric m
+    where m.create_time < now() - $1::int * interval '1 day'
+      and not exists (select from task t where t.id = m.task_id and t.epoch = m.epoch and t.state in ${ACTIVE})`,
+};
+
 const DROP_ROWS = [
+  DROP_METRICS,
   DROP_CHECKPOINTS,
   DROP_KEYS,
   olderThan("worker_session", "gone_time"),
   olderThan("worker_refusal", "last_time"),
   olderThan("launch", "end_time"),
   olderThan("completion_count", "time"),
+  olderThan("metric_total", "time"),
   DROP_PAUSES,
   DROP_CIRCUITS,
   DROP_BATCHES,

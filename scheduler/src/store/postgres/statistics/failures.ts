@@ -1,4 +1,5 @@
 /** Counts the failures of attempts and of tasks within a window, by cause and code. */
+import type { Facts } from "@muster/common/facts";
 import type { FailureCounts, FailureFilter, FailureGroup, FailureStatistics } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { STATE } from "../task-states.ts";
@@ -53,7 +54,8 @@ const FAILURES: Statement = {
       from grouped g window kind as (partition by attempt)),
   shown as (
     select distinct on (r.attempt, r.place) r.*, e.id, case when e.attempted then e.epoch end as epoch,
-           e.session_id, left(coalesce(e.failure ->> 'message', ''), ${MAX_MESSAGE}) as message
+           e.session_id, left(coalesce(e.failure ->> 'message', ''), ${MAX_MESSAGE}) as message,
+           e.failure -> 'facts' as facts
       from ranked r
       join counted e on e.time = r.last_time and e.code = r.code
        and case when r.attempt then e.attempted and e.class = r.cause else e.detail = r.cause end
@@ -61,7 +63,7 @@ const FAILURES: Statement = {
      order by r.attempt, r.place, e.id)
   select now() as read_time, started.time as start_time, (select time from cut) is not null as truncated,
          r.attempt, r.cause, r.code, r.count, r.first_time, r.last_time, r.group_count, r.total,
-         r.id, r.epoch, r.message, s.worker_id
+         r.id, r.epoch, r.message, r.facts, s.worker_id
     from started
     left join shown r on true
     left join worker_session s on s.id = r.session_id
@@ -87,6 +89,7 @@ interface GroupColumns extends WindowColumns {
   id: number;
   epoch: number | null;
   message: string;
+  facts: Facts | null;
   worker_id: string | null;
 }
 
@@ -130,6 +133,7 @@ function toGroup(row: GroupColumns): FailureGroup {
       taskId: row.id,
       epoch: row.epoch ?? undefined,
       message: row.message,
+      ...(row.facts ? { facts: row.facts } : {}),
       workerId: row.worker_id ?? "",
     },
   };

@@ -1,5 +1,6 @@
 /** Reads the attempts of a task that ended without ending it, and whether a result is committed. */
 import type { AttemptKey } from "../../../domain/ids.ts";
+import type { MetricSums } from "../../../domain/tasks/handler-report.ts";
 import type { Attempts } from "../../../domain/tasks/task.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
@@ -18,23 +19,29 @@ const ATTEMPTS: Statement = {
   text: `with a as (
     (select * from task_attempt where task_id = $1 order by epoch limit ${FIRST_ATTEMPTS})
     union
-    (select * from task_attempt where task_id = $1 order by epoch desc limit ${LAST_ATTEMPTS}))
-  select a.epoch, a.number, a.outcome, a.assign_time, a.accept_time, a.start_time, a.end_time, s.worker_id,
+    (select * from task_attempt where task_id = $1 order by epoch desc limit ${LAST_ATTEMPTS})),
+  m as (
+    select epoch, metrics from attempt_metric
+     where task_id = $1 and (epoch in (select epoch from a)
+        or epoch = (select max(epoch) from attempt_metric where task_id = $1)))
+  select coalesce(a.epoch, m.epoch) as epoch, m.metrics, a.number, a.outcome, a.assign_time, a.accept_time, a.start_time, a.end_time, s.worker_id,
          case when length(a.failure ->> 'traceback') > ${ATTEMPT_TRACEBACK}
               then jsonb_set(a.failure, '{traceback}',
                 to_jsonb(left(a.failure ->> 'traceback', ${ATTEMPT_TRACEBACK}) || E'\n(' ||
                   length(a.failure ->> 'traceback') - ${ATTEMPT_TRACEBACK} || ' more characters are left out)'))
               else a.failure end as failure,
          (select count(*) from task_attempt where task_id = $1) as total
-    from a left join worker_session s on s.id = a.session_id
-   order by a.epoch`,
+    from a full join m on m.epoch = a.epoch left join worker_session s on s.id = a.session_id
+   order by 1`,
 };
 
-/** Attempts that ended without ending the task: of many the first and the last. */
+/** Attempts that ended without ending the task, of many the first and the last, and what the current or last one measured. */
 export async function countedAttempts(db: Database, id: number): Promise<Attempts> {
   interface Row {
     epoch: number;
-    number: number;
+    metrics: MetricSums | null;
+    /** Null for one that has not ended, or ended the task: only what it measured is read. */
+    number: number | null;
     outcome: string;
     failure: StoredFailure | null;
     assign_time: Date | null;
@@ -45,9 +52,12 @@ export async function countedAttempts(db: Database, id: number): Promise<Attempt
     total: number;
   }
   const rows = await db.cold<Row>(ATTEMPTS, [id]);
-  const omitted = (rows[0]?.total ?? 0) - rows.length;
-  const kept = rows.map((row) => ({
+  const ended = rows.filter((row): row is Row & { number: number } => row.number !== null);
+  const omitted = (rows[0]?.total ?? 0) - ended.length;
+  const last = rows.findLast(({ metrics }) => metrics !== null);
+  const kept = ended.map((row) => ({
     epoch: row.epoch,
+    ...(row.metrics ? { measured: row.metrics } : {}),
     number: row.number,
     workerId: row.worker_id ?? undefined,
     outcome: row.outcome,
@@ -57,7 +67,11 @@ export async function countedAttempts(db: Database, id: number): Promise<Attempt
     startTime: row.start_time ?? undefined,
     endTime: row.end_time,
   }));
-  return { kept, omitted };
+  return {
+    kept,
+    omitted,
+    ...(last?.metrics ? { lastMeasured: { epoch: last.epoch, sums: last.metrics } } : {}),
+  };
 }
 
 // An attempt that the scheduler ended (its worker was lost, or it timed out) has no result of its own.

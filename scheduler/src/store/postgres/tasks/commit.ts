@@ -56,7 +56,7 @@ function requeueText({ keys = "", changes = false } = {}): string {
     insert into event (name, task_id, epoch, session_id, attributes)
     select 'requeued:' || reason, id, epoch, session_id,
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
-             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'${changes ? ", 'labels_added', labels, 'cost_raised', cost" : ""}))
+             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message', 'facts', failure ->> 'facts'${changes ? ", 'labels_added', labels, 'cost_raised', cost" : ""}))
       from old order by id)${keys}
   select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)${keys && ", freed_keys"}
   except select id, epoch from old`;

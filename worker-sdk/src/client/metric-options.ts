@@ -1,0 +1,42 @@
+/** Options of the sums of what handlers measured, and their request. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { GetMetricStatisticsRequestSchema } from "@muster/protocol";
+import { checkSeconds } from "../options/option-checks.ts";
+import type { CallOptions } from "./call-options.ts";
+
+/** Longest window, seconds. */
+const MAX_SINCE_S = 31 * 86_400;
+
+/**
+ * Which measurements `client.metrics()` sums.
+ *
+ * @example
+ * ```ts
+ * const { totals } = await client.metrics({ sinceS: 7_200, name: "tokens_in" });
+ * ```
+ */
+export interface MetricOptions extends CallOptions {
+  /** How far back, seconds: 1 second to 31 days. @default 3600 */
+  readonly sinceS?: number;
+  /** Only tasks of this queue. @default all */
+  readonly queue?: string;
+  /** Only tasks of this type. @default all */
+  readonly type?: string;
+  /** Only metrics of this name. @default all */
+  readonly name?: string;
+}
+
+/** @throws OptionsError when `sinceS` is no number of seconds. */
+export function encodeMetricOptions({
+  sinceS,
+  queue = "",
+  type = "",
+  name = "",
+}: MetricOptions): MessageInitShape<typeof GetMetricStatisticsRequestSchema> {
+  checkSeconds("metrics", "sinceS", sinceS, MAX_SINCE_S);
+  return {
+    ...{ queue, taskType: type, name },
+    ...(sinceS === undefined ? {} : { window: durationFromMs(sinceS * 1_000) }),
+  };
+}
