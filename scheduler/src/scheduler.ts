@@ -24,7 +24,7 @@ import { Calls } from "./rpc/server/calls.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/server/grpc-server.ts";
 import { createServices } from "./rpc/services/services.ts";
 import { StreamRejector } from "./rpc/streams/stream-rejector.ts";
-import { reachable, shown } from "./start/addresses.ts";
+import { isOpen, reachable, shown } from "./start/addresses.ts";
 import { prepareDatabase, readMissingMigrations } from "./start/prepare.ts";
 import { TimeLimit } from "./start/time-limit.ts";
 import { whenUsable } from "./start/when-usable.ts";
@@ -327,6 +327,14 @@ export async function startScheduler(options: {
     lease_ms: config.leases.leaseMs,
     reconnect_grace_ms: config.leases.graceMs,
   });
+  const open = [grpc.address, http.address].filter(isOpen);
+  if (open.length > 0 && config.token === undefined && config.tls?.clientCaFile === undefined)
+    log.warn("scheduler.without_token", {
+      addresses: open.map(shown),
+      detail:
+        "every machine that reaches these addresses may submit tasks, read them and run a worker; set MUSTER_TOKEN, or " +
+        "listen where only trusted machines are",
+    });
 
   let stopped: Promise<void> | undefined;
   return {

@@ -157,9 +157,11 @@ export class StartupTimeoutError extends Error {
   /** Error of the last dial that failed; empty when none has failed. */
   readonly lastError: string;
 
-  constructor(timeoutS: number, addresses: readonly string[], lastError: string) {
+  /** @param isDefaultAddress No address was given. @default false */
+  constructor(timeoutS: number, addresses: readonly string[], lastError: string, isDefaultAddress = false) {
     super(
       `Not registered with ${addresses.join(", ")} within ${timeoutS} s (WORKER_REGISTER_TIMEOUT_S). ` +
+        (isDefaultAddress ? "MUSTER_SCHEDULER_ADDR is not set, and the default is this machine. " : "") +
         `Last dial error: ${lastError || "none; the scheduler did not answer"}`,
     );
     this.lastError = lastError;

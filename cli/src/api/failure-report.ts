@@ -202,6 +202,8 @@ function callRemedy(cause: MusterError): string {
   if (known !== undefined) return known;
   switch (cause.code) {
     case Code.Unavailable:
+      // Of an address of another machine the client knows more.
+      if (cause.remedy.includes("--grpc-addr")) return cause.remedy;
       return cause.reason === ""
         ? "start one with `muster dev`, or give its address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR"
         : `the scheduler runs but cannot serve this now; try again${retryAfter(cause)}`;

@@ -4,6 +4,18 @@ export function splitAddress(address: string): { host: string; port: number } {
   return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
 }
 
+/**
+ * What to look at when nothing listens at `host:port`; empty for an address of this machine. The scheduler's default address
+ * is refused there to every other machine.
+ */
+export function notListening(address: string): string {
+  const { host, port } = splitAddress(address);
+  return isLoopback(host)
+    ? ""
+    : "does the scheduler run, and listen for other machines? By default it listens on 127.0.0.1 alone; " +
+        `start it with --grpc-addr 0.0.0.0:${port}`;
+}
+
 /** True for a host that is always this machine. */
 export function isLoopback(host: string): boolean {
   const name = host

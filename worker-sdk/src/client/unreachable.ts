@@ -1,5 +1,6 @@
 /** Describes why no scheduler could be reached. */
 import { Code, ConnectError } from "@connectrpc/connect";
+import { notListening } from "@muster/common/addresses";
 import { readableDialError } from "../network/dial-error.ts";
 import { proxyFor } from "../network/proxy.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
@@ -45,7 +46,8 @@ export async function explainFailure(failure: MusterError, call: FailedCall): Pr
     return unreachable(
       call,
       failure,
-      "start one with `muster dev`, or give its address in MUSTER_SCHEDULER_ADDR or the option scheduler",
+      notListening(address) ||
+        "start one with `muster dev`, or give its address in MUSTER_SCHEDULER_ADDR or the option scheduler",
     );
   }
   if (NO_NAME.test(failure.message)) {

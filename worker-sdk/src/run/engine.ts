@@ -331,7 +331,13 @@ export class Engine {
         return;
       case "startupTimeout": {
         const { connection, registerTimeoutS } = this.#options;
-        const error = new StartupTimeoutError(registerTimeoutS, connection.addresses, message.lastError);
+        const { addresses, isDefaultAddress } = connection;
+        const error = new StartupTimeoutError(
+          registerTimeoutS,
+          addresses,
+          message.lastError,
+          isDefaultAddress,
+        );
         this.#startup.report("startup_timeout_unregistered", "failed", {}, error.message);
         this.fail("startup", error, "worker.startup_timeout_unregistered");
         return;

@@ -77,6 +77,7 @@ export const LOG_EVENTS = {
   "scheduler.stopped": "info",
   "scheduler.stopping": "info",
   "scheduler.waiting_for_database": "warn",
+  "scheduler.without_token": "warn",
   "task.<phase>.recovered": "info",
   "task.<phase>.stuck": "warn",
   "task.accepted_late": "info",

@@ -1,4 +1,5 @@
 /** Describes a failed dial. */
+import { notListening } from "@muster/common/addresses";
 import { readableDialError } from "../../network/dial-error.ts";
 import type { WrongPeer } from "../../network/peer-probe.ts";
 import { proxyFor } from "../../network/proxy.ts";
@@ -32,6 +33,7 @@ export class DialFailures {
     if (end.status !== "UNAVAILABLE" || end.reason !== "") return line;
     const way = this.way(address);
     if (way !== "") return `${line}${way}`;
+    if (end.message.includes("ECONNREFUSED")) return [line, notListening(address)].filter(Boolean).join("; ");
     if (NO_LISTENER.test(end.message) || found === undefined) return line;
     const wrong = this.#wrong.get(address);
     if (wrong !== undefined) return wrongLine(wrong);
