@@ -6,8 +6,10 @@ import { execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
 import { nothingLeftOf } from "../support/programs/left-behind.ts";
+import { otherNode } from "../support/programs/other-node.ts";
 import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
 import { ROOT, runTool, type ToolRun } from "../support/repo/checks.ts";
+import { checkFigure, PACKED_KIB } from "../support/repo/footprint.ts";
 
 const PACKAGES = [
   { folder: "gen", name: "@muster/protocol" },
@@ -20,6 +22,9 @@ const PACKAGES = [
 
 /** Another Node (22.15 or newer) to run the installed packages with. */
 const NODE = processEnv.PACK_TEST_NODE ?? execPath;
+
+/** The oldest Node that runs them: `engines` of the packages. */
+const OLDEST = "22.15.0";
 
 const TYPED = `import { Worker, defineTask, NonRetryableError, type TaskContext } from "@muster/worker";
 import { Client, type TaskHandle } from "@muster/worker/client";
@@ -74,6 +79,8 @@ test("with a scheduler", async () => {
 
 interface Packed {
   readonly name: string;
+  /** Bytes of the archive. */
+  readonly size: number;
   readonly filename: string;
   readonly files: readonly { readonly path: string }[];
 }
@@ -129,6 +136,10 @@ describe("the packages, packed and installed in an empty project", () => {
     const migrations = await readdir(join(ROOT, "scheduler", "migrations"));
     const held = packed.flatMap(({ files }) => files.map(({ path }) => path));
     for (const migration of migrations) assert.ok(held.includes(`migrations/${migration}`), migration);
+  });
+
+  it("are not larger than test/support/repo/footprint.ts allows", () => {
+    for (const { name, size } of packed) checkFigure(`${name} packed, KiB`, size / 1024, PACKED_KIB[name]);
   });
 
   it("give a command line that says how it is used", async () => {
@@ -205,31 +216,43 @@ describe("the packages, packed and installed in an empty project", () => {
     assert.match(run.stdout, /pass 2$/m);
   });
 
-  it("run the guide's first task from submit to result, and stop", { timeout: 180_000 }, async () => {
+  it("run the guide's first task from submit to result, and stop", { timeout: 180_000 }, () =>
+    runsFirstTask(NODE),
+  );
+
+  it("run it on the oldest Node, too", { timeout: 180_000 }, async (t) => {
+    if (processEnv.PACK_TEST_NODE) return t.skip("PACK_TEST_NODE names the Node");
+    for (const { folder: name } of PACKAGES) {
+      const manifest: { engines?: { node?: string } } = JSON.parse(
+        await readFile(join(ROOT, name, "package.json"), "utf8"),
+      );
+      assert.equal(`${manifest.engines?.node?.slice(2)}.0`, OLDEST, name);
+    }
+    const oldest = await otherNode(OLDEST);
+    if ("missing" in oldest) return t.skip(oldest.missing);
+    await runsFirstTask(oldest.path);
+  });
+
+  async function runsFirstTask(node: string): Promise<void> {
     const guide = await readFile(join(ROOT, "docs/guide/first-worker.md"), "utf8");
     const source = /^```js worker\.js\n([\s\S]*?)^```$/m.exec(guide)?.[1];
     const result = /^```json\n(.*)\n```$/m.exec(guide)?.[1];
     assert.ok(source && result, "the guide has a worker and its result");
     await writeFile(join(project, "worker.js"), source);
-    server = start([
+    server = start(node, [
       join("node_modules", "@muster", "cli", "bin", "muster.js"),
       ...["serve", "--data-dir", join(folder.path, "data"), "--log-format", "json"],
       ...["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"],
     ]);
     const started = await line(server, (text) => text.includes('"event":"scheduler.started"'));
     const { grpc_addr: address }: { grpc_addr: string } = JSON.parse(started);
-    worker = start(["worker.js"], { MUSTER_SCHEDULER_ADDR: address });
+    worker = start(node, ["worker.js"], { MUSTER_SCHEDULER_ADDR: address });
     await line(worker, (text) => text.includes('"phase":"ready"'));
 
-    const submit = await muster([
-      "submit",
-      "greet",
-      '{"name": "Ada"}',
-      "--wait",
-      "--json",
-      "--scheduler",
-      address,
-    ]);
+    const submit = await muster(
+      ["submit", "greet", '{"name": "Ada"}', "--wait", "--json", "--scheduler", address],
+      node,
+    );
     assert.equal(submit.code, 0, submit.stderr);
     const task: { state: string; output: string } = JSON.parse(submit.stdout);
     assert.equal(task.state, "TASK_STATE_SUCCEEDED");
@@ -238,30 +261,30 @@ describe("the packages, packed and installed in an empty project", () => {
     assert.equal(await stop(worker), 0);
     assert.equal(await stop(server), 0);
     await nothingLeftOf(folder.path);
-  });
+  }
 
   /** The installed program, without this checkout's settings. */
-  function clean(): NodeJS.ProcessEnv {
+  function clean(node = NODE): NodeJS.ProcessEnv {
     const kept = Object.entries(processEnv).filter(
       ([name]) =>
         !/^(NODE_OPTIONS|NODE_TEST_CONTEXT|DATABASE_URL|npm_config_node_options|MUSTER_.*)$/.test(name),
     );
-    const path = [dirname(NODE), join(ROOT, "node_modules", ".bin"), processEnv.PATH ?? ""].join(delimiter);
+    const path = [dirname(node), join(ROOT, "node_modules", ".bin"), processEnv.PATH ?? ""].join(delimiter);
     return { ...Object.fromEntries(kept), PATH: path, PWD: project };
   }
 
-  function inProject(command: string, args: readonly string[]): Promise<ToolRun> {
-    return runTool(command, args, { cwd: project, env: clean() });
+  function inProject(command: string, args: readonly string[], node = NODE): Promise<ToolRun> {
+    return runTool(command, args, { cwd: project, env: clean(node) });
   }
 
-  function muster(args: readonly string[]): Promise<ToolRun> {
-    return inProject(NODE, [join("node_modules", ".bin", "muster"), ...args]);
+  function muster(args: readonly string[], node = NODE): Promise<ToolRun> {
+    return inProject(node, [join("node_modules", ".bin", "muster"), ...args], node);
   }
 
-  function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    return spawn(NODE, args, {
+  function start(node: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+    return spawn(node, args, {
       cwd: project,
-      env: { ...clean(), ...env },
+      env: { ...clean(node), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
   }
