@@ -2,6 +2,7 @@
 import { Code } from "@connectrpc/connect";
 import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";
 import { type PlainContent, type PlainTask, plainContent, TaskState } from "@muster/protocol";
+import { systemClock } from "../clock.ts";
 import { isEncoded } from "../payloads/envelope.ts";
 import { type Belonging, type Content, notDecodable, PayloadCoder } from "../payloads/payload-coder.ts";
 import type { PayloadSettings } from "../payloads/payload-options.ts";
@@ -9,6 +10,9 @@ import { MusterError } from "./errors.ts";
 
 /** Contents that are encoded at once: each may be in memory twice, and in a request to the store. */
 const MAX_AT_ONCE = 8;
+
+/** Shortest time between two warnings of objects that were not removed. */
+const WARN_EVERY_MS = 60_000;
 
 /** Refusals after which no task can have been accepted. Any other error leaves that open. */
 const REFUSED: ReadonlySet<Code> = new Set([
@@ -23,6 +27,7 @@ const REFUSED: ReadonlySet<Code> = new Set([
 /** The payloads of a client. */
 export class ClientPayloads {
   readonly #coder: PayloadCoder;
+  #warnedMs = Number.NEGATIVE_INFINITY;
 
   constructor(settings: PayloadSettings) {
     this.#coder = new PayloadCoder(settings);
@@ -34,17 +39,29 @@ export class ClientPayloads {
     signal: AbortSignal | undefined,
     submit: () => Promise<readonly Submitted[]>,
   ): Promise<readonly Submitted[]> {
+    let objects: readonly (string | undefined)[] = [];
+    const submitted = await this.around(specs, signal, (made) => {
+      objects = made;
+      return submit();
+    });
+    // An earlier task has the unique key, and its own payload.
+    await this.#discard(objects.filter((_, index) => submitted[index]?.duplicate));
+    return submitted;
+  }
+
+  /** Encodes the payloads, makes a call that brings them, and removes their objects when it is refused. */
+  async around<Answer>(
+    specs: readonly TaskSpec[],
+    signal: AbortSignal | undefined,
+    call: (objects: readonly (string | undefined)[]) => Promise<Answer>,
+  ): Promise<Answer> {
     const objects = await this.encode(specs, signal);
-    let submitted: readonly Submitted[];
     try {
-      submitted = await submit();
+      return await call(objects);
     } catch (error) {
       if (error instanceof MusterError && REFUSED.has(error.code)) await this.#discard(objects);
       throw error;
     }
-    // An earlier task has the unique key, and its own payload.
-    await this.#discard(objects.filter((_, index) => submitted[index]?.duplicate));
-    return submitted;
   }
 
   /**
@@ -110,9 +127,22 @@ export class ClientPayloads {
     return objectKey;
   }
 
-  /** What cannot be removed now is removed by its age: the outcome of the submit is what its caller needs. */
+  /**
+   * What cannot be removed now is removed by its age. The caller gets the outcome of its submit; that the store failed is a
+   * warning of the process.
+   */
   async #discard(objects: readonly (string | undefined)[]): Promise<void> {
-    await this.#coder.discard(objects).catch(() => {});
+    try {
+      await this.#coder.discard(objects);
+    } catch (error) {
+      const nowMs = systemClock.monotonicMs();
+      if (nowMs - this.#warnedMs < WARN_EVERY_MS) return;
+      this.#warnedMs = nowMs;
+      const what = error instanceof Error ? error.message : String(error);
+      process.emitWarning(`${what}; cleanPayloads() removes it by its age. Said once a minute.`, {
+        code: "MUSTER_PAYLOAD_KEPT",
+      });
+    }
   }
 }
 

@@ -272,11 +272,12 @@ export class Client {
   async batch({ title = "", completion, ...options }: BatchOptions = {}): Promise<BatchHandle> {
     const { timeoutMs, signal } = this.#limits(options);
     const specs = completion ? [encodeTaskSpec(completion)] : [];
-    await this.#payloads?.encode(specs, signal);
-    const { batch } = await this.tasks.createBatch(
-      { title, ...(specs[0] ? { completion: specs[0] } : {}) },
-      { timeoutMs, ...(signal ? { signal } : {}) },
-    );
+    const create = () =>
+      this.tasks.createBatch(
+        { title, ...(specs[0] ? { completion: specs[0] } : {}) },
+        { timeoutMs, ...(signal ? { signal } : {}) },
+      );
+    const { batch } = await (this.#payloads?.around(specs, signal, create) ?? create());
     if (batch === undefined)
       throw new MusterError("CreateBatch: no batch was sent.", { code: Code.Internal });
     return this.#batchOf(batch.id, batch.completionTaskId);

@@ -12,8 +12,8 @@ const MIN_AGE_S = 3_600;
 export interface CleanPayloadsOptions extends StoreCallOptions {
   /**
    * What is older is removed: seconds, 3600 to 316,224,000. It has to exceed the longest time from a submit to the end of its
-   * task, and for which results are read. The scheduler keeps records of ended tasks for a time of its own
-   * (`--retention`).
+   * task, and then the time for which the record is kept and may be retried or read: `--keep-days` of the scheduler, 7 by
+   * default, or the retention of the queue.
    */
   readonly olderThanS: number;
 }

@@ -133,10 +133,27 @@ export class PayloadCoder {
     return { bytes, contentType: header.contentType };
   }
 
-  /** Removes the objects of contents that no task refers to. */
+  /**
+   * Removes the objects of contents that no task refers to. It stops at the first that the store does not remove: the others
+   * would make the caller wait for its timeout, too.
+   *
+   * @throws PayloadError `PAYLOAD_STORE_FAILED`, which says how many remain.
+   */
   async discard(keys: readonly (string | undefined)[]): Promise<void> {
     const { store } = this.#settings;
-    for (const key of keys) if (key !== undefined) await store?.delete(key);
+    const objects = keys.filter((key) => key !== undefined);
+    for (const [removed, key] of store === undefined ? [] : objects.entries()) {
+      try {
+        await store?.delete(key);
+      } catch (error) {
+        throw new PayloadError(
+          "PAYLOAD_STORE_FAILED",
+          `${store?.uriOf(key)}, which no task refers to, could not be removed: ${messageOf(error)} (${objects.length - removed} ` +
+            "remain)",
+          { cause: error },
+        );
+      }
+    }
   }
 
   /** Puts encoded bytes into the store. The day is part of the key, so that what is old is found by its prefix. */

@@ -68,8 +68,8 @@ const OWN_MEANING: Readonly<Record<string, string>> = {
   WORKER_TASK_LOGS: "`off`, or the least level of the lines of `ctx.log` that are kept with the task.",
 };
 
-/** A code of warnings, which looks like a variable, and a variable of the scheduler (docs/operations.md). */
-const NOT_HERE = new Set(["MUSTER_OTEL", "DATABASE_URL"]);
+/** Codes of warnings, which look like variables, and a variable of the scheduler (docs/operations.md). */
+const NOT_HERE = new Set(["MUSTER_OTEL", "MUSTER_PAYLOAD_KEPT", "DATABASE_URL"]);
 
 /** Folders whose sources read variables of a worker, a client or a command. */
 const SOURCES = ["worker-sdk/src", "cli/src"];
