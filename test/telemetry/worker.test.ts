@@ -16,6 +16,7 @@ const NAMES = [
   "worker_event_loop_delay_seconds",
   "worker_retry_attempts_total",
   "worker_batches_total",
+  "worker_concurrency_changes_total",
   "worker_batch_attempts_total",
   "worker_duplicate_skips_total",
   "worker_shed_messages_total",

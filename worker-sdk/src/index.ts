@@ -61,6 +61,7 @@ export type {
   Teardown,
 } from "./lifespan/lifespan.ts";
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
+export type { AdaptiveConcurrency } from "./options/adaptive-concurrency.ts";
 export type { Backpressure, ProbeContext, Watermarks } from "./options/backpressure.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
 export type { FailureClassification } from "./options/failure-classification.ts";

@@ -91,7 +91,11 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
   constructor(options: WorkerOptions<Inputs, Services, TaskServices> = {}) {
     this.#options = compileOptions(options);
     this.#settings = effectiveSettings(options, this.#options, processEnvironment);
-    this.#handlers = new Handlers(this.#options.tasks, this.#options.concurrency);
+    this.#handlers = new Handlers(
+      this.#options.tasks,
+      this.#options.concurrency,
+      this.#options.concurrencyGiven,
+    );
     this.#loaders = new ResourceLoaders();
     this.resources = new Resources(this.#options.resources, this.#loaders, (names) =>
       this.#engine?.sendResources(names),
@@ -134,7 +138,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
       input: SchemaOutput<I>,
       ctx: TaskContext<SchemaOutput<I>, Services, TaskServices>,
     ) => SchemaInput<O> | Promise<SchemaInput<O>>,
-    options?: HandleOptions,
+    options?: HandleOptions<SchemaOutput<I>>,
   ): this {
     this.#handlers.add(task, handler, options);
     return this;

@@ -1,7 +1,7 @@
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Heartbeat, RunningAttempt, StartupPhase, Worker, WorkerFatal } from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
-import { formatDuration } from "../arguments/duration.ts";
+import { formatAge, formatDuration } from "../arguments/duration.ts";
 import type { Io } from "../io/io.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
 import { expectationText } from "./expectation-text.ts";
@@ -53,6 +53,10 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
     ["pool", unlessEmpty(worker.pool)],
     ["labels", unlessEmpty(labelsText(worker.labels))],
     ["types", worker.taskTypes.map(typeText).join(" ")],
+    ...worker.taskTypes.flatMap((type): [string, string][] => {
+      const text = adaptiveText(type, worker, now);
+      return text === undefined ? [] : [["adaptive limit", text]];
+    }),
     ["queues", unlessEmpty(worker.queues.join(" "))],
     ["busy", worker.state === WorkerState.REFUSED ? undefined : `${worker.activeCount}/${worker.slotCount}`],
     ["completed", completedText(worker)],
@@ -154,8 +158,24 @@ function completedText({ completions }: Worker): string | undefined {
   return `${completedCount}, ${recentCompletedCount} of them in 5 min${since}`;
 }
 
-function typeText({ taskType, concurrency }: Worker["taskTypes"][number]): string {
+function typeText({ taskType, concurrency, adaptive }: Worker["taskTypes"][number]): string {
+  if (adaptive) return `${taskType}×${adaptive.limit}`;
   return concurrency === 0 ? taskType : `${taskType}×${concurrency}`;
+}
+
+/** `resize 3 of 1 to 8, lowered 12 s ago from 4: 3 of 11 attempts failed`; undefined for a type that does not adapt. */
+function adaptiveText(
+  { taskType, adaptive }: Worker["taskTypes"][number],
+  { heartbeatTime }: Worker,
+  now: number,
+): string | undefined {
+  if (adaptive === undefined) return undefined;
+  const { limit, minLimit, maxLimit, previousLimit, reason, changeAge } = adaptive;
+  const bounds = `${taskType} ${limit} of ${minLimit} to ${maxLimit}`;
+  if (previousLimit === 0 || changeAge === undefined) return bounds;
+  const beatAgeMs = heartbeatTime === undefined ? 0 : Math.max(0, now - timestampMs(heartbeatTime));
+  const change = previousLimit > limit ? "lowered" : "raised";
+  return `${bounds}, ${change} ${formatAge(durationMs(changeAge) + beatAgeMs)} from ${previousLimit}: ${reason}`;
 }
 
 function hostText({ host }: Worker): string {

@@ -61,6 +61,8 @@ export class Attempt implements TaskContext<never, never, never> {
   runDeadline: Deadline | undefined;
   /** Set once the outcome is reported or the attempt is given up: nothing is sent for it any more. */
   closed = false;
+  /** Of the limit of its type, when that adapts; see `AdaptiveLimit`. */
+  limitRound = 0;
   /** Its spans; unset until the handler is called, and without an OpenTelemetry SDK. */
   trace: RunTrace | undefined;
   /** What the task's lifespan returned. */

@@ -1,5 +1,7 @@
 /** Runs the attempts that are assigned. */
 import { ChurnMap } from "@muster/common/churn-map";
+import { AdaptiveLimit, type LimitReport } from "../adaptive/adaptive-limit.ts";
+import { measuredAttempt } from "../adaptive/measured-attempt.ts";
 import { CancelledError, DrainError, RevokedError, runTimedOut, TimedOutError } from "../errors.ts";
 import type {
   AssignmentGroup,
@@ -35,6 +37,8 @@ const BLOCKING_MS = 0.5;
 
 interface TypeState {
   readonly task: CompiledTask;
+  /** Set when its concurrency adapts. */
+  readonly limit: AdaptiveLimit | undefined;
   active: number;
   /** Longest recent time that the handler blocked the main thread before its first await; infinite at first. */
   syncMs: number;
@@ -60,6 +64,8 @@ export class Runner {
   #returnWaiters: (() => void)[] = [];
   /** A handler was called since the loop last turned. */
   #startedInTurn = false;
+  /** The scheduler assigns no more of a type than its limit: what waits beyond it goes back. */
+  #followsLimits = false;
 
   constructor(host: AttemptHost, options: CompiledOptions, executeOptions: () => ExecuteOptions) {
     this.#host = host;
@@ -67,7 +73,8 @@ export class Runner {
     this.#executeOptions = executeOptions;
     this.#use = new CapacityUse(options.concurrency, options.capacities);
     for (const task of options.tasks.values()) {
-      this.#types.set(task.type, { task, active: 0, syncMs: Number.POSITIVE_INFINITY });
+      const limit = task.adaptive && new AdaptiveLimit(task.adaptive, host.clock);
+      this.#types.set(task.type, { task, limit, active: 0, syncMs: Number.POSITIVE_INFINITY });
       task.batches?.open(host);
     }
   }
@@ -124,6 +131,18 @@ export class Runner {
       this.#waiting.push(attempt);
     }
     this.#startWaiting();
+    this.#releaseSurplus();
+  }
+
+  /** The worker has registered. @param followsLimits The scheduler follows the limits that the worker adapts. */
+  registered(followsLimits: boolean): void {
+    this.#followsLimits = followsLimits;
+    this.#releaseSurplus();
+  }
+
+  /** The limit of a type that adapts; undefined for one that does not. */
+  limitOf(type: string): LimitReport | undefined {
+    return this.#types.get(type)?.limit?.report;
   }
 
   /** Aborts a handler, or ends an attempt that has not started. */
@@ -267,7 +286,7 @@ export class Runner {
       const attempt = this.#waiting[index];
       const type = attempt === undefined ? undefined : this.#types.get(attempt.definition.type);
       if (attempt === undefined || type === undefined) return;
-      if (type.task.concurrency > 0 && type.active >= type.task.concurrency) {
+      if (isAtLimit(type)) {
         index += 1;
         continue;
       }
@@ -295,6 +314,7 @@ export class Runner {
     }
     const startedMs = clock.monotonicMs();
     attempt.startedMs = startedMs;
+    if (type.limit !== undefined) attempt.limitRound = type.limit.began(type.active);
     link.sendStarted(attempt.id, startedMs - attempt.receivedMs);
     const { runTimeoutMs } = attempt.assignment;
     if (runTimeoutMs !== undefined && runTimeoutMs > 0) {
@@ -334,7 +354,10 @@ export class Runner {
       };
       this.#host.link.send({ kind: "forget", attemptId: attempt.id });
       this.#host.log.warn(fields, "the handler of a revoked attempt returned; its outcome is dropped");
-    } else this.#report(attempt, outcome);
+    } else {
+      this.#report(attempt, outcome);
+      if (type.limit !== undefined) this.#measure(attempt, type, type.limit, outcome);
+    }
     this.#startWaiting();
     this.#wakeIdle();
   }
@@ -353,6 +376,32 @@ export class Runner {
     } else link.send({ kind: "result", attemptId: attempt.id, outcome, cost, notify });
     this.totals[outcome.kind === "succeeded" ? "completed" : outcome.kind] += 1;
     logOutcome(this.#host.log, attempt, outcome, cost.runMs);
+  }
+
+  /** Counts an attempt for the limit of its type, which may change. */
+  #measure(attempt: Attempt, { task }: TypeState, limit: AdaptiveLimit, outcome: Outcome): void {
+    const { log, link } = this.#host;
+    const measured = measuredAttempt(attempt, task, outcome, log);
+    if (measured === undefined || !limit.ended(measured)) return;
+    const { report } = limit;
+    const { previous, limit: now, reason } = report;
+    const fields = { task_type: task.type, limit: now, previous_limit: previous, reason };
+    log.info({ event: "worker.concurrency.changed", ...fields }, `concurrency of ${task.type}: ${now}`);
+    link.send({ kind: "limit", type: task.type, limit: report });
+    this.#releaseSurplus();
+  }
+
+  /** Releases the last attempts of each type that wait beyond its limit: another worker may have room for them. */
+  #releaseSurplus(): void {
+    if (!this.#followsLimits || this.#waiting.length === 0) return;
+    for (const type of this.#types.values()) {
+      if (type.limit === undefined) continue;
+      const waiting = this.#waiting.filter(({ definition }) => definition.type === type.task.type);
+      for (const attempt of waiting.slice(Math.max(0, type.limit.current - type.active))) {
+        this.#takeWaiting(attempt.id);
+        this.#report(attempt, { kind: "released", reason: "concurrency" });
+      }
+    }
   }
 
   #stop(attempt: Attempt, stop: StopRequest, graceMs: number): void {
@@ -384,4 +433,10 @@ export class Runner {
     if (this.#running.size > 0) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
   }
+}
+
+/** True when as many handlers of the type run as may. */
+function isAtLimit({ task, limit, active }: TypeState): boolean {
+  const most = limit?.current ?? task.concurrency;
+  return most > 0 && active >= most;
 }

@@ -1,4 +1,5 @@
 import type { Facts } from "@muster/common/facts";
+import type { LimitReport } from "../adaptive/adaptive-limit.ts";
 import type { QuietExpectation } from "../attempt/expectation.ts";
 import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
@@ -183,6 +184,8 @@ export type ToLink =
       readonly value: string | Uint8Array;
       readonly contentType: string;
     }
+  /** A limit has changed. */
+  | { readonly kind: "limit"; readonly type: string; readonly limit: LimitReport }
   /** The handler will be silent for a while. */
   | ({ readonly kind: "expect"; readonly attemptId: string } & QuietExpectation)
   /** Iterations that the task has begun. */
@@ -304,6 +307,8 @@ export type FromLink =
       /** Set while an operator has paused the worker. */
       readonly pauseReason: string | undefined;
       readonly phaseWarningsMs: Readonly<Record<string, number>>;
+      /** The scheduler follows the limits that the worker adapts. */
+      readonly followsLimits: boolean;
     }
   | {
       readonly kind: "disconnected";
@@ -379,7 +384,12 @@ export interface LinkData {
   readonly sessionId: string;
   readonly pool: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly types: readonly { type: string; concurrency: number }[];
+  readonly types: readonly {
+    readonly type: string;
+    readonly concurrency: number;
+    /** Set when the worker adapts it. */
+    readonly limit?: LimitReport;
+  }[];
   readonly queues: readonly string[];
   readonly slots: number;
   readonly prefetch: number;

@@ -101,6 +101,7 @@ export class LocalLink {
       case "fatal":
       case "finish":
       case "logs":
+      case "limit":
       case "paused":
       case "probeFailed":
       case "probed":

@@ -1,5 +1,6 @@
 /** Runs tasks of a worker in this process, without a scheduler and without a connection. */
 import { closestNames } from "@muster/common/closest-names";
+import type { LimitReport } from "../adaptive/adaptive-limit.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { type Clock, processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import { LifespanError, PreflightError, WorkerStoppedError } from "../errors.ts";
@@ -104,6 +105,11 @@ export class LocalWorker {
         (error: Error) => run.refuse(error),
       );
     return run;
+  }
+
+  /** The limit of a type that adapts. */
+  limitOf(type: string): LimitReport | undefined {
+    return this.#attempts.runner.limitOf(type);
   }
 
   /** Aborts handlers that run, tears down what `lifespan` set up, and removes scratch folders. A second call waits. */

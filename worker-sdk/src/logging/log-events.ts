@@ -28,6 +28,8 @@ export const LOG_EVENTS = {
   "task.step.retry": "warn",
   "task.teardown.failed": "error",
   "task.warning": "warn",
+  "worker.concurrency.changed": "info",
+  "worker.concurrency.no_target": "warn",
   "worker.dial.failed": "warn",
   "worker.dialing": "debug",
   "worker.disconnected": "warn",

@@ -7,20 +7,27 @@ import { type ContractParts, TaskContract } from "../contract/task-contract.ts";
 import { WorkerStartedError } from "../errors.ts";
 import { chainOf } from "../lifespan/handler-chain.ts";
 import type { Middleware, TaskLifespan } from "../lifespan/lifespan.ts";
+import {
+  type AdaptiveConcurrency,
+  concurrencyFaults,
+  limitsOf,
+  MAX_ADAPTIVE_TYPES,
+} from "./adaptive-concurrency.ts";
 import type { CompiledTask } from "./options.ts";
 import { OptionsError } from "./options-error.ts";
 
 /** Options of `Worker.handle()`. */
-export interface HandleOptions {
+export interface HandleOptions<Payload = unknown> {
   /**
-   * Attempts of this type that run at once on this worker, 1 to 10,000.
+   * Attempts of this type that run at once on this worker, 1 to 10,000; or bounds, between which the worker adapts it to failures and
+   * times.
    * @default the slots of the worker
    */
-  readonly concurrency?: number;
+  readonly concurrency?: number | AdaptiveConcurrency<Payload>;
 }
 
 /** Options of `Worker.handleBatch()`. */
-export interface HandleBatchOptions<Payload = unknown> extends HandleOptions {
+export interface HandleBatchOptions<Payload = unknown> extends HandleOptions<Payload> {
   /** How attempts are put together. */
   readonly batch: BatchOptions<Payload>;
 }
@@ -43,13 +50,16 @@ export class Handlers {
   readonly #added = new Set<string>();
   readonly #middleware: Middleware[] = [];
   readonly #slots: number;
+  readonly #slotsGiven: boolean;
   #sealed = false;
 
   /**
    * @param tasks Those of the option `tasks`; added ones are put into the same map.
    * @param slots Those of the worker.
+   * @param slotsGiven False: nothing has set them.
    */
-  constructor(tasks: Map<string, CompiledTask>, slots: number) {
+  constructor(tasks: Map<string, CompiledTask>, slots: number, slotsGiven = true) {
+    this.#slotsGiven = slotsGiven;
     this.#tasks = tasks;
     this.#slots = slots;
   }
@@ -59,7 +69,7 @@ export class Handlers {
    *
    * @throws OptionsError when the type has one, or an argument is not valid; WorkerStartedError when sealed.
    */
-  add(task: ContractParts, handler: AnyInputHandler, options: HandleOptions = {}): void {
+  add(task: ContractParts, handler: AnyInputHandler, options: HandleOptions<never> = {}): void {
     const common = this.#checked("handle", task, handler, options);
     this.#set({
       ...common,
@@ -94,13 +104,13 @@ export class Handlers {
     call: "handle" | "handleBatch",
     task: ContractParts,
     handler: unknown,
-    options: HandleOptions,
+    options: HandleOptions<never>,
   ): Omit<CompiledTask, "handler"> {
     if (this.#sealed) throw new WorkerStartedError(`handle ${task.type}`);
     const fault = this.#fault(task, handler, options);
     if (fault !== undefined) throw new OptionsError(call, [fault]);
     const { type, input, output, phases } = task;
-    return { type, input, output, concurrency: options?.concurrency ?? 0, contract: true, phases };
+    return { type, input, output, ...limitsOf(options?.concurrency, this.#slots), contract: true, phases };
   }
 
   #set(task: CompiledTask): void {
@@ -135,7 +145,7 @@ export class Handlers {
       this.#tasks.set(type, { ...task, handler: chainOf(task.handler, this.#middleware, taskLifespan) });
   }
 
-  #fault(task: ContractParts, handler: unknown, options: HandleOptions): string | undefined {
+  #fault(task: ContractParts, handler: unknown, options: HandleOptions<never>): string | undefined {
     const concurrency = options?.concurrency;
     // By its fields: another copy of this package has its own class.
     if (!(task instanceof TaskContract) && typeof Object(task).defaults !== "object")
@@ -148,11 +158,17 @@ export class Handlers {
       return `task ${type}: is in the option tasks, too; each type has one handler: remove one of them`;
     if (this.#tasks.size >= MAX_TYPES)
       return `task ${type}: is one too many; a worker has at most ${MAX_TYPES} types`;
-    if (
-      concurrency !== undefined &&
-      !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 10_000)
-    )
-      return `task ${type}: option concurrency: ${concurrency} is not an integer from 1 to 10000`;
-    return undefined;
+    const [fault] = concurrencyFaults(concurrency);
+    if (fault !== undefined) return `task ${type}: option ${fault}`;
+    if (typeof concurrency !== "object") return undefined;
+    if (!this.#slotsGiven && concurrency.max > this.#slots)
+      return (
+        `task ${type}: option concurrency.max: ${concurrency.max} is more than the slots of the worker (${this.#slots}); set its option ` +
+        `concurrency, or WORKER_MAX_CONCURRENCY, to at least ${concurrency.max}`
+      );
+    const others = [...this.#tasks.values()].filter(({ adaptive }) => adaptive !== undefined).length;
+    return others >= MAX_ADAPTIVE_TYPES
+      ? `task ${type}: is one too many whose concurrency adapts; at most ${MAX_ADAPTIVE_TYPES}`
+      : undefined;
   }
 }

@@ -11,6 +11,14 @@ import { LOG_LEVELS } from "../logging/logger.ts";
 import type { PayloadOptions, PayloadSettings } from "../payloads/payload-options.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
+import {
+  type AdaptiveConcurrency,
+  type CompiledAdaptive,
+  concurrencyFaults,
+  defaultSlots,
+  limitsOf,
+  MAX_ADAPTIVE_TYPES,
+} from "./adaptive-concurrency.ts";
 import { resolveArtifacts } from "./artifact-settings.ts";
 import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
 import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
@@ -37,8 +45,10 @@ export interface CompiledTask {
   readonly type: string;
   readonly input: StandardSchemaV1 | undefined;
   readonly output: StandardSchemaV1 | undefined;
-  /** 0 means as many as the worker has slots. */
+  /** 0 means as many as the worker has slots. Of one that adapts: its upper bound. */
   readonly concurrency: number;
+  /** Set when the concurrency adapts. */
+  readonly adaptive?: CompiledAdaptive | undefined;
   /** True for a definition with a type: its result is sent as the handler returned it, and its schema checks that form. */
   readonly contract: boolean;
   readonly handler: AnyHandler;
@@ -66,6 +76,8 @@ export interface CompiledOptions {
   readonly labels: Readonly<Record<string, string>>;
   readonly queues: readonly string[];
   readonly concurrency: number;
+  /** The slots were set by the option or the variable. */
+  readonly concurrencyGiven: boolean;
   readonly prefetch: number;
   readonly capacities: Readonly<Record<string, number>>;
   /** 0 for the default, which depends on the memory. */
@@ -112,20 +124,28 @@ export function compileOptions<Inputs, Services, TaskServices>(
   if (queues.length === 0) faults.push("option queues: is empty; name at least one, for example default");
   checkLabels(options.labels ?? {}, faults);
   checkCapacities(options.capacities ?? {}, faults);
+  const concurrency = numberSetting(
+    {
+      option: ["concurrency", options.concurrency],
+      variable: "WORKER_MAX_CONCURRENCY",
+      default: defaultSlots(
+        Object.values<AnyDefinition | AnyHandler>(options.tasks ?? {}).map(concurrencyOf),
+      ),
+    },
+    { min: 1, max: 10_000, integer: true },
+    env,
+    faults,
+  );
   const compiled: CompiledOptions = {
     connection: resolveConnection(options, env, faults),
     clientOptions: clientOptionsOf(options),
-    tasks: compileTasks(options.tasks, faults),
+    tasks: compileTasks(options.tasks, concurrency, faults),
     id: resolveId(options.id, env, faults),
     pool: options.pool ?? env.MUSTER_POOL ?? "",
     labels: { ...options.labels },
     queues: [...queues],
-    concurrency: numberSetting(
-      { option: ["concurrency", options.concurrency], variable: "WORKER_MAX_CONCURRENCY", default: 1 },
-      { min: 1, max: 10_000, integer: true },
-      env,
-      faults,
-    ),
+    concurrency,
+    concurrencyGiven: options.concurrency !== undefined || Boolean(env.WORKER_MAX_CONCURRENCY?.trim()),
     prefetch: numberSetting(
       { option: ["prefetch", options.prefetch], default: 0 },
       { min: 0, max: 10_000, integer: true },
@@ -189,13 +209,14 @@ export function compileOptions<Inputs, Services, TaskServices>(
 interface AnyDefinition {
   readonly input?: StandardSchemaV1;
   readonly output?: StandardSchemaV1;
-  readonly concurrency?: number;
+  readonly concurrency?: number | AdaptiveConcurrency<never>;
   readonly phases?: AnyPhaseDeclarations;
   readonly handler: AnyHandler;
 }
 
 function compileTasks<Inputs, Services, TaskServices>(
   tasks: TaskDefinitions<Inputs, Services, TaskServices> | undefined,
+  slots: number,
   faults: string[],
 ): Map<string, CompiledTask> {
   const compiled = new Map<string, CompiledTask>();
@@ -204,6 +225,11 @@ function compileTasks<Inputs, Services, TaskServices>(
     faults.push("option tasks: is empty; register at least one task type");
   if (types.length > 1000) faults.push(`option tasks: ${types.length} types; at most 1000`);
   checkNames("tasks", types, faults);
+  const adaptive = Object.values(tasks ?? {}).filter(
+    (task) => typeof concurrencyOf(task) === "object",
+  ).length;
+  if (adaptive > MAX_ADAPTIVE_TYPES)
+    faults.push(`option tasks: the concurrency of ${adaptive} types adapts; at most ${MAX_ADAPTIVE_TYPES}`);
   for (const [type, definition] of Object.entries<AnyDefinition | AnyHandler>(tasks ?? {})) {
     const full: AnyDefinition = typeof definition === "function" ? { handler: definition } : definition;
     if (typeof full?.handler !== "function") {
@@ -214,19 +240,26 @@ function compileTasks<Inputs, Services, TaskServices>(
       faults.push(`option tasks["${type}"]: ${remedy}`);
       continue;
     }
-    const { input, output, concurrency = 0, phases } = full;
+    const { input, output, concurrency, phases } = full;
     faults.push(...phaseFaults(phases).map((fault) => fault.replace("option ", `option tasks["${type}"].`)));
     for (const [name, schema] of Object.entries({ input, output })) {
       if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
         faults.push(`option tasks["${type}"].${name}: is not a Standard Schema (zod, valibot, arktype, ...)`);
       }
     }
-    if (!Number.isInteger(concurrency) || concurrency < 0 || concurrency > 10_000) {
-      faults.push(`option tasks["${type}"].concurrency: ${concurrency} is not an integer from 1 to 10000`);
-    }
-    compiled.set(type, { type, input, output, concurrency, contract: false, handler: full.handler, phases });
+    // 0 was taken for "as many as the slots" before.
+    if (concurrency !== 0)
+      faults.push(...concurrencyFaults(concurrency).map((fault) => `option tasks["${type}"].${fault}`));
+    const { handler } = full;
+    const limits = limitsOf(concurrency, slots);
+    compiled.set(type, { type, input, output, ...limits, contract: false, handler, phases });
   }
   return compiled;
+}
+
+/** What a definition says of its concurrency, whatever that is. */
+function concurrencyOf(definition: unknown): unknown {
+  return typeof definition === "function" ? undefined : Object(definition).concurrency;
 }
 
 function optionalFunction<F>(option: string, value: F | undefined, faults: string[]): F | undefined {

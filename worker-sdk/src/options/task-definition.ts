@@ -1,6 +1,7 @@
 /** The definition of a task type. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { TaskContext } from "../attempt/context.ts";
+import type { AdaptiveConcurrency } from "./adaptive-concurrency.ts";
 import type { PhaseDeclarations } from "./phase-declarations.ts";
 
 /** Type of `ctx.payload`: the output of the schema, or `unknown` without one. */
@@ -43,10 +44,10 @@ export interface TaskDefinition<Input = unknown, Services = unknown, TaskService
    */
   readonly output?: StandardSchemaV1;
   /**
-   * Attempts of this type that run at once, 1 to 10,000.
+   * Attempts of this type that run at once, 1 to 10,000; or bounds, between which the worker adapts it to failures and times.
    * @default the slots of the worker
    */
-  readonly concurrency?: number;
+  readonly concurrency?: number | AdaptiveConcurrency<PayloadOf<Input>>;
   /** Phases of the handler, by name. A phase need not be declared. @default none */
   readonly phases?: PhaseDeclarations<PayloadOf<Input>>;
   /** Runs an attempt. */

@@ -73,7 +73,7 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
   readonly queues?: readonly string[];
   /**
    * Slots: attempts that run at once, 1 to 10,000.
-   * @default `WORKER_MAX_CONCURRENCY`, else 1
+   * @default `WORKER_MAX_CONCURRENCY`, else the largest `max` of an adaptive concurrency in `tasks`, else 1
    */
   readonly concurrency?: number;
   /**

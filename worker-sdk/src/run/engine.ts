@@ -355,6 +355,7 @@ export class Engine {
       maxResultBytes: maxResultBytes > 0 ? maxResultBytes : settings.maxResultBytes,
     };
     this.#pauses.welcomed(message.pauseReason);
+    this.#attempts.runner.registered(message.followsLimits);
     if (!message.first) {
       this.#log.info({ event: "worker.reconnected", address, server_id: serverId }, "connected again");
       return;

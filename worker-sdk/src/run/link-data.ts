@@ -1,6 +1,7 @@
 /** The data that the link's thread starts with. */
 import { randomUUID } from "node:crypto";
 import { availableParallelism, hostname, totalmem } from "node:os";
+import { firstReport } from "../adaptive/adaptive-limit.ts";
 import { processAgeMs } from "../clock.ts";
 import type { LinkData, StartupPhaseMessage } from "../link/messages.ts";
 import type { EffectiveSetting } from "../options/effective-setting.ts";
@@ -57,7 +58,11 @@ export function linkData(
     sessionId: randomUUID(),
     pool: options.pool,
     labels: options.labels,
-    types: Array.from(options.tasks.values(), ({ type, concurrency }) => ({ type, concurrency })),
+    types: Array.from(options.tasks.values(), ({ type, concurrency, adaptive }) => ({
+      type,
+      concurrency,
+      ...(adaptive === undefined ? {} : { limit: firstReport(adaptive) }),
+    })),
     queues: options.queues,
     slots: options.concurrency,
     prefetch: options.prefetch,

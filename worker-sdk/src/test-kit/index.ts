@@ -32,7 +32,7 @@ export {
 } from "./test-kit.ts";
 export type { TestNetwork } from "./test-network.ts";
 export type { TestScheduler } from "./test-scheduler.ts";
-export { runTask, TestWorker, type TestWorkerOptions, testWorker } from "./test-worker.ts";
+export { type AdaptedLimit, runTask, TestWorker, type TestWorkerOptions, testWorker } from "./test-worker.ts";
 export { VirtualClock } from "./virtual-clock.ts";
 export type { TaskFilter, WaitForOptions } from "./wait-for-task.ts";
 export type { ProcessEnd, SpawnOptions, WorkerProcess } from "./worker-process.ts";

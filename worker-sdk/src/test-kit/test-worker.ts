@@ -22,6 +22,14 @@ export interface TestWorkerOptions {
   readonly logger?: Logger;
 }
 
+/** The limit of a type whose concurrency adapts. */
+export interface AdaptedLimit {
+  /** Attempts of the type that may run at once now. */
+  readonly limit: number;
+  /** Why it changed last; empty when it has not. */
+  readonly reason: string;
+}
+
 /** Any worker: what its handlers get is checked where they are written. */
 type AnyWorker = Pick<Worker, "id" | "status" | "closed">;
 
@@ -145,6 +153,15 @@ export class TestWorker implements AsyncDisposable {
   ): Promise<RunOutcome<Output>>;
   async run(task: string | ContractParts, input?: unknown, options?: LocalTaskOptions): Promise<RunOutcome> {
     return await this.#local.start(typeName(task), input, options).ended;
+  }
+
+  /**
+   * The limit of a type whose concurrency adapts: how many of its attempts may run at once now, and why that changed last;
+   * undefined for another type. It adapts by the clock of the test.
+   */
+  limitOf(task: string | { readonly type: string }): AdaptedLimit | undefined {
+    const report = this.#local.limitOf(typeof task === "string" ? task : task.type);
+    return report && { limit: report.limit, reason: report.reason };
   }
 
   /**

@@ -4,6 +4,7 @@ import type { FleetMember, ResourceFact } from "../../domain/explain/fleet.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import type { Candidate } from "../../domain/matching/match.ts";
 import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
+import { limitOf } from "../../domain/workers/adaptive-limit.ts";
 import { ownPauseReason, pauseInWords } from "../../domain/workers/operator-pause.ts";
 import {
   type BeatVerdict,
@@ -267,13 +268,12 @@ function memberElsewhere(
     pauseReason: pauseInWords(ownPauseReason(heartbeat, operatorPause), operatorPause),
     queues: new Set(hello.queues),
     types: new Map(
-      hello.types.map(({ type, concurrency }) => [
-        type,
-        {
-          limit: concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY,
-          active: heartbeat?.seen?.types[type] ?? 0,
-        },
-      ]),
+      hello.types.map(({ type, concurrency }) => {
+        const adaptive = limitOf(heartbeat?.adaptive, type) ?? limitOf(hello.adaptive, type);
+        const bound = concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY;
+        const limit = Math.min(bound, adaptive?.limit ?? bound);
+        return [type, { limit, adaptive, active: heartbeat?.seen?.types[type] ?? 0 }];
+      }),
     ),
     labels: hello.labels,
     resources,

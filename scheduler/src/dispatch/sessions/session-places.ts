@@ -3,6 +3,7 @@ import { ChurnMap } from "@muster/common/churn-map";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { type Capacity, type Cost, SLOTS, slotsOf } from "../../domain/matching/capacity.ts";
 import type { PayloadShortage, TaskClass, TypeCapacity } from "../../domain/matching/match.ts";
+import { type AdaptiveLimit, limitOf } from "../../domain/workers/adaptive-limit.ts";
 import type { Attempt } from "../attempts/attempt.ts";
 import { PayloadsAhead } from "./payloads-ahead.ts";
 
@@ -29,7 +30,13 @@ export type Occupant = Pick<TaskClass, "type" | "alone"> & {
 
 /** A type's capacity, whose use this file counts. */
 interface CountedType extends TypeCapacity {
+  limit: number;
   active: number;
+  adaptive: AdaptiveLimit | undefined;
+  /** The concurrency of its registration, above which no adapted limit goes. */
+  readonly bound: number;
+  /** When a change of its limit was recorded last, monotonic milliseconds. */
+  limitRecordedAt: number;
 }
 
 /** The same of a named capacity. */
@@ -59,12 +66,14 @@ export class SessionPlaces {
   constructor(
     {
       types,
+      adaptive,
       slots,
       prefetch,
       capacities = {},
       assignmentBytes,
     }: {
       readonly types: readonly { readonly type: string; readonly concurrency: number }[];
+      readonly adaptive?: Readonly<Record<string, AdaptiveLimit>>;
       readonly slots: number;
       readonly prefetch: number;
       readonly capacities?: Readonly<Record<string, number>>;
@@ -73,10 +82,15 @@ export class SessionPlaces {
     now: number,
   ) {
     this.#types = new Map(
-      types.map(({ type, concurrency }) => [
-        type,
-        { limit: concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY, active: 0 },
-      ]),
+      types.map(({ type, concurrency }) => {
+        const bound = concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY;
+        const adapted = limitOf(adaptive, type);
+        const limit = Math.min(bound, adapted?.limit ?? bound);
+        return [
+          type,
+          { limit, active: 0, adaptive: adapted, bound, limitRecordedAt: Number.NEGATIVE_INFINITY },
+        ];
+      }),
     );
     this.#capacities = new Map(Object.entries(capacities).map(([name, total]) => [name, { total, used: 0 }]));
     this.#ahead = new PayloadsAhead(assignmentBytes);
@@ -154,6 +168,25 @@ export class SessionPlaces {
   /** The worker changed how many attempts it runs at once. The classes that it is matched with depend on it. */
   setSlots(slots: number): void {
     this.#slots = slots;
+  }
+
+  /** The worker has adapted the limit of a type. True when it is another one. */
+  setTypeLimit(type: string, adaptive: AdaptiveLimit): boolean {
+    const counted = this.#types.get(type);
+    if (!counted) return false;
+    const limit = Math.min(counted.bound, adaptive.limit);
+    const changed = limit !== counted.limit;
+    counted.limit = limit;
+    counted.adaptive = adaptive;
+    return changed;
+  }
+
+  /** True when no change of the type's limit was recorded within this time; it then counts as recorded. */
+  mayRecordLimit(type: string, now: number, everyMs: number): boolean {
+    const counted = this.#types.get(type);
+    if (!counted || now - counted.limitRecordedAt < everyMs) return false;
+    counted.limitRecordedAt = now;
+    return true;
   }
 
   /** It turned out to have no handler for the type. */

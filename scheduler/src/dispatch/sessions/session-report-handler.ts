@@ -8,6 +8,7 @@ import type { EventWriter } from "../attempts/event-writer.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import { recordResourceEvents } from "../resources/resource-events.ts";
+import { takeLimits } from "./adaptive-limits.ts";
 import type { Session } from "./session.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
 import type { StartupRecorder } from "./startup-recorder.ts";
@@ -47,6 +48,7 @@ export class SessionReportHandler {
       classes.change(session, () => session.setSlots(beat.slots));
       dispatcher.pump();
     }
+    if (beat.adaptive && takeLimits(this.#parts, session, beat, session.lastBeatAt)) dispatcher.pump();
     const loaded = new Set(beat.resources);
     if (
       loaded.size !== session.resources.size ||

@@ -2,6 +2,7 @@
 
 import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../matching/match.ts";
+import { adaptiveInWords } from "../workers/adaptive-limit.ts";
 import type { EarlierStart } from "../workers/startup-history.ts";
 import { processEvidence, processOf } from "./assigned.ts";
 import { type FleetMember, names } from "./fleet.ts";
@@ -43,6 +44,10 @@ export function allBusy(
   const places = byType
     ? limits.reduce((sum, limit) => sum + limit, 0)
     : busy.reduce((sum, { record }) => sum + (record.heartbeat?.slots ?? record.hello.slots), 0);
+  const adapting = busy.flatMap(({ candidate, ageMs }) => {
+    const adaptive = candidate.types.get(taskClass.type)?.adaptive;
+    return adaptive ? [{ words: `${candidate.workerId}: ${adaptiveInWords(adaptive, ageMs)}`, ageMs }] : [];
+  });
   const workers = plural(busy.length, "eligible worker");
   const taken = byType
     ? `${workers} ${agree(busy.length, ["runs", "run"])} as many ${taskClass.type} tasks as ${agree(busy.length, ["its", "their"])} concurrency allows (${places})`
@@ -53,10 +58,13 @@ export function allBusy(
       : `${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId} for ${span(attempt.ageMs)}${attempt.phase ? `, in ${attempt.phase} for ${span(attempt.phaseAgeMs)}` : ""}`;
   return {
     code: "ALL_SLOTS_BUSY",
-    summary: `${taken}${oldest ? `; held longest by ${word(oldest)}` : ""}${turn ? turnInWords(turn, now) : ""}`,
+    summary: `${taken}${adaptingWords(adapting)}${oldest ? `; held longest by ${word(oldest)}` : ""}${turn ? turnInWords(turn, now) : ""}`,
     since,
     evidence: [
       ...evidence,
+      ...adapting.slice(0, MAX_ADAPTING).map(({ words, ageMs }) => ({
+        ...{ key: "adaptive_limit", value: words, source: "heartbeat", ageMs },
+      })),
       ...(turn ? turnEvidence(turn) : []),
       ...held.slice(0, 10).map((attempt) => ({
         key: "busy_with",
@@ -69,8 +77,19 @@ export function allBusy(
         : []),
       ...(oldest?.revoked ? processEvidence(oldest.member) : []),
     ],
-    remedy: `it starts when a slot is free and its turn has come; to start it earlier, start another worker or raise WORKER_MAX_CONCURRENCY; do this also if one of these handlers waits for the result of this task, because it never frees its slot${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
+    remedy: `it starts when a slot is free and its turn has come; to start it earlier, start another worker${adapting.length > 0 && byType ? " (limits that adapt rise while attempts neither fail nor are slow, up to their `max`)" : " or raise WORKER_MAX_CONCURRENCY"}; do this also if one of these handlers waits for the result of this task, because it never frees its slot${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
   };
+}
+
+/** Limits that are named in the evidence. */
+const MAX_ADAPTING = 10;
+
+/** The limits that their workers adapt; empty when there are none. */
+function adaptingWords(adapting: readonly { readonly words: string }[]): string {
+  const [first] = adapting;
+  if (!first) return "";
+  const more = adapting.length > 1 ? ` (and ${adapting.length - 1} more)` : "";
+  return `; the limit is adaptive, at ${first.words}${more}`;
 }
 
 function moreOf(revoked: boolean, attemptId: string, member: FleetMember): string {

@@ -4,6 +4,7 @@ import type { ConcurrencyKey } from "../tasks/concurrency.ts";
 import type { Fairness } from "../tasks/fairness.ts";
 import type { RateLimit } from "../tasks/rate-limit.ts";
 import type { Requirements } from "../tasks/task.ts";
+import type { AdaptiveLimit } from "../workers/adaptive-limit.ts";
 import { type CapacityHolder, fits, hasRoom } from "./capacity.ts";
 import type { KeptRoom } from "./kept-room.ts";
 
@@ -89,6 +90,8 @@ export interface TypeCapacity {
   /** Most attempts at once; Infinity when only the slots bound it. */
   readonly limit: number;
   readonly active: number;
+  /** Set when its worker adapts the limit. */
+  readonly adaptive?: AdaptiveLimit | undefined;
 }
 
 /** The filters in the order in which they are applied; the first that removes a worker is its reason. */

@@ -2,6 +2,7 @@
 import type { AttemptKey } from "../ids.ts";
 import type { Capacity, Cost } from "../matching/capacity.ts";
 import type { QuietRecord, Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
+import type { AdaptiveLimit } from "./adaptive-limit.ts";
 import type { CompletionRecord } from "./completions.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
 import type { OperatorPause } from "./operator-pause.ts";
@@ -62,6 +63,8 @@ export interface WorkerHello {
   readonly pool: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly types: readonly { readonly type: string; readonly concurrency: number }[];
+  /** Of the types whose concurrency it adapts, when it registered. */
+  readonly adaptive?: Readonly<Record<string, AdaptiveLimit>>;
   readonly queues: readonly string[];
   readonly slots: number;
   readonly prefetch: number;
@@ -134,6 +137,8 @@ export interface HeartbeatRecord {
   /** Measures for which it pauses by itself. */
   readonly pressures?: readonly PressureRecord[];
   readonly counters: Readonly<Record<string, number>>;
+  /** Of the types whose concurrency it adapts. */
+  readonly adaptive?: Readonly<Record<string, AdaptiveLimit>>;
   /** Where the main loop is, read while it was blocked. */
   readonly mainStack?: MainStackRecord;
   /** Resources that it is loading or failed to load. */

@@ -58,7 +58,7 @@ import type { StreamRejector } from "./stream-rejector.ts";
 const MAX_UNREAD_MESSAGES = 10_000;
 
 /** Features beyond the protocol's first version, as Welcome lists them. */
-const FEATURES = ["brief_starts", "key_pauses", "checkpoints", "steps", "handler_reports"];
+const FEATURES = ["brief_starts", "key_pauses", "checkpoints", "steps", "handler_reports", "adaptive_limits"];
 const TASK_LOGS = "task_logs";
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */

@@ -114,6 +114,7 @@ export const LOG_EVENTS = {
   "tls.unchanged": "info",
   "traces.dropped": "warn",
   "traces.not_written": "warn",
+  "worker.concurrency_changed": "info",
   "worker.disconnect_not_recorded": "warn",
   "worker.draining": "info",
   "worker.exited": "info, error",

@@ -7,6 +7,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Facts } from "@muster/common/facts";
 import type { TaskStep, WorkerMessage } from "@muster/protocol";
 import {
+  AdaptiveLimitSchema,
   AttemptMetricsSchema,
   type FactValueSchema,
   FailureClass,
@@ -19,6 +20,7 @@ import {
   TaskResultsSchema,
   WorkerMessageSchema,
 } from "@muster/protocol";
+import type { LimitReport } from "../../adaptive/adaptive-limit.ts";
 import { durationFromMs, msFromDuration } from "../../duration.ts";
 import type {
   AssignmentGroup,
@@ -62,6 +64,19 @@ export function resourceStates(states: readonly ResourceStateMessage[], nowMs: n
       failureCount: failures,
       error,
     }),
+  );
+}
+
+/** The limits that the worker adapts, by type. */
+export function adaptiveLimits(limits: ReadonlyMap<string, LimitReport>, nowMs: number) {
+  return Object.fromEntries(
+    Array.from(limits, ([type, { limit, min, max, previous, reason, changedMs }]) => [
+      type,
+      create(AdaptiveLimitSchema, {
+        ...{ limit, minLimit: min, maxLimit: max, previousLimit: previous, reason },
+        ...(changedMs === undefined ? {} : { changeAge: durationFromMs(Math.max(0, nowMs - changedMs)) }),
+      }),
+    ]),
   );
 }
 

@@ -1,8 +1,9 @@
 /** The connection to the scheduler across reconnects. */
 import type { Welcome } from "@muster/protocol";
+import type { LimitReport } from "../../adaptive/adaptive-limit.ts";
 import type { Clock } from "../../clock.ts";
 import { durationFromMs, msFromDuration } from "../../duration.ts";
-import { durationsMs, encode, resourceStates, startupPhase } from "../codec/wire.ts";
+import { adaptiveLimits, durationsMs, encode, resourceStates, startupPhase } from "../codec/wire.ts";
 import { BlockedStack } from "../health/blocked-stack.ts";
 import { Counters } from "../health/counters.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
@@ -29,6 +30,9 @@ import type { StreamEnd } from "./stream-end.ts";
 
 /** Feature of a scheduler that accepts starts in the same message as the acceptance. */
 const BRIEF_STARTS = "brief_starts";
+
+/** Feature of a scheduler that follows the limits of heartbeats. */
+const ADAPTIVE_LIMITS = "adaptive_limits";
 
 /** Heartbeat interval when Welcome names none. */
 const DEFAULT_HEARTBEAT_MS = 5000;
@@ -60,6 +64,7 @@ export class Connection {
   #welcomed = false;
   #resources: readonly string[];
   #resourceStates: readonly ResourceStateMessage[] = [];
+  readonly #limits: Map<string, LimitReport>;
   readonly #pauses: PauseReports;
   readonly #blockedStack: BlockedStack | undefined;
 
@@ -69,6 +74,9 @@ export class Connection {
     this.#emit = emit;
     this.#shared = shared;
     this.#resources = data.resources;
+    this.#limits = new Map(
+      data.types.flatMap(({ type, limit }) => (limit === undefined ? [] : [[type, limit]])),
+    );
     this.#phases = [...data.startupPhases];
     this.#processMetrics = new ProcessMetrics(clock, shared);
     this.#checkpoints = new CheckpointQueue(this.#inFlight, emit);
@@ -126,6 +134,7 @@ export class Connection {
         return buildHello(data, {
           resources: this.#resources,
           inFlight: this.#inFlight.describe(this.#clock.monotonicMs()),
+          limits: adaptiveLimits(this.#limits, this.#clock.monotonicMs()),
           phases: this.#phases,
           lastError: this.registered ? lastError : "",
           ready: this.#ready,
@@ -250,6 +259,12 @@ export class Connection {
       case "checkpoint":
         this.#attempts.checkpoint(message);
         return;
+      case "limit":
+        this.#limits.set(message.type, message.limit);
+        this.#counters.limitChanges.add(message.type);
+        // Before what main releases because of it.
+        this.#heartbeats.now();
+        return;
       case "expect":
         this.#attempts.expect(message);
         return;
@@ -336,6 +351,7 @@ export class Connection {
       maxResultBytes: Number(welcome.maxResultBytes),
       pauseReason: welcome.pause?.reason,
       phaseWarningsMs: durationsMs(welcome.phaseWarnings),
+      followsLimits: welcome.features.includes(ADAPTIVE_LIMITS),
     });
     this.#welcomed = true;
     this.#checkpoints.open(welcome.features);
@@ -387,6 +403,7 @@ export class Connection {
           ...this.#pauses.inHeartbeat(),
           counters: this.#counters.totals(),
           resourceStates: resourceStates(this.#resourceStates, this.#clock.monotonicMs()),
+          adaptiveLimits: adaptiveLimits(this.#limits, this.#clock.monotonicMs()),
         },
       }),
     );
@@ -406,6 +423,7 @@ export class Connection {
       processMetrics: this.#processMetrics,
       shared: this.#shared,
       slots: this.#data.slots,
+      limits: this.#limits,
       connected: this.#dialer.up,
     });
   }

@@ -45,6 +45,7 @@ export function dialFatal(
           inFlight: inFlight.map((attemptId) => create(RunningAttemptSchema, { attemptId })),
           phases: data.startupPhases,
           lastError: lastError || fatal.exceptionMessage,
+          limits: {},
           ready,
           draining: true,
         }),

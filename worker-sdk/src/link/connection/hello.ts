@@ -1,6 +1,6 @@
 /** Builds the first message of a stream. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HelloSchema, RunningAttempt } from "@muster/protocol";
+import type { AdaptiveLimit, HelloSchema, RunningAttempt } from "@muster/protocol";
 import { PROTOCOL_VERSION } from "@muster/protocol";
 import { SDK_LANGUAGE, SDK_NAME, SDK_VERSION } from "../../version.ts";
 import { startupPhase } from "../codec/wire.ts";
@@ -10,6 +10,8 @@ import type { LinkData, StartupPhaseMessage } from "../messages.ts";
 export interface HelloState {
   readonly resources: readonly string[];
   readonly inFlight: RunningAttempt[];
+  /** Of the types whose concurrency adapts. */
+  readonly limits: Readonly<Record<string, AdaptiveLimit>>;
   readonly phases: readonly StartupPhaseMessage[];
   readonly lastError: string;
   readonly ready: boolean;
@@ -40,7 +42,11 @@ export function buildHello(
     },
     pool: data.pool,
     labels: { ...data.labels },
-    taskTypes: data.types.map(({ type, concurrency }) => ({ taskType: type, concurrency })),
+    taskTypes: data.types.map(({ type, concurrency }) => ({
+      taskType: type,
+      concurrency,
+      ...(Object.hasOwn(now.limits, type) ? { adaptive: now.limits[type] } : {}),
+    })),
     queues: [...data.queues],
     slotCount: data.slots,
     prefetchCount: data.prefetch,

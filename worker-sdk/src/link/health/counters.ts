@@ -10,6 +10,8 @@ export class Counters {
   /** Calls of batch handlers, and the attempts that they were given, by task type. */
   readonly batches = new Tally();
   readonly batchMembers = new Tally();
+  /** Changes of limits that adapt, by task type. */
+  readonly limitChanges = new Tally();
   /** Lines of handlers that were not sent, by why. */
   readonly droppedLines = new Tally(["attempt_limit", "buffer", "not_wanted"]);
   readonly #totals = new Map<string, bigint>();

@@ -65,6 +65,14 @@ export class HeartbeatSender {
     });
   }
 
+  /** Sends an extra heartbeat now: what is sent next depends on it. */
+  now(): void {
+    if (this.#cancel === undefined) return;
+    this.#cancelSoon?.();
+    this.#cancelSoon = undefined;
+    this.#sendNext();
+  }
+
   /** The stream is gone. */
   stop(): void {
     this.#cancelSoon?.();

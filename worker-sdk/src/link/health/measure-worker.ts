@@ -13,9 +13,10 @@ export function measureWorker(parts: {
   readonly processMetrics: ProcessMetrics;
   readonly shared: SharedState;
   readonly slots: number;
+  readonly limits: ReadonlyMap<string, { readonly limit: number }>;
   readonly connected: boolean;
 }): Measures {
-  const { counters, inFlight, processMetrics, shared, slots, connected } = parts;
+  const { counters, inFlight, processMetrics, shared, slots, limits, connected } = parts;
   const { user, system } = process.cpuUsage();
   return {
     concurrentJobs: inFlight.runningCount,
@@ -33,6 +34,8 @@ export function measureWorker(parts: {
     retries: counters.retries.counts(),
     batches: counters.batches.counts(),
     batchMembers: counters.batchMembers.counts(),
+    limits: Object.fromEntries(Array.from(limits, ([type, { limit }]) => [type, limit])),
+    limitChanges: counters.limitChanges.counts(),
     shed: {
       progress: counters.get("progress_shed") + counters.get("progress_coalesced"),
       output: counters.get("output_shed"),

@@ -15,6 +15,8 @@ const MEASURES: Measures = {
   pauses: { other: 0, 'a "quoted"\nreason\\': 1 },
   batches: { other: 0, embed: 2 },
   batchMembers: { other: 0, embed: 9 },
+  limits: { embed: 3 },
+  limitChanges: { other: 0, embed: 4 },
   retries: { other: 0, ON_PURPOSE: 3 },
   shed: { progress: 0, output: 0, event: 0 },
   finished: { succeeded: 5, failed: 1, cancelled: 0, released: 0 },

@@ -20,6 +20,10 @@ export interface Measures {
   readonly batches: Readonly<Record<string, number>>;
   /** Attempts that they were given, by task type. */
   readonly batchMembers: Readonly<Record<string, number>>;
+  /** Limits that adapt, by task type: at most 100. */
+  readonly limits: Readonly<Record<string, number>>;
+  /** Their changes, by task type. */
+  readonly limitChanges: Readonly<Record<string, number>>;
   /** Messages left out for a slow peer, by kind. */
   readonly shed: Readonly<Record<string, number>>;
   /** Lines of handlers that the scheduler has stored. */
@@ -131,6 +135,20 @@ export const WORKER_METRICS: readonly WorkerMetric[] = [
     help: "Attempts that batch handlers were called with, by task type.",
     label: "type",
     read: ({ batchMembers }) => batchMembers,
+  },
+  {
+    name: "worker_concurrency_limit",
+    kind: "gauge",
+    help: "Attempts that may run at once now, by task type, of the types whose concurrency adapts.",
+    label: "type",
+    read: ({ limits }) => limits,
+  },
+  {
+    name: "worker_concurrency_changes_total",
+    kind: "counter",
+    help: "Changes of that limit, by task type.",
+    label: "type",
+    read: ({ limitChanges }) => limitChanges,
   },
   {
     name: "worker_duplicate_skips_total",

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/worker.proto.
  */
 export const file_muster_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI6ChBUYXNrVHlwZUNhcGFjaXR5EhEKCXRhc2tfdHlwZRgBIAEoCRITCgtjb25jdXJyZW5jeRgCIAEoBSLaAQoMU3RhcnR1cFBoYXNlEg0KBXBoYXNlGAEgASgJEg8KB291dGNvbWUYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXRhaWwYBCABKAkSOwoKYXR0cmlidXRlcxgFIAMoCzInLm11c3Rlci52MS5TdGFydHVwUGhhc2UuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIvAICgZXb3JrZXISCgoCaWQYASABKAkSEgoKc2Vzc2lvbl9pZBgCIAEoCRIlCgVzdGF0ZRgDIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRITCgtnb25lX3JlYXNvbhgEIAEoCRIMCgRwb29sGAUgASgJEi0KBmxhYmVscxgGIAMoCzIdLm11c3Rlci52MS5Xb3JrZXIuTGFiZWxzRW50cnkSLwoKdGFza190eXBlcxgHIAMoCzIbLm11c3Rlci52MS5UYXNrVHlwZUNhcGFjaXR5Eg4KBnF1ZXVlcxgIIAMoCRISCgpzbG90X2NvdW50GAkgASgFEhQKDGFjdGl2ZV9jb3VudBgKIAEoBRIRCglyZXNvdXJjZXMYCyADKAkSIQoEaG9zdBgMIAEoCzITLm11c3Rlci52MS5Ib3N0SW5mbxILCgNzZGsYDSABKAkSFAoMc2NoZWR1bGVyX2lkGA4gASgJEjAKDGNvbm5lY3RfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOaGVhcnRiZWF0X3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWdvbmVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoOc3RhcnR1cF9waGFzZXMYEiADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEiwKDmxhc3RfaGVhcnRiZWF0GBMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdBIlCgVmYXRhbBgUIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBIqCgdydW5uaW5nGBUgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0Eg4KBnBhdXNlZBgWIAEoCBIUCgxwYXVzZV9yZWFzb24YFyABKAkSKgoIcmVmdXNhbHMYHiADKAsyGC5tdXN0ZXIudjEuV29ya2VyUmVmdXNhbBIhCgZsYXVuY2gYHyABKAsyES5tdXN0ZXIudjEuTGF1bmNoEhYKDm9taXR0ZWRfZmllbGRzGCAgAygJEjAKDm9wZXJhdG9yX3BhdXNlGCEgASgLMhgubXVzdGVyLnYxLk9wZXJhdG9yUGF1c2USKgoKY2FwYWNpdGllcxgiIAMoCzIWLm11c3Rlci52MS5DYXBhY2l0eVVzZRIvCgpxdWFyYW50aW5lGCMgASgLMhsubXVzdGVyLnYxLldvcmtlclF1YXJhbnRpbmUSMQoLY29tcGxldGlvbnMYJCABKAsyHC5tdXN0ZXIudjEuV29ya2VyQ29tcGxldGlvbnMSLQoIc2V0dGluZ3MYJSADKAsyGy5tdXN0ZXIudjEuRWZmZWN0aXZlU2V0dGluZxIVCg11c3VhbF9zdGFydHVwGCYgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOAoLQ2FwYWNpdHlVc2USDAoEbmFtZRgBIAEoCRINCgV0b3RhbBgCIAEoAxIMCgR1c2VkGAMgASgDIvACChBXb3JrZXJRdWFyYW50aW5lEi4KCnN0YXJ0X3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3N1bW1hcnkYAiABKAkSFgoOZmluaXNoZWRfY291bnQYAyABKAUSFAoMZmFpbGVkX2NvdW50GAQgASgFEhIKCnBlZXJfY291bnQYBSABKAUSGwoTcGVlcl9maW5pc2hlZF9jb3VudBgGIAEoBRIZChFwZWVyX2ZhaWxlZF9jb3VudBgHIAEoBRIpCgZ3aW5kb3cYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoGZXJyb3JzGAkgAygLMhoubXVzdGVyLnYxLlF1YXJhbnRpbmVFcnJvchIaChJmYWlsZWRfcHJvYmVfY291bnQYCiABKAUSLgoKcHJvYmVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiRAoPUXVhcmFudGluZUVycm9yEhIKCmF0dGVtcHRfaWQYASABKAkSDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIk8KDU9wZXJhdG9yUGF1c2USDgoGcmVhc29uGAEgASgJEi4KCnBhdXNlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrkCCg1Xb3JrZXJSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIMCgRwZWVyGAMgASgJEhUKDXJlZnVzYWxfY291bnQYBCABKAMSLgoKZmlyc3RfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJbGFzdF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfChd3b3JrZXJfcHJvdG9jb2xfdmVyc2lvbhgHIAEoBRIiChpzY2hlZHVsZXJfcHJvdG9jb2xfdmVyc2lvbhgIIAEoBRILCgNzZGsYCSABKAkSEAoIaG9zdG5hbWUYCiABKAkSCwoDcGlkGAsgASgFEhQKDHNjaGVkdWxlcl9pZBgMIAEoCSKtBAoJSGVhcnRiZWF0EhAKCHNlcXVlbmNlGAEgASgDEhIKCnNsb3RfY291bnQYAiABKAUSKgoHcnVubmluZxgDIAMoCzIZLm11c3Rlci52MS5SdW5uaW5nQXR0ZW1wdBIxCg5ldmVudF9sb29wX2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI3ChRldmVudF9sb29wX2RlbGF5X3A5ORgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCgljcHVfdXNhZ2UYBiABKAESEQoJcnNzX2J5dGVzGAcgASgDEhcKD2hlYXBfdXNlZF9ieXRlcxgIIAEoAxIRCglyZXNvdXJjZXMYCSADKAkSDgoGcGF1c2VkGAogASgIEhQKDHBhdXNlX3JlYXNvbhgLIAEoCRI0Cghjb3VudGVycxgMIAMoCzIiLm11c3Rlci52MS5IZWFydGJlYXQuQ291bnRlcnNFbnRyeRIxCg9yZXNvdXJjZV9zdGF0ZXMYECADKAsyGC5tdXN0ZXIudjEuUmVzb3VyY2VTdGF0ZRImCglwcmVzc3VyZXMYESADKAsyEy5tdXN0ZXIudjEuUHJlc3N1cmUSKAoKbWFpbl9zdGFjaxgSIAEoCzIULm11c3Rlci52MS5NYWluU3RhY2saLwoNQ291bnRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBInMKCU1haW5TdGFjaxIOCgZmcmFtZXMYASADKAkSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC2Jsb2NrZWRfYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIn0KCFByZXNzdXJlEg8KB21lYXN1cmUYASABKAkSDgoGZGV0YWlsGAIgASgJEg0KBXZhbHVlGAMgASgBEgwKBGhpZ2gYBCABKAESCwoDbG93GAUgASgBEiYKA2FnZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKAAQoNUmVzb3VyY2VTdGF0ZRIQCghyZXNvdXJjZRgBIAEoCRIPCgdsb2FkaW5nGAIgASgIEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1mYWlsdXJlX2NvdW50GAQgASgFEg0KBWVycm9yGAUgASgJIrADCg5SdW5uaW5nQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg0KBXBoYXNlGAIgASgJEiwKCXBoYXNlX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCghwcm9ncmVzcxgEIAEoAUgAiAEBEi8KDHByb2dyZXNzX2FnZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5yZXN1bHRfcGVuZGluZxgGIAEoCBISCgpjYW5jZWxsaW5nGAcgASgIEi0KCndhcm5fYWZ0ZXIYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoMc3R1Y2tfcGhhc2VzGAkgAygLMhUubXVzdGVyLnYxLlN0dWNrUGhhc2USLQoKcmVzdWx0X2FnZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdyZXZva2VkGAsgASgIEjAKC2V4cGVjdGF0aW9uGA4gASgLMhsubXVzdGVyLnYxLlF1aWV0RXhwZWN0YXRpb25CCwoJX3Byb2dyZXNzIngKEFF1aWV0RXhwZWN0YXRpb24SLAoJcXVpZXRfZm9yGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YAyABKAkitwEKClN0dWNrUGhhc2USDQoFcGhhc2UYASABKAkSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCXN0YWxsX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp3YXJuX2FmdGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDXdhcm5pbmdfY291bnQYBSABKAUiigEKC1dvcmtlckZhdGFsEg0KBXBoYXNlGAEgASgJEhcKD2V4Y2VwdGlvbl9jbGFzcxgCIAEoCRIZChFleGNlcHRpb25fbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSEQoJZXhpdF9jb2RlGAUgASgFEhIKCmF0dGVtcHRfaWQYBiABKAkiwgQKBkxhdW5jaBIKCgJpZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSDAoEcG9vbBgDIAEoCRIPCgdjb21tYW5kGAQgASgJEhAKCGhvc3RuYW1lGAUgASgJEgsKA3BpZBgGIAEoBRISCgpzdXBlcnZpc29yGAcgASgJEhQKDHN0YXJ0X251bWJlchgIIAEoBRIvCgtsYXVuY2hfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVwb3J0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN1cGVydmlzb3Jfc2lsZW50GAsgASgIEi8KDnN0YXJ0dXBfcGhhc2VzGAwgAygLMhcubXVzdGVyLnYxLlN0YXJ0dXBQaGFzZRIzChByZWdpc3Rlcl90aW1lb3V0GA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEnJlZ2lzdGVyX3RpbWVfbGVmdBgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpzZXNzaW9uX2lkGA8gASgJEiUKBXN0YXRlGBAgASgOMhYubXVzdGVyLnYxLldvcmtlclN0YXRlEiMKBGV4aXQYESABKAsyFS5tdXN0ZXIudjEuTGF1bmNoRXhpdBISCgpsYXN0X2Vycm9yGBIgASgJEiMKBHN0b3AYEyABKAsyFS5tdXN0ZXIudjEuTGF1bmNoU3RvcCKZAQoKTGF1bmNoU3RvcBIOCgZudW1iZXIYASABKAUSDgoGcmVhc29uGAIgASgJEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Jlc3RhcnQYBCABKAgSMAoMcmVxdWVzdF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKtAwoKTGF1bmNoRXhpdBIOCgZyZWFzb24YASABKAkSFgoJZXhpdF9jb2RlGAIgASgFSACIAQESDgoGc2lnbmFsGAMgASgJEhUKDW91dF9vZl9tZW1vcnkYBCABKAgSHgoWb3V0X29mX21lbW9yeV9ldmlkZW5jZRgFIAEoCRITCgtzdGFydF9lcnJvchgGIAEoCRIQCghsb2dfdGFpbBgHIAEoCRIvCgxydW5fZHVyYXRpb24YCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHJlc3RhcnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOc3RvcF9yZXF1ZXN0ZWQYCyABKAgSJQoFZmF0YWwYDCABKAsyFi5tdXN0ZXIudjEuV29ya2VyRmF0YWwSFgoOcmVxdWV1ZWRfY291bnQYDSABKAUSEwoLa2lsbF9yZWFzb24YDiABKAlCDAoKX2V4aXRfY29kZSqWAgoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0VSX1NUQVRFX0xBVU5DSElORxABEhsKF1dPUktFUl9TVEFURV9DT05ORUNUSU5HEAISGwoXV09SS0VSX1NUQVRFX1JFR0lTVEVSRUQQAxIWChJXT1JLRVJfU1RBVEVfUkVBRFkQBBIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBRIYChRXT1JLRVJfU1RBVEVfU1VTUEVDVBAGEhUKEVdPUktFUl9TVEFURV9MT1NUEAcSFQoRV09SS0VSX1NUQVRFX0dPTkUQCBIYChRXT1JLRVJfU1RBVEVfUkVGVVNFRBAJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_statistics]);
+  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCJmChBUYXNrVHlwZUNhcGFjaXR5EhEKCXRhc2tfdHlwZRgBIAEoCRITCgtjb25jdXJyZW5jeRgCIAEoBRIqCghhZGFwdGl2ZRgDIAEoCzIYLm11c3Rlci52MS5BZGFwdGl2ZUxpbWl0IpsBCg1BZGFwdGl2ZUxpbWl0Eg0KBWxpbWl0GAEgASgFEhEKCW1pbl9saW1pdBgCIAEoBRIRCgltYXhfbGltaXQYAyABKAUSFgoOcHJldmlvdXNfbGltaXQYBCABKAUSDgoGcmVhc29uGAUgASgJEi0KCmNoYW5nZV9hZ2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i2gEKDFN0YXJ0dXBQaGFzZRINCgVwaGFzZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGZGV0YWlsGAQgASgJEjsKCmF0dHJpYnV0ZXMYBSADKAsyJy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlLkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLwCAoGV29ya2VyEgoKAmlkGAEgASgJEhIKCnNlc3Npb25faWQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSEwoLZ29uZV9yZWFzb24YBCABKAkSDAoEcG9vbBgFIAEoCRItCgZsYWJlbHMYBiADKAsyHS5tdXN0ZXIudjEuV29ya2VyLkxhYmVsc0VudHJ5Ei8KCnRhc2tfdHlwZXMYByADKAsyGy5tdXN0ZXIudjEuVGFza1R5cGVDYXBhY2l0eRIOCgZxdWV1ZXMYCCADKAkSEgoKc2xvdF9jb3VudBgJIAEoBRIUCgxhY3RpdmVfY291bnQYCiABKAUSEQoJcmVzb3VyY2VzGAsgAygJEiEKBGhvc3QYDCABKAsyEy5tdXN0ZXIudjEuSG9zdEluZm8SCwoDc2RrGA0gASgJEhQKDHNjaGVkdWxlcl9pZBgOIAEoCRIwCgxjb25uZWN0X3RpbWUYDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmhlYXJ0YmVhdF90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglnb25lX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KDnN0YXJ0dXBfcGhhc2VzGBIgAygLMhcubXVzdGVyLnYxLlN0YXJ0dXBQaGFzZRIsCg5sYXN0X2hlYXJ0YmVhdBgTIAEoCzIULm11c3Rlci52MS5IZWFydGJlYXQSJQoFZmF0YWwYFCABKAsyFi5tdXN0ZXIudjEuV29ya2VyRmF0YWwSKgoHcnVubmluZxgVIAMoCzIZLm11c3Rlci52MS5SdW5uaW5nQXR0ZW1wdBIOCgZwYXVzZWQYFiABKAgSFAoMcGF1c2VfcmVhc29uGBcgASgJEioKCHJlZnVzYWxzGB4gAygLMhgubXVzdGVyLnYxLldvcmtlclJlZnVzYWwSIQoGbGF1bmNoGB8gASgLMhEubXVzdGVyLnYxLkxhdW5jaBIWCg5vbWl0dGVkX2ZpZWxkcxggIAMoCRIwCg5vcGVyYXRvcl9wYXVzZRghIAEoCzIYLm11c3Rlci52MS5PcGVyYXRvclBhdXNlEioKCmNhcGFjaXRpZXMYIiADKAsyFi5tdXN0ZXIudjEuQ2FwYWNpdHlVc2USLwoKcXVhcmFudGluZRgjIAEoCzIbLm11c3Rlci52MS5Xb3JrZXJRdWFyYW50aW5lEjEKC2NvbXBsZXRpb25zGCQgASgLMhwubXVzdGVyLnYxLldvcmtlckNvbXBsZXRpb25zEi0KCHNldHRpbmdzGCUgAygLMhsubXVzdGVyLnYxLkVmZmVjdGl2ZVNldHRpbmcSFQoNdXN1YWxfc3RhcnR1cBgmIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjgKC0NhcGFjaXR5VXNlEgwKBG5hbWUYASABKAkSDQoFdG90YWwYAiABKAMSDAoEdXNlZBgDIAEoAyLwAgoQV29ya2VyUXVhcmFudGluZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdzdW1tYXJ5GAIgASgJEhYKDmZpbmlzaGVkX2NvdW50GAMgASgFEhQKDGZhaWxlZF9jb3VudBgEIAEoBRISCgpwZWVyX2NvdW50GAUgASgFEhsKE3BlZXJfZmluaXNoZWRfY291bnQYBiABKAUSGQoRcGVlcl9mYWlsZWRfY291bnQYByABKAUSKQoGd2luZG93GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBmVycm9ycxgJIAMoCzIaLm11c3Rlci52MS5RdWFyYW50aW5lRXJyb3ISGgoSZmFpbGVkX3Byb2JlX2NvdW50GAogASgFEi4KCnByb2JlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkQKD1F1YXJhbnRpbmVFcnJvchISCgphdHRlbXB0X2lkGAEgASgJEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSJPCg1PcGVyYXRvclBhdXNlEg4KBnJlYXNvbhgBIAEoCRIuCgpwYXVzZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK5AgoNV29ya2VyUmVmdXNhbBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEcGVlchgDIAEoCRIVCg1yZWZ1c2FsX2NvdW50GAQgASgDEi4KCmZpcnN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxhc3RfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHwoXd29ya2VyX3Byb3RvY29sX3ZlcnNpb24YByABKAUSIgoac2NoZWR1bGVyX3Byb3RvY29sX3ZlcnNpb24YCCABKAUSCwoDc2RrGAkgASgJEhAKCGhvc3RuYW1lGAogASgJEgsKA3BpZBgLIAEoBRIUCgxzY2hlZHVsZXJfaWQYDCABKAkiwQUKCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoAxISCgpzbG90X2NvdW50GAIgASgFEioKB3J1bm5pbmcYAyADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSMQoOZXZlbnRfbG9vcF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNwoUZXZlbnRfbG9vcF9kZWxheV9wOTkYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJY3B1X3VzYWdlGAYgASgBEhEKCXJzc19ieXRlcxgHIAEoAxIXCg9oZWFwX3VzZWRfYnl0ZXMYCCABKAMSEQoJcmVzb3VyY2VzGAkgAygJEg4KBnBhdXNlZBgKIAEoCBIUCgxwYXVzZV9yZWFzb24YCyABKAkSNAoIY291bnRlcnMYDCADKAsyIi5tdXN0ZXIudjEuSGVhcnRiZWF0LkNvdW50ZXJzRW50cnkSMQoPcmVzb3VyY2Vfc3RhdGVzGBAgAygLMhgubXVzdGVyLnYxLlJlc291cmNlU3RhdGUSJgoJcHJlc3N1cmVzGBEgAygLMhMubXVzdGVyLnYxLlByZXNzdXJlEigKCm1haW5fc3RhY2sYEiABKAsyFC5tdXN0ZXIudjEuTWFpblN0YWNrEkEKD2FkYXB0aXZlX2xpbWl0cxgVIAMoCzIoLm11c3Rlci52MS5IZWFydGJlYXQuQWRhcHRpdmVMaW1pdHNFbnRyeRovCg1Db3VudGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEaTwoTQWRhcHRpdmVMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSJwoFdmFsdWUYAiABKAsyGC5tdXN0ZXIudjEuQWRhcHRpdmVMaW1pdDoCOAEicwoJTWFpblN0YWNrEg4KBmZyYW1lcxgBIAMoCRImCgNhZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLYmxvY2tlZF9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ifQoIUHJlc3N1cmUSDwoHbWVhc3VyZRgBIAEoCRIOCgZkZXRhaWwYAiABKAkSDQoFdmFsdWUYAyABKAESDAoEaGlnaBgEIAEoARILCgNsb3cYBSABKAESJgoDYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoABCg1SZXNvdXJjZVN0YXRlEhAKCHJlc291cmNlGAEgASgJEg8KB2xvYWRpbmcYAiABKAgSJgoDYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWZhaWx1cmVfY291bnQYBCABKAUSDQoFZXJyb3IYBSABKAkisAMKDlJ1bm5pbmdBdHRlbXB0EhIKCmF0dGVtcHRfaWQYASABKAkSDQoFcGhhc2UYAiABKAkSLAoJcGhhc2VfYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKCHByb2dyZXNzGAQgASgBSACIAQESLwoMcHJvZ3Jlc3NfYWdlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnJlc3VsdF9wZW5kaW5nGAYgASgIEhIKCmNhbmNlbGxpbmcYByABKAgSLQoKd2Fybl9hZnRlchgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgxzdHVja19waGFzZXMYCSADKAsyFS5tdXN0ZXIudjEuU3R1Y2tQaGFzZRItCgpyZXN1bHRfYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Jldm9rZWQYCyABKAgSMAoLZXhwZWN0YXRpb24YDiABKAsyGy5tdXN0ZXIudjEuUXVpZXRFeHBlY3RhdGlvbkILCglfcHJvZ3Jlc3MieAoQUXVpZXRFeHBlY3RhdGlvbhIsCglxdWlldF9mb3IYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgDIAEoCSK3AQoKU3R1Y2tQaGFzZRINCgVwaGFzZRgBIAEoCRImCgNhZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJc3RhbGxfYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCndhcm5fYWZ0ZXIYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNd2FybmluZ19jb3VudBgFIAEoBSKKAQoLV29ya2VyRmF0YWwSDQoFcGhhc2UYASABKAkSFwoPZXhjZXB0aW9uX2NsYXNzGAIgASgJEhkKEWV4Y2VwdGlvbl9tZXNzYWdlGAMgASgJEhEKCXRyYWNlYmFjaxgEIAEoCRIRCglleGl0X2NvZGUYBSABKAUSEgoKYXR0ZW1wdF9pZBgGIAEoCSLCBAoGTGF1bmNoEgoKAmlkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIMCgRwb29sGAMgASgJEg8KB2NvbW1hbmQYBCABKAkSEAoIaG9zdG5hbWUYBSABKAkSCwoDcGlkGAYgASgFEhIKCnN1cGVydmlzb3IYByABKAkSFAoMc3RhcnRfbnVtYmVyGAggASgFEi8KC2xhdW5jaF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXBvcnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRc3VwZXJ2aXNvcl9zaWxlbnQYCyABKAgSLwoOc3RhcnR1cF9waGFzZXMYDCADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEjMKEHJlZ2lzdGVyX3RpbWVvdXQYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoScmVnaXN0ZXJfdGltZV9sZWZ0GA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnNlc3Npb25faWQYDyABKAkSJQoFc3RhdGUYECABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSIwoEZXhpdBgRIAEoCzIVLm11c3Rlci52MS5MYXVuY2hFeGl0EhIKCmxhc3RfZXJyb3IYEiABKAkSIwoEc3RvcBgTIAEoCzIVLm11c3Rlci52MS5MYXVuY2hTdG9wIpkBCgpMYXVuY2hTdG9wEg4KBm51bWJlchgBIAEoBRIOCgZyZWFzb24YAiABKAkSKAoFZ3JhY2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHcmVzdGFydBgEIAEoCBIwCgxyZXF1ZXN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq0DCgpMYXVuY2hFeGl0Eg4KBnJlYXNvbhgBIAEoCRIWCglleGl0X2NvZGUYAiABKAVIAIgBARIOCgZzaWduYWwYAyABKAkSFQoNb3V0X29mX21lbW9yeRgEIAEoCBIeChZvdXRfb2ZfbWVtb3J5X2V2aWRlbmNlGAUgASgJEhMKC3N0YXJ0X2Vycm9yGAYgASgJEhAKCGxvZ190YWlsGAcgASgJEi8KDHJ1bl9kdXJhdGlvbhgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVzdGFydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5zdG9wX3JlcXVlc3RlZBgLIAEoCBIlCgVmYXRhbBgMIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBIWCg5yZXF1ZXVlZF9jb3VudBgNIAEoBRITCgtraWxsX3JlYXNvbhgOIAEoCUIMCgpfZXhpdF9jb2RlKpYCCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZXT1JLRVJfU1RBVEVfTEFVTkNISU5HEAESGwoXV09SS0VSX1NUQVRFX0NPTk5FQ1RJTkcQAhIbChdXT1JLRVJfU1RBVEVfUkVHSVNURVJFRBADEhYKEldPUktFUl9TVEFURV9SRUFEWRAEEhkKFVdPUktFUl9TVEFURV9EUkFJTklORxAFEhgKFFdPUktFUl9TVEFURV9TVVNQRUNUEAYSFQoRV09SS0VSX1NUQVRFX0xPU1QQBxIVChFXT1JLRVJfU1RBVEVfR09ORRAIEhgKFFdPUktFUl9TVEFURV9SRUZVU0VEEAliBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_statistics]);
 
 /**
  * The machine and process of a worker, as it says.
@@ -107,6 +107,13 @@ export type TaskTypeCapacity = Message<"muster.v1.TaskTypeCapacity"> & {
    * @generated from field: int32 concurrency = 2;
    */
   concurrency: number;
+
+  /**
+   * Set when the worker adapts the concurrency; `concurrency` is then its upper bound. At most 100 types of a worker.
+   *
+   * @generated from field: muster.v1.AdaptiveLimit adaptive = 3;
+   */
+  adaptive?: AdaptiveLimit | undefined;
 };
 
 /**
@@ -115,6 +122,62 @@ export type TaskTypeCapacity = Message<"muster.v1.TaskTypeCapacity"> & {
  */
 export const TaskTypeCapacitySchema: GenMessage<TaskTypeCapacity> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 1);
+
+/**
+ * How many attempts of a task type a worker runs at once, adapted to what it measures.
+ *
+ * @generated from message muster.v1.AdaptiveLimit
+ */
+export type AdaptiveLimit = Message<"muster.v1.AdaptiveLimit"> & {
+  /**
+   * Attempts at once now, from `min_limit` to `max_limit`.
+   *
+   * @generated from field: int32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * At least 1.
+   *
+   * @generated from field: int32 min_limit = 2;
+   */
+  minLimit: number;
+
+  /**
+   * At most 10,000.
+   *
+   * @generated from field: int32 max_limit = 3;
+   */
+  maxLimit: number;
+
+  /**
+   * Before the last change; 0 when it has not changed since the process started.
+   *
+   * @generated from field: int32 previous_limit = 4;
+   */
+  previousLimit: number;
+
+  /**
+   * Why it changed last; empty when it has not. Of more than 256 characters the first are kept.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * Since it changed last; unset when it has not.
+   *
+   * @generated from field: google.protobuf.Duration change_age = 6;
+   */
+  changeAge?: Duration | undefined;
+};
+
+/**
+ * Describes the message muster.v1.AdaptiveLimit.
+ * Use `create(AdaptiveLimitSchema)` to create a new message.
+ */
+export const AdaptiveLimitSchema: GenMessage<AdaptiveLimit> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker, 2);
 
 /**
  * A phase of a worker's startup.
@@ -165,7 +228,7 @@ export type StartupPhase = Message<"muster.v1.StartupPhase"> & {
  * Use `create(StartupPhaseSchema)` to create a new message.
  */
 export const StartupPhaseSchema: GenMessage<StartupPhase> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 2);
+  messageDesc(file_muster_v1_worker, 3);
 
 /**
  * A worker process as the scheduler knows it.
@@ -407,7 +470,7 @@ export type Worker = Message<"muster.v1.Worker"> & {
  * Use `create(WorkerSchema)` to create a new message.
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 3);
+  messageDesc(file_muster_v1_worker, 4);
 
 /**
  * A capacity of a worker.
@@ -443,7 +506,7 @@ export type CapacityUse = Message<"muster.v1.CapacityUse"> & {
  * Use `create(CapacityUseSchema)` to create a new message.
  */
 export const CapacityUseSchema: GenMessage<CapacityUse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 4);
+  messageDesc(file_muster_v1_worker, 5);
 
 /**
  * Why a worker is assigned one task at a time as a probe.
@@ -534,7 +597,7 @@ export type WorkerQuarantine = Message<"muster.v1.WorkerQuarantine"> & {
  * Use `create(WorkerQuarantineSchema)` to create a new message.
  */
 export const WorkerQuarantineSchema: GenMessage<WorkerQuarantine> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 5);
+  messageDesc(file_muster_v1_worker, 6);
 
 /**
  * A failed or rejected attempt of a worker.
@@ -569,7 +632,7 @@ export type QuarantineError = Message<"muster.v1.QuarantineError"> & {
  * Use `create(QuarantineErrorSchema)` to create a new message.
  */
 export const QuarantineErrorSchema: GenMessage<QuarantineError> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 6);
+  messageDesc(file_muster_v1_worker, 7);
 
 /**
  * A pause of a worker by an operator.
@@ -597,7 +660,7 @@ export type OperatorPause = Message<"muster.v1.OperatorPause"> & {
  * Use `create(OperatorPauseSchema)` to create a new message.
  */
 export const OperatorPauseSchema: GenMessage<OperatorPause> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 7);
+  messageDesc(file_muster_v1_worker, 8);
 
 /**
  * Streams of one worker id from one machine that were refused for one reason.
@@ -695,7 +758,7 @@ export type WorkerRefusal = Message<"muster.v1.WorkerRefusal"> & {
  * Use `create(WorkerRefusalSchema)` to create a new message.
  */
 export const WorkerRefusalSchema: GenMessage<WorkerRefusal> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 8);
+  messageDesc(file_muster_v1_worker, 9);
 
 /**
  * A heartbeat of a worker, sent from a thread of its own so that a blocked handler does not stop it.
@@ -808,6 +871,14 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
    * @generated from field: muster.v1.MainStack main_stack = 18;
    */
   mainStack?: MainStack | undefined;
+
+  /**
+   * The limits that it adapts, by task type: every one of Hello with `adaptive`. It sends a heartbeat at once when one changes, to a
+   * scheduler whose Welcome has the feature `adaptive_limits`, and then releases attempts that wait beyond it.
+   *
+   * @generated from field: map<string, muster.v1.AdaptiveLimit> adaptive_limits = 21;
+   */
+  adaptiveLimits: { [key: string]: AdaptiveLimit };
 };
 
 /**
@@ -815,7 +886,7 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 9);
+  messageDesc(file_muster_v1_worker, 10);
 
 /**
  * The stack of a worker's main loop, read while that was blocked.
@@ -851,7 +922,7 @@ export type MainStack = Message<"muster.v1.MainStack"> & {
  * Use `create(MainStackSchema)` to create a new message.
  */
 export const MainStackSchema: GenMessage<MainStack> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 10);
+  messageDesc(file_muster_v1_worker, 11);
 
 /**
  * A measure of a worker that has reached its high watermark and not yet fallen to the low one.
@@ -907,7 +978,7 @@ export type Pressure = Message<"muster.v1.Pressure"> & {
  * Use `create(PressureSchema)` to create a new message.
  */
 export const PressureSchema: GenMessage<Pressure> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 11);
+  messageDesc(file_muster_v1_worker, 12);
 
 /**
  * How far a worker is with a resource that it was asked to load.
@@ -956,7 +1027,7 @@ export type ResourceState = Message<"muster.v1.ResourceState"> & {
  * Use `create(ResourceStateSchema)` to create a new message.
  */
 export const ResourceStateSchema: GenMessage<ResourceState> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 12);
+  messageDesc(file_muster_v1_worker, 13);
 
 /**
  * An attempt that a worker holds.
@@ -1058,7 +1129,7 @@ export type RunningAttempt = Message<"muster.v1.RunningAttempt"> & {
  * Use `create(RunningAttemptSchema)` to create a new message.
  */
 export const RunningAttemptSchema: GenMessage<RunningAttempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 13);
+  messageDesc(file_muster_v1_worker, 14);
 
 /**
  * How long a handler has said that it will show neither progress nor another phase.
@@ -1093,7 +1164,7 @@ export type QuietExpectation = Message<"muster.v1.QuietExpectation"> & {
  * Use `create(QuietExpectationSchema)` to create a new message.
  */
 export const QuietExpectationSchema: GenMessage<QuietExpectation> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 14);
+  messageDesc(file_muster_v1_worker, 15);
 
 /**
  * A phase that lasts longer than its soft watchdog's threshold. A `task.<phase>.stuck` event was sent for it.
@@ -1142,7 +1213,7 @@ export type StuckPhase = Message<"muster.v1.StuckPhase"> & {
  * Use `create(StuckPhaseSchema)` to create a new message.
  */
 export const StuckPhaseSchema: GenMessage<StuckPhase> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 15);
+  messageDesc(file_muster_v1_worker, 16);
 
 /**
  * A fatal error, reported by the worker process before it ends.
@@ -1199,7 +1270,7 @@ export type WorkerFatal = Message<"muster.v1.WorkerFatal"> & {
  * Use `create(WorkerFatalSchema)` to create a new message.
  */
 export const WorkerFatalSchema: GenMessage<WorkerFatal> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 16);
+  messageDesc(file_muster_v1_worker, 17);
 
 /**
  * One start of a worker process by a supervisor such as `muster run`, from the start to the end: also of a
@@ -1347,7 +1418,7 @@ export type Launch = Message<"muster.v1.Launch"> & {
  * Use `create(LaunchSchema)` to create a new message.
  */
 export const LaunchSchema: GenMessage<Launch> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 17);
+  messageDesc(file_muster_v1_worker, 18);
 
 /**
  * An operator's request to end a launched process.
@@ -1396,7 +1467,7 @@ export type LaunchStop = Message<"muster.v1.LaunchStop"> & {
  * Use `create(LaunchStopSchema)` to create a new message.
  */
 export const LaunchStopSchema: GenMessage<LaunchStop> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 18);
+  messageDesc(file_muster_v1_worker, 19);
 
 /**
  * How a launched process ended, as its supervisor saw it.
@@ -1509,7 +1580,7 @@ export type LaunchExit = Message<"muster.v1.LaunchExit"> & {
  * Use `create(LaunchExitSchema)` to create a new message.
  */
 export const LaunchExitSchema: GenMessage<LaunchExit> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 19);
+  messageDesc(file_muster_v1_worker, 20);
 
 /**
  * The state of a worker, derived by the scheduler from what it received and when.

@@ -616,7 +616,8 @@ export type Welcome = Message<"muster.v1.Welcome"> & {
 
   /**
    * What this scheduler understands beyond the first version of the protocol: `brief_starts`, `key_pauses`,
-   * `checkpoints`, `task_logs`, `steps`, `handler_reports`. A worker that does not know a name ignores it.
+   * `checkpoints`, `task_logs`, `steps`, `handler_reports`, `adaptive_limits`. A worker that does not know a name ignores
+   * it.
    *
    * @generated from field: repeated string features = 12;
    */

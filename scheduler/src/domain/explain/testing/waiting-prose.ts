@@ -537,6 +537,19 @@ export const WAITING_PROSE: readonly ProseCase[] = [
   },
   {
     code: "ALL_SLOTS_BUSY",
+    when: "a type's concurrency that its worker adapts",
+    write: () => {
+      const adaptive = {
+        ...{ limit: 3, min: 1, max: 8, previous: 4, changeAgeMs: 12_000 },
+        reason: "3 of 11 attempts failed, more than 10 %",
+      };
+      return waiting([
+        member({ candidate: { types: new Map([["ocr", { limit: 3, active: 3, adaptive }]]) } }),
+      ]);
+    },
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
     when: "a revoked attempt holds the oldest",
     write: () =>
       waiting([

@@ -7,6 +7,7 @@ import { toCount, toFraction } from "../values/numbers.ts";
 import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
 import { durationFromMs, toMs } from "../values/time.ts";
+import { fromAdaptiveLimit, toAdaptiveLimits } from "./adaptive-limit.ts";
 import { MAX_NAME, MAX_RESOURCES, MAX_SLOTS, MAX_TEXT } from "./limits.ts";
 
 /** Nested stuck phases kept of one attempt, the outermost. */
@@ -81,6 +82,9 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
       ...pressure,
       age: durationFromMs(Math.round(ageMs)),
     })),
+    adaptiveLimits: Object.fromEntries(
+      Object.entries(beat.adaptive ?? {}).map(([type, limit]) => [type, fromAdaptiveLimit(limit)]),
+    ),
     counters: Object.fromEntries(Object.entries(beat.counters).map(([name, value]) => [name, BigInt(value)])),
     ...optional(
       "mainStack",
@@ -138,6 +142,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
             ageMs: toMs(pressure.age) ?? 0,
           })),
         }),
+    ...optional("adaptive", toAdaptiveLimits(Object.entries(beat.adaptiveLimits))),
     counters: Object.fromEntries(
       Object.entries(beat.counters)
         .slice(0, MAX_COUNTERS)

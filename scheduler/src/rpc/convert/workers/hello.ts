@@ -10,7 +10,9 @@ import { invalidHello } from "../../../domain/refusals.ts";
 import { toCapacities } from "../values/amounts.ts";
 import { mostBytes } from "../values/message-size.ts";
 import { toCount } from "../values/numbers.ts";
+import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
+import { toAdaptiveLimits } from "./adaptive-limit.ts";
 import { MAX_ATTRIBUTES, MAX_NAME, MAX_PHASES, MAX_RESOURCES, MAX_SLOTS, MAX_TEXT } from "./limits.ts";
 import { toStartupPhase } from "./startup.ts";
 
@@ -62,6 +64,14 @@ export function toRegistration(hello: Hello): Registration {
       pool: hello.pool,
       labels: hello.labels,
       types: hello.taskTypes.map(({ taskType, concurrency }) => ({ type: taskType, concurrency })),
+      ...optional(
+        "adaptive",
+        toAdaptiveLimits(
+          hello.taskTypes.flatMap(({ taskType, adaptive }) =>
+            adaptive ? [[taskType, adaptive] as const] : [],
+          ),
+        ),
+      ),
       queues: hello.queues.length > 0 ? hello.queues : ["default"],
       slots: hello.slotCount,
       prefetch: hello.prefetchCount,

@@ -4,12 +4,14 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type WorkerQuarantineSchema, WorkerSchema } from "@muster/protocol";
 import { usualOfLaunch } from "../../../domain/explain/launch.ts";
 import { usualOfWorker } from "../../../domain/explain/usual-startup.ts";
+import { limitOf } from "../../../domain/workers/adaptive-limit.ts";
 import { ownPauseReason, pauseInWords } from "../../../domain/workers/operator-pause.ts";
 import { type QuarantineRecord, quarantineInWords } from "../../../domain/workers/quarantine.ts";
 import type { EarlierStart } from "../../../domain/workers/startup-history.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
+import { fromAdaptiveLimit } from "./adaptive-limit.ts";
 import { fromCompletions } from "./completions.ts";
 import { fromHeartbeat } from "./heartbeat.ts";
 import { fromLaunch } from "./launch.ts";
@@ -38,7 +40,14 @@ export function fromWorker(
     goneReason: worker.goneReason ?? "",
     pool: hello.pool || (launch?.pool ?? ""),
     labels: { ...hello.labels },
-    taskTypes: hello.types.map(({ type, concurrency }) => ({ taskType: type, concurrency })),
+    taskTypes: hello.types.map(({ type, concurrency }) => {
+      const adaptive = limitOf(worker.heartbeat?.adaptive, type) ?? limitOf(hello.adaptive, type);
+      return {
+        taskType: type,
+        concurrency,
+        ...optional("adaptive", adaptive && fromAdaptiveLimit(adaptive)),
+      };
+    }),
     queues: [...hello.queues],
     slotCount: worker.heartbeat?.slots ?? hello.slots,
     activeCount: worker.activeCount,
