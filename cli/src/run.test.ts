@@ -679,6 +679,43 @@ test("failures are listed by code with their share, the first, the last and an e
   assert.match(second, /^tasks\t2\tDEADLINE_BEFORE_START\tDEADLINE_BEFORE_START\t\t\tt-9\t\t$/);
 });
 
+test("tasks are listed and retried by their steps", async () => {
+  const seen: unknown[] = [];
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      listTasks: ({ step }) => {
+        seen.push(step && [step.name, step.state]);
+        return {};
+      },
+      async *changeTasks({ filter, change, dryRun }) {
+        await Promise.resolve();
+        const step = filter?.step && [filter.step.name, filter.step.state];
+        seen.push([step, change.case === "retryTasks" && change.value.step, filter?.taskIds, dryRun]);
+        yield { finished: true, matchedCount: 2n, doneCount: 2n };
+      },
+    },
+  });
+  const runs = (...args: string[]) => run([...args, "--scheduler", scheduler.address], fakeIo());
+  assert.equal(await runs("tasks", "--step", "create_pr=failed"), 0);
+  assert.equal(await runs("tasks", "--step", "create_pr"), 0);
+  assert.equal(await runs("retry", "--step", "create_pr", "--yes"), 0);
+  assert.equal(await runs("retry", "--step", "create_pr", "t-1", "t-2"), 0);
+  assert.equal(await runs("cancel", "--with-step", "notify=pending", "--dry-run"), 0);
+  assert.deepEqual(seen, [
+    ["create_pr", 3],
+    ["create_pr", 0],
+    [["create_pr", 3], "create_pr", [], false],
+    [undefined, "create_pr", ["t-1", "t-2"], false],
+    [["notify", 1], false, [], true],
+  ]);
+  for (const wrong of [
+    ["tasks", "--step", "a=b"],
+    ["tasks", "--step", "A"],
+    ["retry", "--step", "A", "t-1"],
+  ])
+    assert.equal(await runs(...wrong), 2, wrong.join(" "));
+});
+
 test("what handlers measured is shown as a table, and piped as lines", async () => {
   const seen: (bigint | string | undefined)[] = [];
   const total = { queue: "gpu", taskType: "llm", name: "tokens_in", sum: 0.1 + 0.2, attemptCount: 3n };

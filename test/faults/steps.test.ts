@@ -101,7 +101,15 @@ describe("F45: named steps with two schedulers", () => {
     rmSync(broken);
     assert.deepEqual(await again("create_pr"), { work: `${handle.id}.1`, pr: `${handle.id}.3` });
     assert.deepEqual((await states(handle)).slice(0, 1), ["succeeded_with_warnings"], "of the other step");
-    await again("notify");
+    const listed = (...args: string[]) => pair.muster("tasks", "--queue", queue, ...args);
+    assert.match(await listed("--step", "notify=failed"), new RegExp(`^${handle.id}\t`));
+    assert.equal(await listed("--step", "create_pr=failed"), "");
+    assert.match(await listed("--step", "create_pr"), new RegExp(`^${handle.id}\t`));
+    const many = ["retry", "--step", "notify", "--queue", queue];
+    assert.match(await pair.muster(...many, "--dry-run"), /^1 task would change$/m);
+    assert.match(await pair.muster(...many, "--yes"), /^1 queued again$/m);
+    await handle.result();
+    assert.match(await pair.muster(...many, "--yes"), /^0 queued again$/m);
     assert.deepEqual(await states(handle), ["succeeded", "work 2false", "create_pr 2true", "notify 2true"]);
     assert.deepEqual(runs(handle.id).slice(3), ["2-create_pr", "3-create_pr", "4-notify"]);
     const done = await runMuster(pair.two.grpc, ["retry", handle.id, "--step", "work"]);

@@ -7,7 +7,7 @@ import { TaskChanger } from "../../scheduler/src/dispatch/changes/task-changer.t
 import { recordedLog } from "../../scheduler/src/dispatch/testing/recorded-log.ts";
 import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import type { ChangeFilter, TaskChange } from "../../scheduler/src/domain/tasks/task-change.ts";
-import type { Store } from "../../scheduler/src/store/store.ts";
+import type { CommitRequest, Store } from "../../scheduler/src/store/store.ts";
 import { Counters } from "../../scheduler/src/telemetry/metrics/counters.ts";
 import { assertDependencies } from "../support/database/dependencies.ts";
 import {
@@ -94,6 +94,51 @@ describe("store: changes of many tasks", () => {
   async function eventsOf(taskId: number): Promise<string[]> {
     return (await fixture.store.taskEvents(taskId, 100)).map(({ name }) => name);
   }
+
+  it("runs a step alone again of ended tasks of which it has failed, and leaves the others as they are", async () => {
+    const step = { place: 1, epoch: 1, atMs: 1 } as const;
+    const steps = {
+      create_pr: { ...step, state: "failed" },
+      work: { ...step, state: "done", result: "1" },
+    } as const;
+    const queue = "steps";
+    const submit = async (fields: Partial<NewTask> = {}) =>
+      (await fixture.submit("stepped", 1, { queue, ...fields }))[0] ?? 0;
+    const predecessor = await submit({ queue: "elsewhere" });
+    await end(predecessor);
+    const [broken, keyed, whole, waits] = [
+      await submit(),
+      await submit({ uniqueKey: "step" }),
+      await submit(),
+      await submit(),
+    ];
+    const linked = await submit({ after: [{ taskId: predecessor, condition: "ended" }] });
+    const { store } = fixture;
+    const endWith = async (taskId: number, reported: CommitRequest["steps"]) => {
+      const attempt = await fixture.claimOne(taskId, sessionId);
+      await store.commitResults([{ ...commitRequest(attempt, SUCCEEDED), steps: reported }]);
+    };
+    for (const id of [broken, keyed, linked]) await endWith(id, steps);
+    await endWith(whole, { work: steps.work });
+    const retry = { kind: "retry", step: "create_pr" } as const;
+    const failedStep = { name: "create_pr", states: ["failed"] } as const;
+    const counted = await change(retry, { queues: [queue], step: failedStep }, { dryRun: true });
+    assert.deepEqual([counted.done, counted.skipped], [3, {}]);
+    const named = await change(retry, { taskIds: [broken, whole, waits] });
+    assert.deepEqual([named.done, named.skipped], [1, { STEP_NOT_FAILED: 1, TASK_NOT_RETRYABLE: 1 }]);
+    const rest = await change(retry, { queues: [queue], step: failedStep });
+    assert.deepEqual([rest.done, rest.skipped], [2, {}]);
+    for (const id of [broken, keyed, linked]) {
+      const task = await store.getTask(id);
+      assert.equal(task?.state, "queued");
+      assert.equal(task.options?.steps?.create_pr?.state, "pending");
+      assert.equal(task.options?.steps?.work?.result, "1", "what the other steps have kept");
+    }
+    assert.equal((await store.getTask(whole))?.state, "succeeded");
+    assert.equal((await change(retry, { queues: [queue], step: failedStep })).done, 0);
+    const byStep = await change(CANCEL, { queues: [queue], step: { name: "work", states: ["done"] } });
+    assert.equal(byStep.done, 3, "a filter by step for other changes");
+  });
 
   it("cancels the queued and asks for the running tasks of a queue, in steps, and touches no others", async () => {
     const queue = "cancel";
@@ -295,6 +340,7 @@ describe("store: changes of many tasks", () => {
     await store.appendLogs([
       { taskId: keyed, epoch: 1, unverifiedSessionId: undefined, endSequence: 1, lines: [] },
     ]);
+    await store.addMetrics([{ key: { taskId: keyed, epoch: attempt.epoch }, sums: { pages: 1 } }]);
     await store.commitResults([commitRequest(attempt, failed())]);
     await store.retryTask(keyed);
     await end(keyed);
@@ -307,7 +353,14 @@ describe("store: changes of many tasks", () => {
     const done = await change(DELETE, { queues: [queue] });
     assert.deepEqual([done.done, done.skipped], [1, { DEPENDENTS_PENDING: 1 }]);
     assert.equal(await store.getTask(keyed), undefined);
-    for (const table of ["task_attempt", "task_output", "task_log", "task_key", "task_checkpoint"])
+    for (const table of [
+      "task_attempt",
+      "task_output",
+      "task_log",
+      "task_key",
+      "task_checkpoint",
+      "attempt_metric",
+    ])
       assert.deepEqual(await db.query(`select from ${table} where task_id = $1`, [keyed]), [], table);
     assert.equal((await fixture.submit("keyed", 1, { queue, uniqueKey: "freed" })).length, 1);
     while ((await store.releaseDependents(100, 100)).ends > 0);

@@ -5,6 +5,7 @@ import type { BulkFilter } from "@muster/worker/client";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { argument } from "./parse.ts";
+import { parseStep } from "./step.ts";
 
 type State = NonNullable<BulkFilter["states"]>[number];
 
@@ -23,6 +24,7 @@ export interface FilterOptions {
   readonly newerThan?: number;
   readonly endedBefore?: number;
   readonly endedAfter?: number;
+  readonly withStep?: NonNullable<BulkFilter["step"]>;
 }
 
 /**
@@ -62,6 +64,10 @@ export function addFilterOptions(command: Command, states: readonly State[]): vo
       "--tag <tag>",
       "only tasks with this tag; repeat or use commas for several, which all are needed",
     ).argParser(names),
+    new Option(
+      "--with-step <name[=state]>",
+      "only tasks with this step, while it is pending, done or failed: for example create_pr=failed",
+    ).argParser(parseStep),
     new Option("--worker <id>", "only tasks that this worker holds or held last"),
     new Option("--batch <id>", "only members of this batch"),
     new Option("--unique-key <key>", "only the task that this unique key belongs to"),
@@ -108,6 +114,7 @@ export function filterOf(options: FilterOptions): BulkFilter | undefined {
     ...(options.detail ? { details: options.detail } : {}),
     ...(options.failureCode ? { failureCodes: options.failureCode } : {}),
     ...(options.tag ? { tags: options.tag } : {}),
+    ...(options.withStep ? { step: options.withStep } : {}),
     ...(options.worker ? { workerId: options.worker } : {}),
     ...(options.batch ? { batchId: options.batch } : {}),
     ...(options.uniqueKey ? { uniqueKey: options.uniqueKey } : {}),

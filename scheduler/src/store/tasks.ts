@@ -3,6 +3,7 @@ import type { AttemptKey } from "../domain/ids.ts";
 import type { EditRefused, FieldChange, TaskEdit } from "../domain/tasks/edit.ts";
 import type { Hold } from "../domain/tasks/hold.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
+import type { StepCondition } from "../domain/tasks/step.ts";
 import type { AttemptRecord, Attempts, TaskRecord, TaskState } from "../domain/tasks/task.ts";
 import type { KeyHolder } from "../domain/tasks/unique-key.ts";
 import type { AttemptRow, OutputChunk } from "./attempts.ts";
@@ -21,6 +22,14 @@ export interface TaskFilter {
   /** Only tasks with a smaller id. */
   readonly beforeId: number | undefined;
   readonly limit: number;
+}
+
+/** Tasks with a step. */
+export interface TasksWithStep {
+  /** Newest first. */
+  readonly tasks: readonly TaskRecord[];
+  /** Further ones have smaller ids; undefined when every task with steps was looked at, or `tasks` has as many as asked for. */
+  readonly beforeId: number | undefined;
 }
 
 /** The state of a task that a follower has received. */
@@ -146,6 +155,8 @@ export interface TaskStore {
   /** The same with the number that is left out. */
   countedAttempts(id: number): Promise<Attempts>;
   listTasks(filter: TaskFilter): Promise<TaskRecord[]>;
+  /** The same of tasks with such a step. They are looked for among a bounded number of tasks that have steps. */
+  tasksWithStep(filter: TaskFilter, step: StepCondition): Promise<TasksWithStep>;
   longestHeld(limit: number): Promise<HeldTasks>;
   /** Ends a queued task, or marks an active one. */
   cancelTask(id: number, reason: string): Promise<CancelResult>;

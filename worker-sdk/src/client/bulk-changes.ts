@@ -2,8 +2,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import type { ChangeTasksRequestSchema, ChangeTasksResponse, Task, TaskService } from "@muster/protocol";
-import { TaskState } from "@muster/protocol";
+import { PHASE_NAME } from "@muster/common/name-forms";
+import type {
+  ChangeTasksRequestSchema,
+  ChangeTasksResponse,
+  StepFilterSchema,
+  Task,
+  TaskService,
+} from "@muster/protocol";
+import { StepState, TaskState } from "@muster/protocol";
 import { sleep } from "../clock.ts";
 import { durationFromMs } from "../duration.ts";
 import { Backoff, type Random } from "../network/backoff.ts";
@@ -23,7 +30,8 @@ const MAX_AGE_S = 3_162_240_000;
  *
  * - `"cancel"` ends open tasks; workers of running ones are asked to stop them.
  * - `"retry"` runs failed and cancelled tasks again, others where `states` names them.
- * - `{ retry: { afresh: true } }` does so without their checkpoints.
+ * - `{ retry: { afresh: true } }` does so without their checkpoints and steps.
+ * - `{ retry: { step } }` runs this step alone again, of ended tasks of which it has failed.
  * - `"delete"` deletes the records of ended tasks, with attempts and outputs.
  * - `{ moveTo }` moves queued tasks to another queue; `createQueue` makes it when there is none.
  * - `{ priority }` sets the priority of queued tasks.
@@ -32,7 +40,7 @@ export type BulkChange =
   | "cancel"
   | "retry"
   | "delete"
-  | { readonly retry: { readonly afresh: boolean } }
+  | { readonly retry: { readonly afresh?: boolean; readonly step?: string } }
   | { readonly moveTo: string; readonly createQueue?: boolean }
   | { readonly priority: number };
 
@@ -66,6 +74,13 @@ export interface BulkFilter {
   readonly minEndedAgeS?: number;
   /** Only tasks that ended at most so many seconds ago. @default any */
   readonly maxEndedAgeS?: number;
+  /** Only tasks with this step of their handler. @default any */
+  readonly step?: {
+    /** Its name, `[a-z][a-z0-9_]{0,63}`. */
+    readonly name: string;
+    /** Only while it is in this state. @default any */
+    readonly state?: "pending" | "done" | "failed";
+  };
 }
 
 /** Options of `Client.changeTasks()`. */
@@ -217,12 +232,26 @@ export function encodeChange(
       workerId: filter.workerId ?? "",
       batchId: filter.batchId ?? "",
       uniqueKey: filter.uniqueKey ?? "",
+      ...(filter.step ? { step: encodeStep(filter.step) } : {}),
       ...Object.fromEntries(Object.entries(ages).filter(([, value]) => value !== undefined)),
     },
     ...{ reason, dryRun, all, continueToken },
     change: encodeKind(change),
   };
 }
+
+function encodeStep({
+  name,
+  state,
+}: NonNullable<BulkFilter["step"]>): MessageInitShape<typeof StepFilterSchema> {
+  return { name, state: state === undefined ? StepState.UNSPECIFIED : STEP_STATES[state] };
+}
+
+const STEP_STATES = {
+  pending: StepState.PENDING,
+  done: StepState.DONE,
+  failed: StepState.FAILED,
+} as const;
 
 const STATES = {
   queued: TaskState.QUEUED,
@@ -248,6 +277,7 @@ const CONDITIONS = {
   maxAgeS: true,
   minEndedAgeS: true,
   maxEndedAgeS: true,
+  step: true,
 } as const satisfies Record<keyof BulkFilter, true>;
 
 const MAX_PRIORITY = 1_000;
@@ -273,7 +303,22 @@ function checkChange(change: BulkChange, filter: BulkFilter): void {
   for (const state of filter.states ?? [])
     if (!Object.hasOwn(STATES, state))
       faults.push(`filter.states: "${state}" is none of ${Object.keys(STATES).join(", ")}`);
+  if (filter.step !== undefined) faults.push(...stepFaults(filter.step));
   if (faults.length > 0) throw new OptionsError("changeTasks", faults);
+}
+
+function stepFaults(step: unknown): string[] {
+  const { name, state } = Object(step);
+  return [
+    ...(typeof name === "string" && PHASE_NAME.test(name)
+      ? []
+      : [
+          `filter.step.name: ${JSON.stringify(name)} is no name of a step; it must match ${PHASE_NAME.source}`,
+        ]),
+    ...(state === undefined || Object.hasOwn(STEP_STATES, state)
+      ? []
+      : [`filter.step.state: ${JSON.stringify(state)} is none of ${Object.keys(STEP_STATES).join(", ")}`]),
+  ];
 }
 
 const NAMED_CHANGES: ReadonlySet<string> = new Set(["cancel", "retry", "delete"]);
@@ -288,7 +333,11 @@ function encodeKind(change: BulkChange): Kind {
   if (change === "cancel") return { case: "cancelTasks", value: {} };
   if (change === "retry") return { case: "retryTasks", value: {} };
   if (change === "delete") return { case: "deleteTasks", value: {} };
-  if ("retry" in change) return { case: "retryTasks", value: { afresh: change.retry.afresh } };
+  if ("retry" in change)
+    return {
+      case: "retryTasks",
+      value: { afresh: change.retry.afresh ?? false, step: change.retry.step ?? "" },
+    };
   if ("moveTo" in change)
     return {
       case: "moveTasks",

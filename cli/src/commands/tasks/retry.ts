@@ -1,5 +1,7 @@
 /** `muster retry`: runs one task again, or many. */
+import { PHASE_NAME } from "@muster/common/name-forms";
 import { TaskSchema, TaskState } from "@muster/protocol";
+import type { BulkChange } from "@muster/worker/client";
 import type { Command } from "commander";
 import { type ApiSession, present, unlessRefused, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -29,47 +31,57 @@ export function defineRetry(command: Command, io: Io): void {
   command.option("--afresh", "start without the checkpoints and steps that earlier attempts have stored");
   command.option(
     "--step <name>",
-    "run only this step again, of one ended task: the results of its other steps are kept",
+    "run only this step again, of ended tasks of which it has failed: the results of their other steps are kept",
   );
   addChangeOptions(command, ["queued", "succeeded", "failed", "cancelled"]);
   command
     .addHelpText(
       "after",
       `
-Without --state, a filter is for failed and cancelled tasks. With \`queued\` it is for
-those that wait for a retry or for their time.
+Without --state, a filter is for failed and cancelled tasks, with --step for all ended
+ones. With \`queued\` it is for those that wait for a retry or for their time.
 The next attempt of a task goes on from its last checkpoint, unless it has succeeded.
 
 Examples:
   $ muster retry t-1042
   $ muster retry t-1042 --step create_pr
+  $ muster retry --step create_pr --type issue.solve --ended-after 1d --dry-run
   $ muster retry --detail RETRIES_EXHAUSTED --ended-after 2h
   $ muster retry --queue ocr --failure-code AUTH_FAILED --yes`,
     )
     .action((ids: string[], options: RetryOptions, self: Command) => {
       const id = singleId(ids, options);
-      if (options.step !== undefined) checkStep(options.step, id, options);
+      if (options.step !== undefined) checkStep(options.step, options);
       return id !== undefined
         ? retryTask(id, options, self, io)
-        : changeTasks(options.afresh ? { retry: { afresh: true } } : "retry", WORDS, ids, options, {
-            command: self,
-            io,
-          });
+        : changeTasks(changeOf(options), WORDS, ids, ofStep(options, ids), { command: self, io });
     });
   addConnectionOptions(command);
 }
 
 /** @throws CliError when a step is given with what it does not go with. */
-function checkStep(step: string, id: string | undefined, { afresh }: RetryOptions): void {
+function checkStep(step: string, { afresh }: RetryOptions): void {
   const fault =
     step === ""
       ? "--step needs a name; run `muster task ID` for the steps of a task"
-      : id === undefined
-        ? "--step is for one task: give its id and no filter"
+      : !PHASE_NAME.test(step)
+        ? `--step: "${step}" is no name of a step, such as create_pr`
         : afresh
           ? "--step and --afresh exclude each other: a step alone runs with what the others have kept"
           : undefined;
   if (fault !== undefined) throw new CliError(fault, { exitCode: ExitCode.USAGE });
+}
+
+function changeOf({ afresh, step }: RetryOptions): BulkChange {
+  if (step !== undefined) return { retry: { step } };
+  return afresh ? { retry: { afresh } } : "retry";
+}
+
+/** A step is a condition, too: without ids, tasks are meant of which it has failed. */
+function ofStep(options: RetryOptions, ids: readonly string[]): RetryOptions {
+  const { step, withStep, all } = options;
+  if (step === undefined || withStep || all || ids.length > 0) return options;
+  return { ...options, withStep: { name: step, state: "failed" } };
 }
 
 async function retryTask(id: string, options: RetryOptions, command: Command, io: Io): Promise<void> {

@@ -1,10 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import type { Task } from "@muster/protocol";
-import { ListTasksResponseSchema, TaskState } from "@muster/protocol";
+import { ListTasksResponseSchema, StepState, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
 import { collect, enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
+import { parseStep } from "../../arguments/step.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell, progressText, taskStateCell } from "../../output/cells.ts";
@@ -20,6 +21,7 @@ interface Options {
   readonly detail?: string;
   readonly worker?: string;
   readonly tag?: string[];
+  readonly step?: ReturnType<typeof parseStep>;
   readonly limit: number;
   readonly pageToken?: string;
   readonly json?: true;
@@ -50,6 +52,11 @@ export function defineTasks(command: Command, io: Io): void {
     .option("--detail <detail>", "only this detail: held, or of ended tasks for example RETRIES_EXHAUSTED")
     .option("--worker <id>", "only tasks that this worker holds or held last")
     .option("--tag <name>", "only tasks with this tag; repeatable: all must match", collect)
+    .option(
+      "--step <name[=state]>",
+      "only tasks with this step of their handler, while it is pending, done or failed",
+      parseStep,
+    )
     .option("--limit <n>", "maximum number of tasks", wholeNumber(1, 100_000), 50)
     .option("--page-token <token>", "continue where an earlier list ended")
     .option(
@@ -65,6 +72,7 @@ submit, worker; with tabs between them.
 Examples:
   $ muster tasks --state queued,running
   $ muster tasks --state failed --type ocr.page --limit 200
+  $ muster tasks --step create_pr=failed
   $ muster tasks --tag import-17 --tag customer:acme
   $ muster tasks --detail RETRIES_EXHAUSTED | cut -f1 | xargs -n1 muster retry`,
     )
@@ -85,6 +93,7 @@ async function listTasks(options: Options, command: Command, io: Io): Promise<vo
           detail: options.detail ?? "",
           workerId: options.worker ?? "",
           tags: options.tag ?? [],
+          ...(options.step ? { step: stepFilter(options.step) } : {}),
         },
         call,
       );
@@ -109,6 +118,12 @@ async function listTasks(options: Options, command: Command, io: Io): Promise<vo
     hintNone(io, "no tasks match", "`muster submit --help` shows how to submit one");
   hintMore(io, page);
 }
+
+function stepFilter({ name, state }: ReturnType<typeof parseStep>) {
+  return { name, state: state === undefined ? StepState.UNSPECIFIED : STEP_STATES[state] };
+}
+
+const STEP_STATES = { pending: StepState.PENDING, done: StepState.DONE, failed: StepState.FAILED } as const;
 
 function row(task: Task, io: Io): (Cell | string)[] {
   return [

@@ -276,6 +276,7 @@ function count(
 function textOf(change: TaskChange): string {
   if (change.kind === "move") return `move to ${change.queue}`;
   if (change.kind === "set_priority") return `set_priority ${change.priority}`;
+  if (change.kind === "retry" && change.step !== undefined) return `retry step ${change.step}`;
   return change.kind;
 }
 

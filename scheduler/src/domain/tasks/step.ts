@@ -21,6 +21,14 @@ export interface Step {
   readonly skip?: true;
 }
 
+/** A condition on the steps of a task: it has one of this name, in one of these states. */
+export interface StepCondition {
+  readonly name: string;
+  readonly states: readonly StepState[];
+}
+
+export const STEP_STATES: readonly StepState[] = ["pending", "done", "failed"];
+
 /** The steps of a task, by name. */
 export type Steps = Readonly<Record<string, Step>>;
 

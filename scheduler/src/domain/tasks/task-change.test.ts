@@ -54,13 +54,32 @@ describe("a change of many tasks", () => {
   });
 
   it("is for states of its own unless the filter names states or tasks", () => {
-    for (const kind of ["cancel", "retry", "move", "set_priority", "delete"] as const) {
-      const wanted = wantedStates(kind, FILTER);
-      assert.ok(wanted.length > 0 && wanted.every((state) => allowedStates(kind).includes(state)), kind);
-      assert.deepEqual(wantedStates(kind, { ...FILTER, states: ["queued"] }), ["queued"]);
-      assert.deepEqual(wantedStates(kind, { ...FILTER, taskIds: [1] }), STATES);
+    const changes: readonly TaskChange[] = [
+      ...([{ kind: "cancel" }, { kind: "retry" }, { kind: "delete" }] as const),
+      { kind: "move", queue: "other", createQueue: false },
+      { kind: "set_priority", priority: 1 },
+      { kind: "retry", step: "create_pr" },
+    ];
+    for (const change of changes) {
+      const wanted = wantedStates(change, FILTER);
+      const allowed = allowedStates(change);
+      assert.ok(wanted.length > 0 && wanted.every((state) => allowed.includes(state)), change.kind);
+      assert.deepEqual(wantedStates(change, { ...FILTER, states: ["queued"] }), ["queued"]);
+      assert.deepEqual(wantedStates(change, { ...FILTER, taskIds: [1] }), STATES);
     }
-    assert.deepEqual(wantedStates("retry", FILTER), ["failed", "cancelled"], "no success by default");
+    assert.deepEqual(
+      wantedStates({ kind: "retry" }, FILTER),
+      ["failed", "cancelled"],
+      "no success by default",
+    );
+  });
+
+  it("runs a step alone again of ended tasks, successes too", () => {
+    const retry = { kind: "retry", step: "create_pr" } as const;
+    assert.deepEqual(wantedStates(retry, FILTER), END_STATES);
+    assert.deepEqual(allowedStates(retry), END_STATES);
+    assert.equal(skipOf(retry, found("queued", { waitsForTime: true })), "TASK_NOT_RETRYABLE");
+    assert.equal(skipOf(retry, found("succeeded")), undefined);
   });
 
   it("takes as many tasks in a step as their number and their bytes allow, and at least one", () => {

@@ -1,10 +1,11 @@
 /** Changes of many tasks at once: what may be done to a task in which state, and the reasons why one stays as it is. */
+import type { StepCondition } from "./step.ts";
 import { END_STATES, OPEN_STATES, type TaskState } from "./task-state.ts";
 
 /** What is done to each task. */
 export type TaskChange =
   | { readonly kind: "cancel" }
-  | { readonly kind: "retry"; readonly afresh?: boolean }
+  | { readonly kind: "retry"; readonly afresh?: boolean; readonly step?: string }
   | { readonly kind: "move"; readonly queue: string; readonly createQueue: boolean }
   | { readonly kind: "set_priority"; readonly priority: number }
   | { readonly kind: "delete" };
@@ -28,6 +29,7 @@ export interface ChangeFilter {
   readonly maxAgeMs: number | undefined;
   readonly minEndedAgeMs: number | undefined;
   readonly maxEndedAgeMs: number | undefined;
+  readonly step?: StepCondition | undefined;
 }
 
 /** Why a task stays as it is, with what can be done, as shown to whoever asked. */
@@ -42,6 +44,8 @@ export const SKIPS = {
   UNIQUE_KEY_HELD: "another task holds its unique key; wait until that one frees it, or cancel it",
   DEPENDENCY_FAILED: "a task whose success it waits for has not succeeded; retry that one first",
   DEPENDENTS_PENDING: "its end has not reached the tasks that depend on it, which takes a moment; try again",
+  STEP_NOT_FAILED:
+    "the step has not failed, or the task has none of this name; `muster task ID` shows the steps of a task",
   QUEUE_FULL: "the queue takes no more tasks; raise its limit, or try again when fewer wait",
 } as const;
 
@@ -79,15 +83,22 @@ const RULES: Readonly<Record<ChangeKind, Rule>> = {
   delete: { byDefault: END_STATES, allowed: END_STATES },
 };
 
+// It runs again with what the other steps of an ended task have kept, of a success too.
+const RETRY_OF_STEP: Rule = { byDefault: END_STATES, allowed: END_STATES };
+
+function ruleOf(change: TaskChange): Rule {
+  return change.kind === "retry" && change.step !== undefined ? RETRY_OF_STEP : RULES[change.kind];
+}
+
 /** The states that a filter of this change may name. */
-export function allowedStates(kind: ChangeKind): readonly TaskState[] {
-  return RULES[kind].allowed;
+export function allowedStates(change: TaskChange): readonly TaskState[] {
+  return ruleOf(change).allowed;
 }
 
 /** The states that are looked for. Of tasks that are named by their ids every state: those in a wrong one are reported. */
-export function wantedStates(kind: ChangeKind, { states, taskIds }: ChangeFilter): readonly TaskState[] {
+export function wantedStates(change: TaskChange, { states, taskIds }: ChangeFilter): readonly TaskState[] {
   if (states.length > 0) return states;
-  return taskIds.length > 0 ? [...OPEN_STATES, ...END_STATES] : RULES[kind].byDefault;
+  return taskIds.length > 0 ? [...OPEN_STATES, ...END_STATES] : ruleOf(change).byDefault;
 }
 
 /** Why the task stays as it is; undefined when it is changed, as far as its own row shows. */
@@ -97,7 +108,9 @@ export function skipOf(change: TaskChange, task: FoundTask): SkipCode | undefine
     case "cancel":
       return hasEnded ? "TASK_ALREADY_ENDED" : undefined;
     case "retry":
-      if (hasEnded || (task.state === "queued" && task.waitsForTime && !task.waitsForTasks)) return undefined;
+      if (hasEnded) return undefined;
+      if (change.step === undefined && task.state === "queued" && task.waitsForTime && !task.waitsForTasks)
+        return undefined;
       return "TASK_NOT_RETRYABLE";
     case "move":
     case "set_priority": {

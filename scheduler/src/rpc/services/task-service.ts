@@ -2,6 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
+  type StepFilter,
   type SubmittedTaskSchema,
   type TaskService,
   UniqueConflictOutcome,
@@ -26,6 +27,7 @@ import {
   taskEnded,
   taskNotFound,
 } from "../../domain/refusals.ts";
+import type { StepCondition } from "../../domain/tasks/step.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
 import type {
@@ -42,6 +44,7 @@ import { fromLimitOutcome } from "../convert/tasks/concurrency.ts";
 import { fromTaskLinks } from "../convert/tasks/dependencies.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
 import { milliseconds } from "../convert/tasks/options.ts";
+import { toStepCondition } from "../convert/tasks/step.ts";
 import { toTags } from "../convert/tasks/tags.ts";
 import { fromTaskState, toTaskState } from "../convert/tasks/task.ts";
 import { toTaskEdit } from "../convert/tasks/task-edit.ts";
@@ -74,7 +77,7 @@ const OUTCOMES = {
 
 /** Parts that TaskService uses. */
 export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts, LogHandlerParts {
-  readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> &
+  readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks" | "tasksWithStep"> &
     BatchHandlerParts["store"] &
     ChangeHandlerParts["store"] &
     Pick<CheckpointStore, "checkpointOf"> &
@@ -131,7 +134,8 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async listTasks(request) {
       const limit = pageSize(request.pageSize, 50);
-      const tasks = await store.listTasks({
+      const step = askedStep(request.step);
+      const filter = {
         states: request.states.flatMap((state) => toTaskState(state) ?? []),
         queue: storable(request.queue, 256) || undefined,
         type: storable(request.taskType, 256) || undefined,
@@ -140,11 +144,15 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
         tags: askedTags(request.tags),
         beforeId: parsePageToken(request.pageToken),
         limit: limit + 1,
-      });
+      };
+      const { tasks, beforeId } = step
+        ? await store.tasksWithStep(filter, step)
+        : { tasks: await store.listTasks(filter), beforeId: undefined };
       const listed = (task: TaskRecord) =>
         fittedTask(task, retryPolicies, undefined, Math.min(MAX_LISTED_BYTES, parts.pageBytes));
       const page = fitPage(tasks, limit, listed, parts.pageBytes);
-      return { tasks: page.items, nextPageToken: page.last && page.more ? pageToken(page.last.id) : "" };
+      const next = page.last && page.more ? page.last.id : beforeId;
+      return { tasks: page.items, nextPageToken: next === undefined ? "" : pageToken(next) };
     },
 
     async cancelTask({ taskId, reason }) {
@@ -304,6 +312,17 @@ function toRetryWish(afresh: boolean, step: string): RetryWish {
         "is given with afresh; leave one of them out: a step alone runs with what the others have kept",
     });
   return { step: storable(step, 64) };
+}
+
+/** @throws Refusal `INVALID_REQUEST` for what no step can have. */
+function askedStep(given: StepFilter | undefined): StepCondition | undefined {
+  const violations: Violation[] = [];
+  const step = toStepCondition(given, "step", (field, description) =>
+    violations.push({ field, description }),
+  );
+  const [first, ...further] = violations;
+  if (first) throw invalidRequest(first, ...further);
+  return step;
 }
 
 /** @throws Refusal `INVALID_REQUEST` for what no task can have. */

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/step.proto.
  */
 export const file_muster_v1_step: GenFile = /*@__PURE__*/
-  fileDesc("ChRtdXN0ZXIvdjEvc3RlcC5wcm90bxIJbXVzdGVyLnYxIucBCghUYXNrU3RlcBIMCgRuYW1lGAEgASgJEiMKBXN0YXRlGAIgASgOMhQubXVzdGVyLnYxLlN0ZXBTdGF0ZRIQCghvcHRpb25hbBgDIAEoCBIMCgRjb2RlGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSDgoGcmVzdWx0GAYgASgMEhQKDHJlc3VsdF9ieXRlcxgHIAEoAxISCgphdHRlbXB0X2lkGAggASgJEi8KC3VwZGF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRza2lwGAogASgIIkQKClN0ZXBSZXBvcnQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIiCgVzdGVwcxgCIAMoCzITLm11c3Rlci52MS5UYXNrU3RlcCprCglTdGVwU3RhdGUSGgoWU1RFUF9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNURVBfU1RBVEVfUEVORElORxABEhMKD1NURVBfU1RBVEVfRE9ORRACEhUKEVNURVBfU1RBVEVfRkFJTEVEEANiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChRtdXN0ZXIvdjEvc3RlcC5wcm90bxIJbXVzdGVyLnYxIucBCghUYXNrU3RlcBIMCgRuYW1lGAEgASgJEiMKBXN0YXRlGAIgASgOMhQubXVzdGVyLnYxLlN0ZXBTdGF0ZRIQCghvcHRpb25hbBgDIAEoCBIMCgRjb2RlGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSDgoGcmVzdWx0GAYgASgMEhQKDHJlc3VsdF9ieXRlcxgHIAEoAxISCgphdHRlbXB0X2lkGAggASgJEi8KC3VwZGF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRza2lwGAogASgIIkQKClN0ZXBSZXBvcnQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIiCgVzdGVwcxgCIAMoCzITLm11c3Rlci52MS5UYXNrU3RlcCI/CgpTdGVwRmlsdGVyEgwKBG5hbWUYASABKAkSIwoFc3RhdGUYAiABKA4yFC5tdXN0ZXIudjEuU3RlcFN0YXRlKmsKCVN0ZXBTdGF0ZRIaChZTVEVQX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU1RFUF9TVEFURV9QRU5ESU5HEAESEwoPU1RFUF9TVEFURV9ET05FEAISFQoRU1RFUF9TVEFURV9GQUlMRUQQA2IGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * A named step of a task's handler. A task keeps at most 32, which take at most 64 KiB together.
@@ -128,6 +128,34 @@ export type StepReport = Message<"muster.v1.StepReport"> & {
  */
 export const StepReportSchema: GenMessage<StepReport> = /*@__PURE__*/
   messageDesc(file_muster_v1_step, 1);
+
+/**
+ * A condition on the named steps of tasks.
+ *
+ * @generated from message muster.v1.StepFilter
+ */
+export type StepFilter = Message<"muster.v1.StepFilter"> & {
+  /**
+   * Only tasks with a step of this name; required, matches `[a-z][a-z0-9_]{0,63}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Only while that step is in this state; unset means any state.
+   *
+   * @generated from field: muster.v1.StepState state = 2;
+   */
+  state: StepState;
+};
+
+/**
+ * Describes the message muster.v1.StepFilter.
+ * Use `create(StepFilterSchema)` to create a new message.
+ */
+export const StepFilterSchema: GenMessage<StepFilter> = /*@__PURE__*/
+  messageDesc(file_muster_v1_step, 2);
 
 /**
  * How far a named step of a handler is.

@@ -6,6 +6,8 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { StepFilter } from "./step_pb.ts";
+import { file_muster_v1_step } from "./step_pb.ts";
 import type { Task, TaskState } from "./task_pb.ts";
 import { file_muster_v1_task } from "./task_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task_change.proto.
  */
 export const file_muster_v1_task_change: GenFile = /*@__PURE__*/
-  fileDesc("ChttdXN0ZXIvdjEvdGFza19jaGFuZ2UucHJvdG8SCW11c3Rlci52MSKTAwoKVGFza0ZpbHRlchIQCgh0YXNrX2lkcxgBIAMoCRIkCgZzdGF0ZXMYAiADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg4KBnF1ZXVlcxgDIAMoCRISCgp0YXNrX3R5cGVzGAQgAygJEg8KB2RldGFpbHMYBSADKAkSFQoNZmFpbHVyZV9jb2RlcxgGIAMoCRIRCgl3b3JrZXJfaWQYByABKAkSEAoIYmF0Y2hfaWQYCCABKAkSEgoKdW5pcXVlX2tleRgJIAEoCRIqCgdtaW5fYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKB21heF9hZ2UYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoNbWluX2VuZGVkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1tYXhfZW5kZWRfYWdlGA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBHRhZ3MYDiADKAkiDQoLQ2FuY2VsVGFza3MiHAoKUmV0cnlUYXNrcxIOCgZhZnJlc2gYASABKAgiMAoJTW92ZVRhc2tzEg0KBXF1ZXVlGAEgASgJEhQKDGNyZWF0ZV9xdWV1ZRgCIAEoCCIfCgtTZXRQcmlvcml0eRIQCghwcmlvcml0eRgBIAEoBSINCgtEZWxldGVUYXNrcyL1AgoSQ2hhbmdlVGFza3NSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLm11c3Rlci52MS5UYXNrRmlsdGVyEgsKA2FsbBgCIAEoCBIuCgxjYW5jZWxfdGFza3MYAyABKAsyFi5tdXN0ZXIudjEuQ2FuY2VsVGFza3NIABIsCgtyZXRyeV90YXNrcxgEIAEoCzIVLm11c3Rlci52MS5SZXRyeVRhc2tzSAASKgoKbW92ZV90YXNrcxgFIAEoCzIULm11c3Rlci52MS5Nb3ZlVGFza3NIABIuCgxzZXRfcHJpb3JpdHkYBiABKAsyFi5tdXN0ZXIudjEuU2V0UHJpb3JpdHlIABIuCgxkZWxldGVfdGFza3MYByABKAsyFi5tdXN0ZXIudjEuRGVsZXRlVGFza3NIABIOCgZyZWFzb24YCCABKAkSDwoHZHJ5X3J1bhgJIAEoCBIWCg5jb250aW51ZV90b2tlbhgKIAEoCUIICgZjaGFuZ2UilwIKE0NoYW5nZVRhc2tzUmVzcG9uc2USFQoNbWF0Y2hlZF9jb3VudBgBIAEoAxISCgpkb25lX2NvdW50GAIgASgDEhcKD3JlcXVlc3RlZF9jb3VudBgDIAEoAxIoCgdza2lwcGVkGAQgAygLMhcubXVzdGVyLnYxLlNraXBwZWRUYXNrcxIWCg5leGFtaW5lZF9jb3VudBgFIAEoAxIhCghleGFtcGxlcxgGIAMoCzIPLm11c3Rlci52MS5UYXNrEhYKDmNvbnRpbnVlX3Rva2VuGAcgASgJEhAKCGZpbmlzaGVkGAggASgIEi0KCXJlYWRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoMU2tpcHBlZFRhc2tzEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIVCg1za2lwcGVkX2NvdW50GAMgASgDEhAKCHRhc2tfaWRzGAQgAygJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_task]);
+  fileDesc("ChttdXN0ZXIvdjEvdGFza19jaGFuZ2UucHJvdG8SCW11c3Rlci52MSK4AwoKVGFza0ZpbHRlchIQCgh0YXNrX2lkcxgBIAMoCRIkCgZzdGF0ZXMYAiADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg4KBnF1ZXVlcxgDIAMoCRISCgp0YXNrX3R5cGVzGAQgAygJEg8KB2RldGFpbHMYBSADKAkSFQoNZmFpbHVyZV9jb2RlcxgGIAMoCRIRCgl3b3JrZXJfaWQYByABKAkSEAoIYmF0Y2hfaWQYCCABKAkSEgoKdW5pcXVlX2tleRgJIAEoCRIqCgdtaW5fYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKB21heF9hZ2UYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoNbWluX2VuZGVkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1tYXhfZW5kZWRfYWdlGA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBHRhZ3MYDiADKAkSIwoEc3RlcBgQIAEoCzIVLm11c3Rlci52MS5TdGVwRmlsdGVyIg0KC0NhbmNlbFRhc2tzIioKClJldHJ5VGFza3MSDgoGYWZyZXNoGAEgASgIEgwKBHN0ZXAYAyABKAkiMAoJTW92ZVRhc2tzEg0KBXF1ZXVlGAEgASgJEhQKDGNyZWF0ZV9xdWV1ZRgCIAEoCCIfCgtTZXRQcmlvcml0eRIQCghwcmlvcml0eRgBIAEoBSINCgtEZWxldGVUYXNrcyL1AgoSQ2hhbmdlVGFza3NSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLm11c3Rlci52MS5UYXNrRmlsdGVyEgsKA2FsbBgCIAEoCBIuCgxjYW5jZWxfdGFza3MYAyABKAsyFi5tdXN0ZXIudjEuQ2FuY2VsVGFza3NIABIsCgtyZXRyeV90YXNrcxgEIAEoCzIVLm11c3Rlci52MS5SZXRyeVRhc2tzSAASKgoKbW92ZV90YXNrcxgFIAEoCzIULm11c3Rlci52MS5Nb3ZlVGFza3NIABIuCgxzZXRfcHJpb3JpdHkYBiABKAsyFi5tdXN0ZXIudjEuU2V0UHJpb3JpdHlIABIuCgxkZWxldGVfdGFza3MYByABKAsyFi5tdXN0ZXIudjEuRGVsZXRlVGFza3NIABIOCgZyZWFzb24YCCABKAkSDwoHZHJ5X3J1bhgJIAEoCBIWCg5jb250aW51ZV90b2tlbhgKIAEoCUIICgZjaGFuZ2UilwIKE0NoYW5nZVRhc2tzUmVzcG9uc2USFQoNbWF0Y2hlZF9jb3VudBgBIAEoAxISCgpkb25lX2NvdW50GAIgASgDEhcKD3JlcXVlc3RlZF9jb3VudBgDIAEoAxIoCgdza2lwcGVkGAQgAygLMhcubXVzdGVyLnYxLlNraXBwZWRUYXNrcxIWCg5leGFtaW5lZF9jb3VudBgFIAEoAxIhCghleGFtcGxlcxgGIAMoCzIPLm11c3Rlci52MS5UYXNrEhYKDmNvbnRpbnVlX3Rva2VuGAcgASgJEhAKCGZpbmlzaGVkGAggASgIEi0KCXJlYWRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoMU2tpcHBlZFRhc2tzEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIVCg1za2lwcGVkX2NvdW50GAMgASgDEhAKCHRhc2tfaWRzGAQgAygJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_step, file_muster_v1_task]);
 
 /**
  * Which tasks. Conditions are joined by AND, values of one condition by OR (tags by AND); what is left out lets everything through.
@@ -119,6 +121,13 @@ export type TaskFilter = Message<"muster.v1.TaskFilter"> & {
    * @generated from field: repeated string tags = 14;
    */
   tags: string[];
+
+  /**
+   * Only tasks with such a step.
+   *
+   * @generated from field: muster.v1.StepFilter step = 16;
+   */
+  step?: StepFilter | undefined;
 };
 
 /**
@@ -156,6 +165,15 @@ export type RetryTasks = Message<"muster.v1.RetryTasks"> & {
    * @generated from field: bool afresh = 1;
    */
   afresh: boolean;
+
+  /**
+   * As `RetryTaskRequest.step`: runs this step alone again of tasks that have ended and of which it has failed. Without
+   * `task_ids` the filter then has the condition that it has failed, and without `states` it is for all ended tasks. Excludes
+   * `afresh`, and the state `queued`.
+   *
+   * @generated from field: string step = 3;
+   */
+  step: string;
 };
 
 /**
@@ -412,7 +430,7 @@ export type SkippedTasks = Message<"muster.v1.SkippedTasks"> & {
   /**
    * Stable upper-case code, those of errors among them: `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`, `TASK_NOT_RETRYABLE`,
    * `TASK_NOT_QUEUED`, `TASK_NOT_ENDED`, `TASK_UNCHANGED`, `UNIQUE_KEY_HELD`, `DEPENDENCY_FAILED`, `DEPENDENTS_PENDING`,
-   * `QUEUE_FULL`.
+   * `QUEUE_FULL`, `STEP_NOT_FAILED`.
    *
    * @generated from field: string code = 1;
    */

@@ -3,7 +3,13 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { PHASE_NAME } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
-import { MAX_STEP_RESULT_BYTES, StepState, type TaskStep, type TaskStepSchema } from "@muster/protocol";
+import {
+  MAX_STEP_RESULT_BYTES,
+  type StepFilter,
+  StepState,
+  type TaskStep,
+  type TaskStepSchema,
+} from "@muster/protocol";
 import { formatAttemptId } from "../../../domain/ids.ts";
 import { invalidMessage } from "../../../domain/refusals.ts";
 import {
@@ -11,7 +17,9 @@ import {
   inOrder,
   MAX_STEPS,
   type ReportedStep,
+  STEP_STATES,
   type Step,
+  type StepCondition,
   type Steps,
 } from "../../../domain/tasks/step.ts";
 import { storable } from "../values/text.ts";
@@ -23,6 +31,23 @@ const STATES: Readonly<Record<DomainState, StepState>> = {
   done: StepState.DONE,
   failed: StepState.FAILED,
 };
+
+export const STEP_NAME_RULE = `is no name of a step; it must match ${PHASE_NAME.source}`;
+
+/** A condition on steps; undefined for none, and for one with a fault. */
+export function toStepCondition(
+  given: StepFilter | undefined,
+  field: string,
+  report: (field: string, description: string) => void,
+): StepCondition | undefined {
+  if (given === undefined) return undefined;
+  const { name, state } = given;
+  const known = (Object.keys(STATES) as DomainState[]).find((each) => STATES[each] === state);
+  if (!PHASE_NAME.test(name)) report(`${field}.name`, `${quoted(name, 70)} ${STEP_NAME_RULE}`);
+  if (state !== StepState.UNSPECIFIED && known === undefined)
+    report(`${field}.state`, `${state} is no state of a step; allowed are 1 (PENDING), 2 (DONE), 3 (FAILED)`);
+  return { name, states: known ? [known] : STEP_STATES };
+}
 
 /** Steps that a worker reports. @throws Refusal `INVALID_MESSAGE` when one breaks the contract. */
 export function toReportedSteps(steps: readonly TaskStep[]): ReportedStep[] {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { ChangeTasksRequestSchema, TaskState } from "@muster/protocol";
+import { ChangeTasksRequestSchema, StepState, TaskState } from "@muster/protocol";
 import type { ChangeProgress } from "../../../dispatch/changes/change-tally.ts";
 import { Refusal } from "../../../domain/errors.ts";
 import { fromProgress, toChangeRequest } from "./task-change.ts";
@@ -52,6 +52,34 @@ describe("a request to change many tasks", () => {
     assert.deepEqual([taskIds, states, queues, types], [[7], ["queued"], ["q"], ["a", "b"]]);
     assert.deepEqual([failureCodes, batchId, minAgeMs], [["BROKE"], 9, 1_500]);
     assert.deepEqual([request.dryRun, request.reason, request.from], [true, "asked by a caller", undefined]);
+  });
+
+  it("of a retry of a step alone is for tasks of which it has failed, and says so", () => {
+    const change = { case: "retryTasks", value: { step: "create_pr" } } as const;
+    const implied = { name: "create_pr", states: ["failed"] };
+    const all = read({ change });
+    assert.deepEqual([all.change, all.filter.step], [{ kind: "retry", step: "create_pr" }, implied]);
+    assert.deepEqual(read({ change, all: true }).filter.step, implied);
+    assert.deepEqual(read({ change, filter: { queues: ["q"] } }).filter.step, implied);
+    assert.equal(read({ change, filter: { taskIds: ["t-7"] } }).filter.step, undefined);
+    const step = { name: "notify", state: StepState.DONE };
+    assert.deepEqual(read({ change, filter: { step } }).filter.step, { name: "notify", states: ["done"] });
+    assert.deepEqual(read({ change: CANCEL, filter: { step: { name: "notify" } } }).filter.step, {
+      name: "notify",
+      states: ["pending", "done", "failed"],
+    });
+    assert.match(
+      faults({ change, filter: { states: [TaskState.QUEUED] } }).join(),
+      /queued is no state of tasks/,
+    );
+    assert.match(faults({ change, all: true, filter: { queues: ["q"] } }).join(), /^all is true/);
+    const wrong = { case: "retryTasks", value: { step: "Create PR", afresh: true } } as const;
+    assert.deepEqual(
+      faults({ change: wrong, filter: { step: { name: "", state: 9 as StepState } } }).map(
+        (each) => each.split(" ")[0],
+      ),
+      ["retry_tasks.step", "retry_tasks.step", "filter.step.name", "filter.step.state"],
+    );
   });
 
   it("names every fault", () => {

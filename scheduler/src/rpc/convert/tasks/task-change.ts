@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
+import { NAME, NAME_RULE, PHASE_NAME } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
-import type { ChangeTasksRequest, ChangeTasksResponseSchema, TaskFilter } from "@muster/protocol";
+import type { ChangeTasksRequest, ChangeTasksResponseSchema, RetryTasks, TaskFilter } from "@muster/protocol";
 import type { ChangeProgress } from "../../../dispatch/changes/change-tally.ts";
 import type { ChangeRequest } from "../../../dispatch/changes/task-changer.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
@@ -19,8 +19,10 @@ import {
 } from "../../../domain/tasks/task-change.ts";
 import type { TaskState } from "../../../domain/tasks/task-state.ts";
 import type { ChangePosition } from "../../../store/store.ts";
+import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
 import { durationFault, MAX_MS, toMs } from "../values/time.ts";
+import { STEP_NAME_RULE, toStepCondition } from "./step.ts";
 import { toTags } from "./tags.ts";
 import { toTaskState } from "./task.ts";
 
@@ -45,9 +47,11 @@ export function toChangeRequest(request: ChangeTasksRequest): ChangeRequest {
   const violations: Violation[] = [];
   const report: Report = (field, description) => violations.push({ field, description });
   const change = toChange(request, report);
-  const filter = toFilter(request.filter, change, report);
+  const given = toFilter(request.filter, change, report);
+  const filter = withStep(given, change);
   if (!change) report(NO_CHANGE.field, NO_CHANGE.description);
-  if (request.all !== isEmpty(filter) && violations.length === 0)
+  const isMissing = !request.all && isEmpty(filter);
+  if ((isMissing || (request.all && !isEmpty(given))) && violations.length === 0)
     report(
       "all",
       request.all
@@ -76,7 +80,7 @@ function toChange({ change }: ChangeTasksRequest, report: Report): TaskChange | 
     case "cancelTasks":
       return { kind: "cancel" };
     case "retryTasks":
-      return { kind: "retry", afresh: change.value.afresh };
+      return toRetry(change.value, report);
     case "deleteTasks":
       return { kind: "delete" };
     case "moveTasks": {
@@ -95,6 +99,24 @@ function toChange({ change }: ChangeTasksRequest, report: Report): TaskChange | 
     default:
       throw new TypeError(`unknown change ${JSON.stringify(change satisfies never)}`);
   }
+}
+
+function toRetry({ afresh, step }: RetryTasks, report: Report): TaskChange {
+  if (step === "") return { kind: "retry", afresh };
+  if (!PHASE_NAME.test(step)) report("retry_tasks.step", `${quoted(step, 70)} ${STEP_NAME_RULE}`);
+  if (afresh)
+    report(
+      "retry_tasks.step",
+      "is given with afresh; leave one of them out: a step alone runs with what the others have kept",
+    );
+  return { kind: "retry", step };
+}
+
+/** Of a retry of a step alone, only tasks of which it has failed; those that are named are reported instead. */
+function withStep(filter: ChangeFilter, change: TaskChange | undefined): ChangeFilter {
+  const step = change?.kind === "retry" ? change.step : undefined;
+  if (step === undefined || filter.step || filter.taskIds.length > 0) return filter;
+  return { ...filter, step: { name: step, states: ["failed"] } };
 }
 
 function toFilter(
@@ -141,6 +163,7 @@ function toFilter(
     maxAgeMs: age("max_age", given?.maxAge),
     minEndedAgeMs: age("min_ended_age", given?.minEndedAge),
     maxEndedAgeMs: age("max_ended_age", given?.maxEndedAge),
+    ...optional("step", toStepCondition(given?.step, "filter.step", report)),
   };
 }
 
@@ -151,7 +174,7 @@ function toStates(
 ): readonly TaskState[] {
   if (given.length > MAX_STATES)
     report("filter.states", `has ${given.length} entries; at most ${MAX_STATES} are allowed`);
-  const allowed = change ? allowedStates(change.kind) : [];
+  const allowed = change ? allowedStates(change) : [];
   return given.slice(0, MAX_STATES).flatMap((value, index) => {
     const state = toTaskState(value);
     if (state === undefined || (change && !allowed.includes(state)))

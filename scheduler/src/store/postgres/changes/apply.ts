@@ -2,13 +2,15 @@
 import { ClassesGoneError } from "../../../domain/errors.ts";
 import { type FoundTask, type SkipCode, skipOf, type TaskChange } from "../../../domain/tasks/task-change.ts";
 import type { ChangedTasks, ChangeScope } from "../../task-changes.ts";
+import type { RetryWish } from "../../tasks.ts";
 import { int8Array } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { hasDependencies } from "../dependencies/retry-dependent.ts";
+import { Parameters } from "../parameters.ts";
 import { retryTask } from "../tasks/cancel-retry.ts";
 import { cancelFound } from "./cancel.ts";
 import type { Carried, Carrying, LockedKeys, LockedTask } from "./carrying.ts";
-import { conditions, Parameters } from "./conditions.ts";
+import { conditions } from "./conditions.ts";
 import { deleteFound, lockKeysOfDeleted } from "./delete.ts";
 import { furtherCondition, pinLookups } from "./find.ts";
 import { FOUND_COLUMNS, type FoundColumns, QUEUE_COLUMN, toFoundTask } from "./found-columns.ts";
@@ -79,7 +81,7 @@ async function changeOnce(
   );
   return apart.length === 0
     ? done
-    : withApart(done, await retryEach(db, apart, change.kind === "retry" && change.afresh === true));
+    : withApart(done, await retryEach(db, apart, change.kind === "retry" ? change : {}));
 }
 
 async function lockKeys(tx: Runner, change: TaskChange, tasks: readonly FoundTask[]): Promise<LockedKeys> {
@@ -153,16 +155,13 @@ function lockStatement(
 async function retryEach(
   db: Database,
   ids: readonly number[],
-  afresh: boolean,
+  { afresh = false, step }: RetryWish,
 ): Promise<Required<Pick<Carried, "waiting" | "skipped">>> {
   const waiting: ChangedTasks["waiting"][number][] = [];
   const skipped: { id: number; code: SkipCode }[] = [];
   for (const id of ids) {
-    const result = await retryTask(db, id, { afresh });
+    const result = await retryTask(db, id, { afresh, ...(step === undefined ? {} : { step }) });
     if (result?.outcome === "queued") waiting.push(result.task);
-    // Only the retry of a step is refused for the step.
-    else if (result?.outcome === "step_not_failed")
-      throw new TypeError(`retry of t-${id}: no step was named`);
     else skipped.push({ id, code: RETRY_SKIPS[result?.outcome ?? "none"] });
   }
   return { waiting, skipped };
@@ -175,6 +174,7 @@ const RETRY_SKIPS = {
   waits_for_tasks: "TASK_NOT_RETRYABLE",
   key_held: "UNIQUE_KEY_HELD",
   dependency_failed: "DEPENDENCY_FAILED",
+  step_not_failed: "STEP_NOT_FAILED",
 } as const satisfies Readonly<Record<string, SkipCode>>;
 
 function withApart(

@@ -1,18 +1,9 @@
 /** The conditions of a filter of tasks as SQL, for the rows `t` of either table. */
 
 import type { ChangeScope } from "../../task-changes.ts";
+import type { Parameters } from "../parameters.ts";
 import { STATE } from "../task-states.ts";
-
-/** Collects the parameters of a statement that is put together for each filter. */
-export class Parameters {
-  readonly values: unknown[] = [];
-
-  /** The parameter for a value. */
-  add(value: unknown, type: string): string {
-    this.values.push(value);
-    return `$${this.values.length}::${type}`;
-  }
-}
+import { hasStep, indexedBySteps } from "../tasks/steps.ts";
 
 /** True for the rows `t` of a table that the filter of a change lets through. */
 export function conditions(
@@ -60,5 +51,10 @@ export function conditions(
   if (isOpen && (minEndedAgeMs !== undefined || maxEndedAgeMs !== undefined)) all.push("false");
   if (!isOpen && minEndedAgeMs !== undefined) all.push(`t.finish_time <= ${ago(minEndedAgeMs)}`);
   if (!isOpen && maxEndedAgeMs !== undefined) all.push(`t.finish_time >= ${ago(maxEndedAgeMs)}`);
+  const { step } = filter;
+  if (step)
+    all.push(
+      `${indexedBySteps(step, table)} and ${hasStep(parameters.add(step.name, "text"), text(step.states))}`,
+    );
   return all.join(" and ");
 }

@@ -3,8 +3,10 @@ import type { ChangePosition, ChangeScope, FoundTasks } from "../../task-changes
 import { int2Array, int4Array, int8Array } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
+import { Parameters } from "../parameters.ts";
 import { STATE } from "../task-states.ts";
-import { conditions, Parameters } from "./conditions.ts";
+import { indexedBySteps } from "../tasks/steps.ts";
+import { conditions } from "./conditions.ts";
 import { FOUND_COLUMNS, type FoundColumns, QUEUE_COLUMN, toFoundTask } from "./found-columns.ts";
 
 /** Classes in one look: there may be as many as keys, with a task each. */
@@ -150,7 +152,7 @@ async function endedTasks(
   afterId: number,
   limit: number,
 ): Promise<FoundTasks> {
-  const { minEndedAgeMs, maxEndedAgeMs } = scope.filter;
+  const { minEndedAgeMs, maxEndedAgeMs, step } = scope.filter;
   const parameters = new Parameters();
   // Leaves partitions out. Within one, the rows are read by their ids.
   const day = (ms: number) =>
@@ -163,7 +165,7 @@ async function endedTasks(
     look(`select ${FOUND_COLUMNS.task_finished}, ${matches(scope, "task_finished", parameters)}, t.id as ord
       from task_finished t
      where t.id > ${parameters.add(afterId, "bigint")} and t.id <= ${parameters.add(scope.cutOff.taskId, "bigint")}
-       ${days.join(" ")}
+       ${days.join(" ")}${step ? ` and ${indexedBySteps(step, "task_finished")}` : ""}
      order by t.id limit ${parameters.add(limit, "int")}`),
     parameters.values,
   );

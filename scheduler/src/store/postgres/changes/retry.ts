@@ -34,7 +34,8 @@ const LOCK_CLASSES: Statement = {
 const RETRY: Statement = {
   name: "change-retry",
   text: `with back as (
-    delete from task_finished f using unnest($1::bigint[]) as d(id) where f.id = d.id returning f.*),
+    delete from task_finished f using unnest($1::bigint[]) as d(id)
+     where f.id = d.id and ($4::text is null or f.options -> 'steps' -> $4 ->> 'state' = 'failed') returning f.*),
   attempt as (
     insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
       start_time, end_time, class_id)
@@ -43,7 +44,7 @@ const RETRY: Statement = {
       from back where session_id is not null),
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
-    select ${valuesKeptByRetry("$3::boolean")}, failure, ${STATE.queued}, now() from back order by id
+    select ${valuesKeptByRetry("$3::boolean", "$4::text")}, failure, ${STATE.queued}, now() from back order by id
     returning id, class_id, priority, epoch),
   used as (
     update task_class c set idle_time = null from (select distinct class_id from back) b
@@ -72,7 +73,7 @@ export async function retryFound(
   tx: Runner,
   { change, tasks, keys: { owners = new Map() }, reason }: Carrying,
 ): Promise<Carried> {
-  const afresh = change.kind === "retry" && change.afresh === true;
+  const { afresh = false, step } = change.kind === "retry" ? change : {};
   const open = tasks.filter(({ state }) => state === "queued");
   const woken =
     open.length > 0 ? await tx.run<Queued>(WAKE, [int8Array(open.map(({ id }) => id)), reason, afresh]) : [];
@@ -80,16 +81,27 @@ export async function retryFound(
   const { free, held } = divide(ended, owners);
   if (free.length > 0) await tx.run(LOCK_CLASSES, [int4Array(free.map(({ classId }) => classId))]);
   const queued =
-    free.length > 0 ? await tx.run<Queued>(RETRY, [int8Array(free.map(({ id }) => id)), reason, afresh]) : [];
+    free.length > 0
+      ? await tx.run<Queued>(RETRY, [int8Array(free.map(({ id }) => id)), reason, afresh, step ?? null])
+      : [];
+  const again = new Set(queued.map(({ id }) => id));
   await giveKeys(
     tx,
-    free.flatMap((task) => (task.uniqueKey === undefined ? [] : [ownerOf(task)])),
+    free.flatMap((task) => (task.uniqueKey === undefined || !again.has(task.id) ? [] : [ownerOf(task)])),
   );
+  const skipped = (those: readonly LockedTask[], code: SkipCode) => those.map(({ id }) => ({ id, code }));
   return {
     waiting: [...woken, ...queued].map(
       ({ id, class_id: classId, priority }): WaitingTask => ({ id, classId, priority }),
     ),
-    skipped: held.map(({ id }) => ({ id, code: "UNIQUE_KEY_HELD" satisfies SkipCode })),
+    skipped: [
+      ...skipped(held, "UNIQUE_KEY_HELD"),
+      // Without a step every one of them is queued.
+      ...skipped(
+        free.filter(({ id }) => !again.has(id)),
+        "STEP_NOT_FAILED",
+      ),
+    ],
   };
 }
 

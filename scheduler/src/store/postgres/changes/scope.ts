@@ -44,7 +44,7 @@ export async function changeScope(
   filter: ChangeFilter,
   cutOff: CutOff | undefined,
 ): Promise<ChangeScope> {
-  const states = wantedStates(change.kind, filter);
+  const states = wantedStates(change, filter);
   const taskIds = await namedIds(db, filter);
   const sources: readonly ChangeSource[] = taskIds ? ["ids"] : sourcesOf(filter, states);
   return {

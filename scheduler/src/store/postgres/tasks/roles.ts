@@ -18,7 +18,7 @@ import { commitResults } from "./commit.ts";
 import { editTask } from "./edit.ts";
 import { holdTask, releaseTask } from "./hold.ts";
 import { appendOutput, changedTasks, outputAfter } from "./output.ts";
-import { followedTask, getTask, listTasks, longestHeld } from "./read.ts";
+import { followedTask, getTask, listTasks, longestHeld, tasksWithStep } from "./read.ts";
 import { revokeTask } from "./revoke.ts";
 import { insertTasks } from "./submit.ts";
 import { attemptFacts } from "./trace.ts";
@@ -77,6 +77,7 @@ export function taskStore(db: Database): TaskStore {
     getAttempts: async (id) => [...(await countedAttempts(db, id)).kept],
     countedAttempts: (id) => countedAttempts(db, id),
     listTasks: (filter) => listTasks(db, filter),
+    tasksWithStep: (filter, step) => tasksWithStep(db, filter, step),
     longestHeld: (limit) => longestHeld(db, limit),
     cancelTask: (id, reason) => cancelTask(db, id, reason),
     retryTask: (id, wish) => retryTask(db, id, wish),

@@ -1,6 +1,6 @@
 /** Writes the named steps of running attempts. */
 import type { AttemptKey } from "../../../domain/ids.ts";
-import type { Steps } from "../../../domain/tasks/step.ts";
+import type { StepCondition, Steps } from "../../../domain/tasks/step.ts";
 import { int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import type { Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
@@ -38,6 +38,22 @@ export async function noteSteps(
     int4Array(sorted.map(({ key }) => key.epoch)),
     textArray(sorted.map(({ steps }) => jsonParam(steps))),
   ]);
+}
+
+// The conditions of the indexes of tasks with steps.
+const HAS_STEPS = "t.options ? 'steps'";
+const HAS_FAILED_STEP = `${HAS_STEPS} and t.options @? '$.steps.* ? (@.state == "failed")'`;
+
+/** What an index has of the rows `t` of a table with such a step, and of others. */
+export function indexedBySteps({ states }: StepCondition, table: "task" | "task_finished"): string {
+  return table === "task_finished" && states.every((state) => state === "failed")
+    ? HAS_FAILED_STEP
+    : HAS_STEPS;
+}
+
+/** True for the rows `t` with such a step. @param name An expression. @param states An expression: an array of texts. */
+export function hasStep(name: string, states: string): string {
+  return `t.options -> 'steps' -> ${name} ->> 'state' = any(${states})`;
 }
 
 /**
