@@ -340,7 +340,7 @@ describe("store: changes of many tasks", () => {
     await store.appendLogs([
       { taskId: keyed, epoch: 1, unverifiedSessionId: undefined, endSequence: 1, lines: [] },
     ]);
-    await store.addMetrics([{ key: { taskId: keyed, epoch: attempt.epoch }, sums: { pages: 1 } }]);
+    await store.addMetrics([{ key: { taskId: keyed, epoch: attempt.epoch }, sums: { pages: 1 }, facts: {} }]);
     await store.commitResults([commitRequest(attempt, failed())]);
     await store.retryTask(keyed);
     await end(keyed);

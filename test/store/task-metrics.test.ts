@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import type { Facts } from "@muster/common/facts";
 import type { AttemptKey } from "../../scheduler/src/domain/ids.ts";
 import type { MetricSums } from "../../scheduler/src/domain/tasks/handler-report.ts";
 import type { ClaimedAttempt, MetricFilter } from "../../scheduler/src/store/store.ts";
@@ -19,8 +20,8 @@ describe("store: what handlers measured", () => {
     return fixture.claimOne(taskId, await fixture.session());
   }
 
-  const add = (key: AttemptKey, sums: MetricSums, store = fixture.store) =>
-    store.addMetrics([{ key: { taskId: key.taskId, epoch: key.epoch }, sums }]);
+  const add = (key: AttemptKey, sums: MetricSums, facts: Facts = {}) =>
+    fixture.store.addMetrics([{ key: { taskId: key.taskId, epoch: key.epoch }, sums, facts }]);
 
   const hour = { windowMs: 3_600_000, queue: undefined, type: undefined, name: undefined };
 
@@ -90,6 +91,7 @@ describe("store: what handlers measured", () => {
           .map(({ taskId, epoch }) => ({
             key: { taskId, epoch },
             sums: { a: random.int(1, round), b: round },
+            facts: {},
           }));
         if (batch.length === 0) continue;
         const write = store.addMetrics(batch).then((growth) => {
@@ -117,6 +119,23 @@ describe("store: what handlers measured", () => {
     assert.ok(Object.keys(last).length < 64, `${Object.keys(last).length} names`);
     await add(first, { m0: 5 });
     assert.equal((await measured(first.taskId)).last?.m0, 5, "a name that is there goes on");
+  });
+
+  it("has facts that whoever ends the session of a lost worker finds, the last ones of each attempt", async () => {
+    const [taskId = 0] = await fixture.submit("noted");
+    const [plain = 0] = await fixture.submit("noted");
+    const sessionId = await fixture.session();
+    const attempt = await fixture.claimOne(taskId, sessionId);
+    await fixture.claimOne(plain, sessionId);
+    await add(attempt, { pages: 1 }, { page: 1, kind: "scan" });
+    await add(attempt, { pages: 1 }, { page: 2 });
+    await add(attempt, { pages: 2 });
+    const seen = new Map<number, Facts | undefined>();
+    await fixture.another().endSessions([{ sessionId, reason: "lost", fatal: undefined }], (row) => {
+      seen.set(row.taskId, row.facts);
+      return { kind: "requeue", reason: "stale", delayMs: 0, costsAttempt: false, outOfMemory: false };
+    });
+    assert.deepEqual([seen.get(taskId), seen.has(plain), seen.get(plain)], [{ page: 2 }, true, undefined]);
   });
 
   it("is dropped by age, but not while the attempt runs", async () => {

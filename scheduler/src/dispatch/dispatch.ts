@@ -53,7 +53,6 @@ import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { LeaseExpiryGuard } from "./sessions/lease-expiry-guard.ts";
 import { LeaseReaper } from "./sessions/lease-reaper.ts";
-import { lossPolicies } from "./sessions/loss-policies.ts";
 import { Registrar } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
 import { SessionLiveness } from "./sessions/session-liveness.ts";
@@ -204,7 +203,6 @@ export function createDispatch(options: {
   const circuits = new Circuits({ store, log, counters, mechanisms });
   const waits = new Waits(clock, counters);
   const retryPolicies = new RetryPolicies(queueSettings, options.retry ?? {}, mechanisms);
-  const losses = lossPolicies(retryPolicies, registry);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({
     ...{ store, admission, classes, registry, clock, log, schedulerId },
@@ -299,7 +297,7 @@ export function createDispatch(options: {
     schedulerId,
     traces,
     metricWriter,
-    lossPolicies: losses,
+    retryPolicies,
   });
   const startup = new StartupRecorder({ store, eventWriter, log });
   const registrar = new Registrar({
@@ -347,12 +345,12 @@ export function createDispatch(options: {
   );
   const launches = new Launches({
     ...{ store, terminator, eventWriter, log, counters, leases },
-    lossPolicies: losses,
+    retryPolicies,
   });
   const launchStops = new LaunchStops({ store, clock, log, counters });
   const reaper = new LeaseReaper({
     ...{ store, leases, eventWriter, metricWriter, mechanisms, terminator, launches, expiryGuard },
-    lossPolicies: losses,
+    retryPolicies,
   });
   const queueLimits = new QueueLimits(store, counters);
   const submitLog = new SubmitLog({ clock, log, counters });

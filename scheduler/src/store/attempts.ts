@@ -1,4 +1,5 @@
 /** The role of the store that writes what workers report of attempts. */
+import type { Facts } from "@muster/common/facts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { Circuit, CircuitRule } from "../domain/tasks/circuit.ts";
 import type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
@@ -36,6 +37,8 @@ export interface AttemptRow {
   readonly queue?: string;
   /** Size of its payload; undefined where that is not read. */
   readonly payloadBytes?: number;
+  /** What its handler has noted for its failure, as it was last written; undefined for nothing, and where that is not read. */
+  readonly facts?: Facts;
 }
 
 /** A report of a running attempt, written in batches. Ages are milliseconds before the write. */

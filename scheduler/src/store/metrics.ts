@@ -1,11 +1,13 @@
 /** The role of the store that keeps what handlers measured. */
+import type { Facts } from "@muster/common/facts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { MetricSums } from "../domain/tasks/handler-report.ts";
 
-/** The sums of an attempt as its worker reported them. */
+/** The sums of an attempt as its worker reported them, and what it noted for its failure. */
 export interface AttemptSums {
   readonly key: AttemptKey;
   readonly sums: MetricSums;
+  readonly facts: Facts;
 }
 
 /** By how much the sums of a class have grown. */

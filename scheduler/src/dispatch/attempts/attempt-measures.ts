@@ -1,6 +1,7 @@
 /** What the handler of an attempt has reported of its measurements and facts. */
 import { type Facts, mergeFacts } from "@muster/common/facts";
 import { type HandlerReport, type MetricSums, withSums } from "../../domain/tasks/handler-report.ts";
+import type { AttemptSums } from "../../store/store.ts";
 
 /** Made at first use: most handlers measure nothing. */
 export class AttemptMeasures {
@@ -13,18 +14,19 @@ export class AttemptMeasures {
     return this.#facts;
   }
 
-  /** A report: the sums to write, undefined when none has grown, and how many entries are left out, counted once an attempt. */
+  /** A report: what is to be written, undefined when nothing has changed, and how many entries are left out, once an attempt. */
   note({ metrics, facts, refusedCount }: HandlerReport): {
-    readonly sums: MetricSums | undefined;
+    readonly changed: Pick<AttemptSums, "facts" | "sums"> | undefined;
     readonly refused: number;
   } {
     const { sums, leftOut } = withSums(this.#sums, metrics);
-    const grown = sums !== this.#sums;
-    this.#sums = sums;
     // A later value replaces an earlier one of its name.
-    this.#facts = mergeFacts(facts, this.#facts);
+    const merged = mergeFacts(facts, this.#facts);
+    const hasChanged = sums !== this.#sums || JSON.stringify(merged) !== JSON.stringify(this.#facts);
+    this.#sums = sums;
+    this.#facts = merged;
     const refused = this.#refusalLogged ? 0 : refusedCount + leftOut;
     if (refused > 0) this.#refusalLogged = true;
-    return { sums: grown ? sums : undefined, refused };
+    return { changed: hasChanged ? { sums, facts: merged } : undefined, refused };
   }
 }

@@ -45,10 +45,10 @@ const away: Answer = () => Promise.reject(new DatabaseUnavailableError("away", f
 describe("the writer of what handlers measured", () => {
   it("writes the latest sums of each attempt, many in one statement", async () => {
     const { writer, writes } = writing();
-    writer.put(key(1), { a: 1 });
-    writer.put(key(1), { a: 2 });
-    writer.put(key(1, 2), { a: 5 });
-    writer.put(key(2), { b: 1 });
+    writer.put({ key: key(1), sums: { a: 1 }, facts: {} });
+    writer.put({ key: key(1), sums: { a: 2 }, facts: {} });
+    writer.put({ key: key(1, 2), sums: { a: 5 }, facts: {} });
+    writer.put({ key: key(2), sums: { b: 1 }, facts: {} });
     await writer.flush();
     assert.deepEqual(writes, ['t-1.1 {"a":2} t-1.2 {"a":5} t-2.1 {"b":1}']);
   });
@@ -58,7 +58,7 @@ describe("the writer of what handlers measured", () => {
     const { writer, writes } = writing(() => promise);
     await writer.flushOf([1, 2]);
     assert.deepEqual(writes, []);
-    writer.put(key(1), { a: 1 });
+    writer.put({ key: key(1), sums: { a: 1 }, facts: {} });
     let flushed = false;
     const flush = writer.flushOf([1]).then(() => {
       flushed = true;
@@ -72,9 +72,9 @@ describe("the writer of what handlers measured", () => {
 
   it("keeps what an absent database did not take, newer sums first, and writes it again", async () => {
     const { writer, writes, clock, answerWith } = writing(away);
-    writer.put(key(1), { a: 1 });
+    writer.put({ key: key(1), sums: { a: 1 }, facts: {} });
     await writer.flushOf([1]);
-    writer.put(key(1), { a: 2 });
+    writer.put({ key: key(1), sums: { a: 2 }, facts: {} });
     assert.equal(writes.length, 1, "it waits");
     answerWith(async () => []);
     await clock.pass(100);
@@ -84,16 +84,16 @@ describe("the writer of what handlers measured", () => {
 
   it("writes at once when the database is back, and when the scheduler stops", async () => {
     const { writer, writes, answerWith } = writing(away);
-    writer.put(key(1), { a: 1 });
+    writer.put({ key: key(1), sums: { a: 1 }, facts: {} });
     await writer.flush();
     answerWith(async () => []);
     writer.tryNow();
     await writer.flush();
     assert.equal(writes.length, 2);
-    writer.put(key(2), { a: 1 });
+    writer.put({ key: key(2), sums: { a: 1 }, facts: {} });
     await writer.stop();
     assert.equal(writes.length, 3);
-    writer.put(key(3), { a: 1 });
+    writer.put({ key: key(3), sums: { a: 1 }, facts: {} });
     await new Promise(setImmediate);
     await writer.stop();
     assert.equal(writes.length, 3, "nothing more after the stop");
@@ -101,11 +101,11 @@ describe("the writer of what handlers measured", () => {
 
   it("logs what the database refuses, and goes on", async () => {
     const { writer, writes, logged, answerWith } = writing(() => Promise.reject(new Error("not storable")));
-    writer.put(key(1), { a: 1 });
+    writer.put({ key: key(1), sums: { a: 1 }, facts: {} });
     await writer.flush();
     assert.deepEqual(logged, ["task_metric.write_failed"]);
     answerWith(async () => []);
-    writer.put(key(1), { a: 2 });
+    writer.put({ key: key(1), sums: { a: 2 }, facts: {} });
     await writer.flush();
     assert.equal(writes.length, 2);
   });
@@ -116,7 +116,7 @@ describe("the writer of what handlers measured", () => {
       Array.from({ length: 30 }, () => ({ classId: 1, name: `m${n++}`, growth: 2 })),
     );
     for (const taskId of [1, 2, 3]) {
-      writer.put(key(taskId), { a: 1 });
+      writer.put({ key: key(taskId), sums: { a: 1 }, facts: {} });
       await writer.flush();
     }
     const sums = [...counters.taskMetrics.all()];

@@ -1,8 +1,7 @@
 /** Writes what handlers measured, and counts how much it grows. */
 import type { Clock } from "../../clock.ts";
 import { isAbsence } from "../../domain/errors.ts";
-import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import type { MetricSums } from "../../domain/tasks/handler-report.ts";
+import { formatAttemptId } from "../../domain/ids.ts";
 import type { AttemptSums, MetricStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -36,8 +35,8 @@ export class MetricWriter {
   }
 
   /** Takes the sums of an attempt that is current, in place of earlier ones. */
-  put(key: AttemptKey, sums: MetricSums): void {
-    this.#waiting.set(formatAttemptId(key), { key, sums });
+  put(sums: AttemptSums): void {
+    this.#waiting.set(formatAttemptId(sums.key), sums);
     if (this.#stopTimer === undefined) void this.#write();
   }
 

@@ -5,7 +5,7 @@ import { mayBeOfRows } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { CircuitRule } from "../../domain/tasks/circuit.ts";
 import { countedOutcome } from "../../domain/tasks/circuit-outcome.ts";
-import { type Outcome, type OutcomeDecision, withFacts } from "../../domain/tasks/outcome.ts";
+import type { Outcome, OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { AttemptMetrics } from "../../domain/tasks/task.ts";
 import type { AttemptStore, CircuitCount, CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
@@ -244,7 +244,7 @@ export class ResultCommitter {
     const now = this.#clock.monotonic();
     const request = {
       key: { taskId: attempt.taskId, epoch: attempt.epoch },
-      decision: withMetrics(this.#retryPolicies.decide(attempt, withFacts(outcome, attempt.facts)), metrics),
+      decision: withMetrics(this.#retryPolicies.decide(attempt, outcome), metrics),
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
       keyed: attempt.concurrency !== undefined,

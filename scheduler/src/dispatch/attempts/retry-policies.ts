@@ -1,5 +1,6 @@
 /** Finds the retry policy that applies to a task, and decides what the end of an attempt means under it. */
-import { decideOutcome, type Outcome, type OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import type { Facts } from "@muster/common/facts";
+import { decideOutcome, type Outcome, type OutcomeDecision, withFacts } from "../../domain/tasks/outcome.ts";
 import type { RetryPolicy } from "../../domain/tasks/retry.ts";
 import { type ResolvedRetry, type RetryDefaults, resolveRetry } from "../../domain/tasks/retry-defaults.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
@@ -17,6 +18,8 @@ export type DecidedAttempt = Pick<
   readonly queue?: string | undefined;
   /** Iterations that it has reported; undefined when that is not known: then those that are stored count. */
   readonly iterations?: number | undefined;
+  /** What its handler has noted for its failure. */
+  readonly facts?: Facts | undefined;
 };
 
 /**
@@ -56,7 +59,7 @@ export class RetryPolicies {
     return resolveRetry(options?.retry, this.#settings.of(queue), this.#scheduler);
   }
 
-  /** What an attempt's end means for its task. */
+  /** What an attempt's end means for its task. A failure has the facts that its handler noted. */
   decide(attempt: DecidedAttempt, outcome: Outcome): OutcomeDecision {
     return decideOutcome(
       {
@@ -68,7 +71,7 @@ export class RetryPolicies {
         cancelReason: attempt.cancelReason,
         modes: outcome.kind === "succeeded" ? undefined : this.#mechanisms.outcomeModes(attempt.queue),
       },
-      outcome,
+      withFacts(outcome, attempt.facts),
       Math.random(),
     );
   }

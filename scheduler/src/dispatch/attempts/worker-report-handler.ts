@@ -176,8 +176,8 @@ export class WorkerReportHandler {
     if (this.#after(session, key, () => this.handleReport(session, key, report))) return;
     const attempt = this.#current(session, key, "report");
     if (!attempt?.isOpen) return;
-    const { sums, refused } = attempt.noteMeasures(report);
-    if (sums) this.#parts.metricWriter.put(key, sums);
+    const { changed, refused } = attempt.noteMeasures(report);
+    if (changed) this.#parts.metricWriter.put({ key, ...changed });
     if (refused === 0) return;
     const facts = { worker_id: session.workerId, attempt_id: formatAttemptId(key), count: refused };
     this.#parts.log.warn("task_metric.refused", facts);

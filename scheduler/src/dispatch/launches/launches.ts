@@ -20,8 +20,8 @@ import type {
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { LeaseSettings } from "../limits.ts";
-import type { LossPolicies } from "../sessions/loss-policies.ts";
 import type { SessionTerminator } from "../sessions/session-terminator.ts";
 import { decideProcessEnd } from "../sessions/termination-reasons.ts";
 
@@ -51,7 +51,7 @@ export interface LaunchParts {
   readonly log: Logger;
   readonly counters: Counters;
   readonly leases: LeaseSettings;
-  readonly lossPolicies: LossPolicies;
+  readonly retryPolicies: Pick<RetryPolicies, "decide">;
 }
 
 /** Worker processes as their supervisors report them: starts, phases before any connection, ends. */
@@ -109,7 +109,7 @@ export class Launches {
    * @throws DatabaseUnavailableError
    */
   async exit(report: ReportedExit): Promise<number> {
-    const { store, terminator, log, counters, lossPolicies } = this.#parts;
+    const { store, terminator, log, counters, retryPolicies } = this.#parts;
     const { launchId, workerId, exit, phases, logTail } = report;
     const lastPhase = phases.at(-1)?.phase ?? "";
     const ended = await store.endLaunch({
@@ -145,7 +145,7 @@ export class Launches {
       livingSessions,
       reason,
       exit.fatal,
-      decideProcessEnd(lossPolicies, reason, exit),
+      decideProcessEnd(retryPolicies, reason, exit),
     );
     return store.addRequeued(launchId, requeued);
   }

@@ -23,7 +23,7 @@ function setUp({
   const reaper = new LeaseReaper({
     expiryGuard: { expiryTime: () => times[Math.min(asked++, times.length - 1)] },
     leases: { graceMs: 5 },
-    lossPolicies: { decide: () => assert.fail("no session holds an attempt") },
+    retryPolicies: { decide: () => assert.fail("no session holds an attempt") },
     mechanisms: {
       ...ALL_ACT,
       mode: () => mode,

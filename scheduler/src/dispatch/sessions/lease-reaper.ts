@@ -3,11 +3,11 @@ import { span } from "../../domain/explain/reason.ts";
 import type { ObservedSession, Store } from "../../store/store.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { MetricWriter } from "../attempts/metric-writer.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { Launches } from "../launches/launches.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { Mechanisms } from "../mechanisms/mechanisms.ts";
 import type { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
-import type { LossPolicies } from "./loss-policies.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
 import { decideTermination } from "./termination-reasons.ts";
 
@@ -46,8 +46,8 @@ export class LeaseReaper {
   }
 
   async #terminate(asOf: Date): Promise<void> {
-    const { store, leases, lossPolicies, terminator } = this.#parts;
-    const decide = decideTermination(lossPolicies, "lost");
+    const { store, leases, retryPolicies, terminator } = this.#parts;
+    const decide = decideTermination(retryPolicies, "lost");
     for (;;) {
       const reaped = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decide);
       for (const session of reaped) terminator.recordTermination(session, "lost");
@@ -85,5 +85,5 @@ export interface LeaseReaperParts {
   readonly terminator: Pick<SessionTerminator, "recordTermination">;
   readonly launches: Pick<Launches, "giveUp">;
   readonly expiryGuard: Pick<LeaseExpiryGuard, "expiryTime">;
-  readonly lossPolicies: LossPolicies;
+  readonly retryPolicies: Pick<RetryPolicies, "decide">;
 }

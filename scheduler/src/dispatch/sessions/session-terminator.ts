@@ -12,10 +12,10 @@ import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { MetricWriter } from "../attempts/metric-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
-import type { LossPolicies } from "./loss-policies.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
 import { decideTermination, lostRefusal, supersededRefusal } from "./termination-reasons.ts";
@@ -42,7 +42,7 @@ export interface SessionTerminatorParts {
   readonly leases: Pick<LeaseSettings, "graceMs" | "leaseMs">;
   readonly schedulerId: string;
   readonly traces: Pick<AttemptTraces, "ended">;
-  readonly lossPolicies: LossPolicies;
+  readonly retryPolicies: Pick<RetryPolicies, "decide">;
 }
 
 /** Every way in which a worker's session ends, and what becomes of the attempts that it held. */
@@ -109,7 +109,7 @@ export class SessionTerminator {
         reason: "superseded",
         fatal: undefined,
       })),
-      decideTermination(this.#parts.lossPolicies, "superseded"),
+      decideTermination(this.#parts.retryPolicies, "superseded"),
     );
     for (const session of gone) {
       this.recordTermination(session, "superseded");
@@ -138,7 +138,7 @@ export class SessionTerminator {
     await this.#parts.metricWriter.flush();
     const gone = await this.#parts.store.endSessions(
       [{ sessionId: session.id, reason, fatal: session.fatal }],
-      decideTermination(this.#parts.lossPolicies, reason),
+      decideTermination(this.#parts.retryPolicies, reason),
     );
     for (const row of gone) this.recordTermination(row, reason);
     this.#dropSession(session, undefined);

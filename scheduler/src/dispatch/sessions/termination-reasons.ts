@@ -11,7 +11,7 @@ import {
 } from "../../domain/workers/contest.ts";
 import { type ExitRecord, exitInWords, type LaunchEndReason } from "../../domain/workers/launch.ts";
 import type { AttemptRow, DecideLost, EndedSession } from "../../store/store.ts";
-import type { LossPolicies } from "./loss-policies.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 
 /** How a session ended, in words for its attempts. */
 const TERMINATIONS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
@@ -24,7 +24,7 @@ const TERMINATIONS: Readonly<Record<string, { requeueReason: string; how: string
 };
 
 /** Decides for the attempts of a session that ended for `reason`. */
-export function decideTermination(policies: LossPolicies, reason: string): DecideLost {
+export function decideTermination(policies: Pick<RetryPolicies, "decide">, reason: string): DecideLost {
   return (row, ended) => {
     // An operator wanted its end, and the report of its supervisor is late.
     if (ended.killRequested && reason !== "fatal")
@@ -69,7 +69,7 @@ function earlierLosses(count: number): string {
 
 /** Decides for the attempts of a session whose process ended, as its supervisor saw. */
 export function decideProcessEnd(
-  policies: LossPolicies,
+  policies: Pick<RetryPolicies, "decide">,
   reason: LaunchEndReason,
   exit: ExitRecord,
 ): DecideLost {

@@ -13,14 +13,14 @@ import { ACTIVE } from "../task-states.ts";
 const ADD: Statement = {
   name: "metrics-add",
   text: `with held as materialized (
-    select d.id, d.epoch, d.sums::jsonb as sums, t.class_id, c.queue, c.type
-      from unnest($1::bigint[], $2::int[], $3::text[]) as d(id, epoch, sums)
+    select d.id, d.epoch, d.sums::jsonb as sums, d.facts::jsonb as facts, t.class_id, c.queue, c.type
+      from unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) as d(id, epoch, sums, facts)
       join task t on t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
       join task_class c on c.id = t.class_id),
   put as (
-    insert into attempt_metric as a (task_id, epoch, metrics) select id, epoch, sums from held order by id
+    insert into attempt_metric as a (task_id, epoch, metrics, facts) select id, epoch, sums, facts from held order by id
     on conflict (task_id, epoch) do update
-       set prior = a.metrics,
+       set prior = a.metrics, facts = coalesce(excluded.facts, a.facts),
            metrics = a.metrics || (
              select coalesce(jsonb_object_agg(n.key, n.value), '{}') from jsonb_each(excluded.metrics) n
               where case when a.metrics ? n.key then n.value::float8 > (a.metrics -> n.key)::float8
@@ -49,6 +49,7 @@ export async function addMetrics(db: Database, sums: readonly AttemptSums[]): Pr
     int8Array(sorted.map(({ key }) => key.taskId)),
     int4Array(sorted.map(({ key }) => key.epoch)),
     textArray(sorted.map((each) => jsonParam(each.sums))),
+    textArray(sorted.map(({ facts }) => (Object.keys(facts).length === 0 ? null : jsonParam(facts)))),
   ]);
   return rows.map(({ class_id, name, growth }) => ({ classId: class_id, name, growth }));
 }

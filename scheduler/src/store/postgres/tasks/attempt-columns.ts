@@ -1,4 +1,5 @@
 /** The columns of an open task as an attempt, and as an assignment that is sent to a worker. */
+import type { Facts } from "@muster/common/facts";
 import type { RequeueCounts, TaskOptions } from "../../../domain/tasks/task.ts";
 import type { AttemptRow, ClaimedAttempt } from "../../store.ts";
 import { STATE } from "../task-states.ts";
@@ -32,6 +33,7 @@ export interface AttemptColumns {
   keyed?: boolean;
   queue?: string;
   payload_bytes?: number;
+  facts?: Facts | null;
 }
 
 export function toAttemptRow(row: AttemptColumns): AttemptRow {
@@ -53,6 +55,7 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
     sequence: row.sequence ?? 0,
     ...(row.keyed === undefined ? {} : { keyed: row.keyed }),
     ...(row.queue === undefined ? {} : { queue: row.queue }),
+    ...(row.facts ? { facts: row.facts } : {}),
     ...(row.payload_bytes === undefined ? {} : { payloadBytes: row.payload_bytes }),
   };
 }
