@@ -187,9 +187,13 @@ function camel(name: string): string {
 /** Some value for a map whose key is looked at. */
 function sample(field: DescField & { fieldKind: "map" }): unknown {
   if (field.message) return create(field.message, {});
-  return field.mapKind === "scalar" && field.scalar === ScalarType.STRING
-    ? "value"
-    : field.mapKind === "enum"
-      ? 0
-      : 1n;
+  if (field.mapKind === "enum") return 0;
+  switch (scalarKind(field.mapKind === "scalar" ? field.scalar : undefined)) {
+    case "string":
+      return "value";
+    case "float":
+      return 1;
+    default:
+      return 1n;
+  }
 }
