@@ -83,6 +83,28 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
     });
   }
 
+  it("T27: a handler gives its phase more time than its task, and less", async () => {
+    const queue = "extends";
+    await fleet.worker(queue, { queue, slots: 3, file: "watched.ts" });
+    const gate = fleet.gate();
+    const limits = { queue, timeouts: { phasesS: { inference: 0.5 } }, retry: { retryTimeouts: false } };
+    const submit = (payload: object) =>
+      fleet.client.submit("extends", { gate: gate.path, ...payload }, limits);
+    const extended = await submit({ timeoutS: 600 });
+    const shortened = await submit({ timeoutS: 0.2, deaf: true });
+    await fleet.taskReason(shortened.id, "TIMING_OUT", 200 + 2 * H, {
+      evidence: { timeout: /^inference$/, timeout_ms: /^[2-9]\d\d$/, timeout_set_by: /^the handler/ },
+    });
+    // It has the limit of the task, which the first one has passed by the time that it ends.
+    await assert.rejects((await submit({})).result(), TaskFailedError);
+    assert.equal((await fleet.task(extended.id)).state, TaskState.RUNNING);
+    gate.open();
+    assert.deepEqual(await extended.result(), { worker: queue });
+    await assert.rejects(shortened.result(), TaskFailedError);
+    const { metrics } = await fleet.task(extended.id);
+    assert.ok(Number(metrics?.phases[0]?.timeout?.seconds) >= 600);
+  });
+
   it("T27: the scheduler keeps to it where the worker does not", async () => {
     const raw = await RawWorker.connect(fleet.scheduler.grpc, {
       workerId: "careless",

@@ -19,8 +19,10 @@ export type { ChildOptions, SubmitChild } from "./attempt/child-options.ts";
 export type {
   EarlierProgress,
   Expectation,
+  PhaseLimits,
   PhaseOptions,
   ProgressCount,
+  RunningPhase,
   TaskContext,
   TaskWarning,
 } from "./attempt/context.ts";

@@ -87,14 +87,18 @@ export class Deadlines {
   }
 
   #checkRun(session: Session, attempt: Attempt, now: number): void {
-    if (!attempt.options?.timeouts) return;
+    const timeouts = attempt.options?.timeouts;
+    const phaseLimitMs = phaseLimitOf(attempt);
+    if (!timeouts && phaseLimitMs === undefined) return;
     const passed = passedTimeout(
       {
         runAgeMs: now - attempt.runsSince,
-        phase: attempt.phase,
+        // Before the first heartbeat of a stream it is not known whether its handler has given the phase more time.
+        phase: session.lastBeat === undefined ? undefined : attempt.phase,
         phaseAgeMs: now - attempt.phaseAt,
+        phaseLimitMs,
       },
-      attempt.options.timeouts,
+      timeouts,
     );
     if (!passed) return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
@@ -140,6 +144,11 @@ export class Deadlines {
       ...facts,
     });
   }
+}
+
+/** The limit that its worker has set for the phase that it is in; undefined without one. */
+function phaseLimitOf({ phase, watch }: Attempt): number | undefined {
+  return phase !== undefined && watch?.listed?.phase === phase ? watch.listed.phaseTimeoutMs : undefined;
 }
 
 export interface DeadlineParts {

@@ -35,6 +35,16 @@ const worker = new Worker({
       await (phase === undefined ? quiet() : ctx.phase(phase, quiet));
       return { worker: env.WORKER_ID };
     },
+    /** Gives its phase `timeoutS` more, where the payload has that, and waits; `deaf` makes it ignore its limit. */
+    extends: async (ctx) => {
+      const { timeoutS, gate, deaf } = Object(ctx.payload);
+      await ctx.phase("inference", async (phase) => {
+        if (timeoutS !== undefined) phase.extend({ timeoutS });
+        if (!deaf) await gateOf(ctx);
+        while (!existsSync(String(gate))) await delay(20);
+      });
+      return { worker: env.WORKER_ID };
+    },
     /** Holds the main loop in a phase. */
     block: (ctx) =>
       ctx.phase("inference", () => {

@@ -6,7 +6,7 @@ import { makeArtifact } from "../artifacts/artifacts.ts";
 import type { TaskHandle } from "../client/task-handle.ts";
 import type { ContractParts } from "../contract/task-contract.ts";
 import { BudgetExhaustedError, CheckpointError, KeyPauseError, TimedOutError } from "../errors.ts";
-import type { AssignmentMessage, FromLink, Outcome } from "../link/messages.ts";
+import type { AssignmentMessage, FromLink, Outcome, PhaseTiming } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
 import type { CompiledTask } from "../options/options.ts";
@@ -17,7 +17,7 @@ import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { Checkpoints, resumeValue } from "./checkpoints.ts";
 import type { ChildOptions, SubmitChild } from "./child-options.ts";
-import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
+import type { PhaseOptions, ProgressCount, RunningPhase, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { checkedExpectation, type Expectation } from "./expectation.ts";
 import { toCode } from "./failure/classify.ts";
@@ -282,7 +282,11 @@ export class Attempt implements TaskContext<never, never, never> {
     }
   };
 
-  readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {
+  readonly phase = <T>(
+    name: string,
+    fn: (phase: RunningPhase) => T | Promise<T>,
+    options: PhaseOptions = {},
+  ): Promise<T> => {
     this.#phases ??= new Phases(this.#host, this.assignment, this.definition.phases, {
       event: (event, attributes) => {
         // Progress that was reported so far belongs to what ran before.
@@ -396,7 +400,7 @@ export class Attempt implements TaskContext<never, never, never> {
   }
 
   /** Named phases so far. */
-  get timings(): readonly { phase: string; durationMs: number; failed: boolean }[] {
+  get timings(): readonly PhaseTiming[] {
     return this.#phases?.timings ?? [];
   }
 

@@ -29,6 +29,39 @@ export interface ProgressCount {
   readonly message?: string;
 }
 
+/** A phase that runs; given to the function of `ctx.phase()`. */
+export interface RunningPhase {
+  /**
+   * Gives the phase more time, or less, in place of its options, of the task's own `timeouts.phasesS` and `watchdogs.phasesS`, and of the
+   * declaration. Do it before the time is over: what has timed out stays so. The run timeout of the task is not changed.
+   *
+   * ```ts
+   * await ctx.phase("upload", async (phase) => {
+   *   const { bytes } = await prepare();
+   *   phase.extend({ timeoutS: 60 + bytes / 1e6, warnAfterS: 30 + bytes / 1e6 });
+   *   await upload(ctx.signal);
+   * });
+   * ```
+   *
+   * @throws RangeError when a time is not a number of seconds from 0 to 31,622,400, or neither is given.
+   */
+  extend(limits: PhaseLimits): void;
+}
+
+/** What `RunningPhase.extend()` sets. */
+export interface PhaseLimits {
+  /**
+   * Seconds from now after which the attempt is aborted and fails with `TIMED_OUT`; 0 means never.
+   * @default the limit stays as it is
+   */
+  readonly timeoutS?: number;
+  /**
+   * Seconds from now until the phase is reported as stuck; 0 means never.
+   * @default the threshold stays as it is
+   */
+  readonly warnAfterS?: number;
+}
+
 /** Options of `ctx.phase()`. */
 export interface PhaseOptions {
   /**
@@ -47,6 +80,11 @@ export interface PhaseOptions {
    * for the name of the phase
    */
   readonly warnAfterS?: number;
+  /**
+   * Seconds after which the attempt is aborted and fails with `TIMED_OUT`; 0 means never. The run timeout of the task stays.
+   * @default the task's `timeouts.phasesS`, else that of the declaration, else none
+   */
+  readonly timeoutS?: number;
 }
 
 /** A secondary step that failed although the task itself succeeded. */
@@ -173,13 +211,14 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
   iteration(number: number): void;
   /**
    * Runs `fn` as a named phase: its start and end are reported and timed, and while it lasts longer than its
-   * threshold it is reported as stuck. Returns what `fn` returns, throws what it throws.
+   * threshold it is reported as stuck. Returns what `fn` returns, throws what it throws. `fn` gets the phase, which it may give
+   * more time.
    *
    * @param name `[a-z][a-z0-9_]{0,63}`, for example `model_load`.
    * @throws TypeError when the name does not match.
-   * @throws RangeError when `warnAfterS` is not a number of seconds, or the function of a declaration throws or returns none.
+   * @throws RangeError when `warnAfterS` or `timeoutS` is not a number of seconds, or the function of a declaration throws or returns none.
    */
-  phase<T>(name: string, fn: () => T | Promise<T>, options?: PhaseOptions): Promise<T>;
+  phase<T>(name: string, fn: (phase: RunningPhase) => T | Promise<T>, options?: PhaseOptions): Promise<T>;
   /**
    * Says that the handler will show neither progress nor another phase for a while, for example while it compiles or downloads
    * without a sign: until then the attempt is not called stuck, whatever its thresholds, and `muster why` says why it is silent and

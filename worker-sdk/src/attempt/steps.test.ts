@@ -4,6 +4,7 @@ import { NonRetryableError } from "../errors.ts";
 import type { KeptStep, ToLink } from "../link/messages.ts";
 import { silentLogger, taskLog } from "../logging/logger.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
+import type { RunningPhase } from "./context.ts";
 import type { StepOptions } from "./step-options.ts";
 import { type SteppingAttempt, Steps } from "./steps.ts";
 
@@ -35,7 +36,7 @@ describe("the steps of an attempt", () => {
         return stop;
       },
       signal: stopping.signal,
-      phase: async <T>(_name: string, fn: () => T | Promise<T>) => fn(),
+      phase: async <T>(_name: string, fn: (phase: RunningPhase) => T | Promise<T>) => fn({ extend() {} }),
       warn: ({ step, code, message }) => warned.push(`${step} ${code} ${message}`),
       log: taskLog(silentLogger),
     } as SteppingAttempt;

@@ -113,10 +113,19 @@ export type Outcome =
   | { readonly kind: "cancelled"; readonly message: string }
   | { readonly kind: "released"; readonly reason: string };
 
+/** A phase that has ended, or that its handler left open. */
+export interface PhaseTiming {
+  readonly phase: string;
+  readonly durationMs: number;
+  readonly failed: boolean;
+  /** Its hard limit, 0 for none, where its handler set one. */
+  readonly timeoutMs?: number;
+}
+
 /** What an attempt cost. */
 export interface Cost {
   readonly runMs: number;
-  readonly phases: readonly { phase: string; durationMs: number; failed: boolean }[];
+  readonly phases: readonly PhaseTiming[];
 }
 
 /** How a phase ended: by itself, or because its handler ended and left it open. */
@@ -204,7 +213,18 @@ export type ToLink =
       readonly movable: boolean;
       /** Threshold of its watchdog; 0: never, undefined: none is set. */
       readonly warnAfterMs: number | undefined;
+      /** Hard limit from its start, 0 for none; undefined: that of the task, or none. */
+      readonly timeoutMs: number | undefined;
       readonly context: Readonly<Record<string, string>>;
+    }
+  /** Its handler has given a phase another threshold or limit. */
+  | {
+      readonly kind: "phaseExtended";
+      readonly attemptId: string;
+      readonly number: number;
+      /** From its start; undefined: as before. */
+      readonly warnAfterMs: number | undefined;
+      readonly timeoutMs: number | undefined;
     }
   | {
       readonly kind: "phaseEnded";

@@ -61,6 +61,9 @@ export class LocalLink {
       case "phaseStarted":
         this.#phaseStarted(message);
         return;
+      case "phaseExtended":
+        this.#runs.get(message.attemptId)?.phases?.extended(message);
+        return;
       case "phaseEnded":
         this.#runs.get(message.attemptId)?.phases?.ended(message.number, message.how);
         this.#endExpectation(message.attemptId);

@@ -15,7 +15,8 @@ export function timingOut(
   if (since === undefined) return [];
   const age = (from: Date | undefined) =>
     from === undefined ? 0 : Math.max(0, now.getTime() - from.getTime());
-  const ages = { runAgeMs: age(since), phase: task.phase, phaseAgeMs: age(task.phaseTime) };
+  const phaseLimitMs = running?.phase === task.phase ? running?.phaseTimeoutMs : undefined;
+  const ages = { runAgeMs: age(since), phase: task.phase, phaseAgeMs: age(task.phaseTime), phaseLimitMs };
   const passed = passedTimeout(ages, task.options?.timeouts);
   if (!passed) return [];
   const overMs = passed.elapsedMs - passed.limitMs;
@@ -35,6 +36,16 @@ export function timingOut(
         },
         { key: "timeout", value: passed.phase ?? "run", source: "database" },
         { key: "timeout_ms", value: String(passed.limitMs), source: "database" },
+        ...(passed.phase !== undefined && phaseLimitMs !== undefined
+          ? [
+              {
+                key: "timeout_set_by",
+                value: "the handler or its declaration",
+                source: "heartbeat",
+                ageMs: beatAgeMs,
+              },
+            ]
+          : []),
         ...processEvidence(holder),
         { key: "elapsed_ms", value: String(Math.round(passed.elapsedMs)), source: "database" },
         ...(running

@@ -16,17 +16,19 @@ export interface RunAges {
   /** Phase it is in; undefined when it is in none. */
   readonly phase: string | undefined;
   readonly phaseAgeMs: number;
+  /** Limit of that phase that its worker has set, 0 for none: it takes the place of that of the task. Absent without one. */
+  readonly phaseLimitMs?: number | undefined;
 }
 
 /** The hard timeout that the running attempt has passed; the run's goes first. */
 export function passedTimeout(ages: RunAges, timeouts: Timeouts | undefined): HardTimeout | undefined {
-  if (!timeouts) return undefined;
-  const { runMs, phasesMs } = timeouts;
+  const { runMs, phasesMs } = timeouts ?? {};
   if (runMs !== undefined && ages.runAgeMs > runMs)
     return { phase: undefined, limitMs: runMs, elapsedMs: ages.runAgeMs };
-  const { phase, phaseAgeMs } = ages;
-  const limitMs =
-    phase !== undefined && phasesMs && Object.hasOwn(phasesMs, phase) ? phasesMs[phase] : undefined;
+  const { phase, phaseAgeMs, phaseLimitMs } = ages;
+  if (phase === undefined || phaseLimitMs === 0) return undefined;
+  const ofTask = phasesMs && Object.hasOwn(phasesMs, phase) ? phasesMs[phase] : undefined;
+  const limitMs = phaseLimitMs ?? ofTask;
   return limitMs !== undefined && phaseAgeMs > limitMs
     ? { phase, limitMs, elapsedMs: phaseAgeMs }
     : undefined;
@@ -50,8 +52,9 @@ export function passedAtResult(
   const runAgeMs = measured ? metrics.runMs : ages.runAgeMs;
   const ofRun = passedTimeout({ runAgeMs, phase: undefined, phaseAgeMs: 0 }, timeouts);
   if (ofRun) return ofRun;
-  for (const { phase, durationMs } of metrics?.phases ?? []) {
-    const ofPhase = passedTimeout({ runAgeMs: 0, phase, phaseAgeMs: durationMs }, timeouts);
+  for (const { phase, durationMs, timeoutMs } of metrics?.phases ?? []) {
+    const ages = { runAgeMs: 0, phase, phaseAgeMs: durationMs, phaseLimitMs: timeoutMs };
+    const ofPhase = passedTimeout(ages, timeouts);
     if (ofPhase) return ofPhase;
   }
   const timedThere = metrics?.phases.some(({ phase }) => phase === passed?.phase) ?? false;

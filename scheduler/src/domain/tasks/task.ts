@@ -126,6 +126,8 @@ export interface PhaseTiming {
   readonly phase: string;
   readonly durationMs: number;
   readonly failed: boolean;
+  /** Its hard limit where its handler set one, 0 for none: it took the place of that of the task. */
+  readonly timeoutMs?: number;
 }
 
 /** Cost of an attempt as the worker measured it. */

@@ -113,6 +113,8 @@ export interface RunningRecord {
   readonly revoked?: boolean;
   /** Threshold of the phase's soft watchdog: 0, it is not watched; undefined, the worker has no say. */
   readonly warnAfterMs?: number | undefined;
+  /** Hard limit of the phase where the worker has one of its own, 0 for none: it takes the place of that of the task. */
+  readonly phaseTimeoutMs?: number | undefined;
   /** Phases that the worker calls stuck. */
   readonly stuckPhases?: readonly (StuckPhaseRecord & { readonly warnings: number })[] | undefined;
   /** The handler has said that it will be silent, and has shown nothing since. */

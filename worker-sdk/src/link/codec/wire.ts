@@ -169,10 +169,11 @@ export function encodeResult(
     outcome: resultOutcome(outcome),
     metrics: {
       runDuration: durationFromMs(cost.runMs),
-      phases: cost.phases.map(({ phase, durationMs, failed }) => ({
+      phases: cost.phases.map(({ phase, durationMs, failed, timeoutMs }) => ({
         phase,
         duration: durationFromMs(durationMs),
         failed,
+        ...(timeoutMs === undefined ? {} : { timeout: durationFromMs(timeoutMs) }),
       })),
       peakRssBytes: BigInt(peakRssBytes),
     },

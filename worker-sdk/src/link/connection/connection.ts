@@ -250,6 +250,9 @@ export class Connection {
       case "phaseStarted":
         this.#attempts.phaseStarted(message);
         return;
+      case "phaseExtended":
+        this.#attempts.phaseExtended(message);
+        return;
       case "phaseEnded":
         this.#attempts.phaseEnded(message);
         return;

@@ -79,6 +79,12 @@ export class AttemptReports {
     attempt.phases.started(message);
   }
 
+  /** Its handler has given a phase another threshold or limit. */
+  phaseExtended(message: Extract<ToLink, { kind: "phaseExtended" }>): void {
+    this.#inFlight.get(message.attemptId)?.phases?.extended(message);
+    this.#changed();
+  }
+
   /** A phase was closed. */
   phaseEnded({ attemptId, number, how }: Extract<ToLink, { kind: "phaseEnded" }>): void {
     const attempt = this.#inFlight.get(attemptId);

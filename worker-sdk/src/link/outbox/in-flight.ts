@@ -184,6 +184,7 @@ function describe(attempt: InFlightAttempt, nowMs: number): RunningAttempt {
     phase: current?.name ?? "",
     phaseAge: age(current?.sinceMs ?? attempt.runSinceMs),
     ...(current?.warnAfterMs === undefined ? {} : { warnAfter: durationFromMs(current.warnAfterMs) }),
+    ...(current?.timeoutMs === undefined ? {} : { phaseTimeout: durationFromMs(current.timeoutMs) }),
     ...(attempt.phases === undefined ? {} : { stuckPhases: stuckPhases(attempt.phases, nowMs) }),
     ...(attempt.progress === undefined ? {} : { progress: attempt.progress }),
     ...(attempt.progressAtMs === undefined ? {} : { progressAge: age(attempt.progressAtMs) }),

@@ -60,6 +60,7 @@ function open() {
       sinceMs: rest.sinceMs ?? clock.monotonicMs(),
       movable: rest.movable ?? false,
       warnAfterMs: rest.warnAfterMs,
+      timeoutMs: undefined,
       context: { model: "m" },
     });
   return { clock, told, phases, start };

@@ -25,9 +25,12 @@ interface OpenPhase {
   readonly sinceMs: number;
   readonly movable: boolean;
   /** Undefined: none is set. */
-  readonly warnAfterMs: number | undefined;
+  warnAfterMs: number | undefined;
+  /** Hard limit, 0 for none; undefined: that of the task counts. */
+  timeoutMs: number | undefined;
+  readonly context: Readonly<Record<string, string>>;
   /** Progress came while it was reported as stuck. */
-  movedBy: "progress" | "expectation" | PhaseEnd;
+  movedBy: "progress" | "expectation" | "extension" | PhaseEnd;
   watchdog: PhaseWatchdog | undefined;
 }
 
@@ -48,7 +51,7 @@ export class OpenPhases {
   }
 
   /** The one that was opened last. */
-  get current(): Pick<OpenPhase, "name" | "sinceMs" | "warnAfterMs"> | undefined {
+  get current(): Pick<OpenPhase, "name" | "sinceMs" | "warnAfterMs" | "timeoutMs"> | undefined {
     return this.#open.at(-1);
   }
 
@@ -69,17 +72,36 @@ export class OpenPhases {
 
   /** A phase was opened. */
   started(message: Extract<ToLink, { kind: "phaseStarted" }>): void {
-    const { number, phase, sinceMs, movable, warnAfterMs, context } = message;
+    const { number, phase, sinceMs, movable, warnAfterMs, timeoutMs, context } = message;
     const entry: OpenPhase = {
       number,
       name: phase,
       sinceMs,
       movable,
-      warnAfterMs,
+      ...{ warnAfterMs, timeoutMs, context },
       movedBy: "progress",
       watchdog: undefined,
     };
     this.#open.push(entry);
+    this.#watch(entry);
+  }
+
+  /** Its handler has given a phase another threshold or limit. */
+  extended({ number, warnAfterMs, timeoutMs }: Extract<ToLink, { kind: "phaseExtended" }>): void {
+    const phase = this.#open.find((open) => open.number === number);
+    if (phase === undefined) return;
+    if (timeoutMs !== undefined) phase.timeoutMs = timeoutMs;
+    if (warnAfterMs === undefined) return;
+    phase.movedBy = "extension";
+    phase.watchdog?.close();
+    phase.movedBy = "progress";
+    phase.watchdog = undefined;
+    phase.warnAfterMs = warnAfterMs;
+    this.#watch(phase);
+  }
+
+  #watch(entry: OpenPhase): void {
+    const { name: phase, sinceMs, warnAfterMs, context } = entry;
     if (warnAfterMs === undefined || warnAfterMs <= 0) return;
     const tell = (change: "stuck" | "recovered", elapsedMs: number, facts: Record<string, string>) =>
       this.#listener.event(phase, change, {

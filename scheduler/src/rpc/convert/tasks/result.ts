@@ -108,10 +108,11 @@ function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
   if (!metrics) return undefined;
   return {
     runMs: toMs(metrics.runDuration) ?? 0,
-    phases: metrics.phases.slice(0, MAX_PHASES).map(({ phase, duration, failed }) => ({
+    phases: metrics.phases.slice(0, MAX_PHASES).map(({ phase, duration, failed, timeout }) => ({
       phase: storable(phase, 128),
       durationMs: toMs(duration) ?? 0,
       failed,
+      ...optional("timeoutMs", toMs(timeout)),
     })),
     peakRssBytes: toCount(metrics.peakRssBytes),
   };
@@ -121,10 +122,11 @@ function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
 export function fromMetrics(metrics: AttemptMetrics): MessageInitShape<typeof AttemptMetricsSchema> {
   return {
     runDuration: durationFromMs(Math.round(metrics.runMs)),
-    phases: metrics.phases.map(({ phase, durationMs, failed }) => ({
+    phases: metrics.phases.map(({ phase, durationMs, failed, timeoutMs }) => ({
       phase,
       duration: durationFromMs(Math.round(durationMs)),
       failed,
+      ...optional("timeout", timeoutMs === undefined ? undefined : durationFromMs(Math.round(timeoutMs))),
     })),
     peakRssBytes: BigInt(Math.round(metrics.peakRssBytes)),
   };

@@ -47,6 +47,10 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
       attempt.warnAfterMs === undefined ? undefined : durationFromMs(attempt.warnAfterMs),
     ),
     ...optional(
+      "phaseTimeout",
+      attempt.phaseTimeoutMs === undefined ? undefined : durationFromMs(Math.round(attempt.phaseTimeoutMs)),
+    ),
+    ...optional(
       "resultAge",
       attempt.resultAgeMs === undefined ? undefined : durationFromMs(attempt.resultAgeMs),
     ),
@@ -112,6 +116,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       cancelling: attempt.cancelling,
       ...(attempt.revoked ? { revoked: true } : {}),
       warnAfterMs: toMs(attempt.warnAfter),
+      ...optional("phaseTimeoutMs", toMs(attempt.phaseTimeout)),
       resultAgeMs: toMs(attempt.resultAge),
       ...toExpectation(attempt.expectation),
       stuckPhases: attempt.stuckPhases.slice(0, MAX_STUCK_PHASES).map((stuck) => ({
