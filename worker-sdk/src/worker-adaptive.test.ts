@@ -143,6 +143,16 @@ describe("adaptive concurrency of a worker", () => {
     new Worker({ concurrency: 2 }).handle(work, () => 1, { concurrency: { max: 7 } });
   });
 
+  it("has no batch that its least limit cannot fill", () => {
+    const batch = (min: number) => () =>
+      new Worker({ concurrency: 8 }).handleBatch(work, (inputs) => inputs.map(() => 1), {
+        batch: { size: 4, waitMs: 10 },
+        concurrency: { min, max: 8 },
+      });
+    assert.match(String(faultsOf(batch(3))), /size: 4 /);
+    assert.deepEqual(faultsOf(batch(4)), []);
+  });
+
   it("refuses bounds that are none, all at once", () => {
     const concurrency = { min: 3, max: 2, start: 9, targetS: 0, maxFailureShare: 2, windowS: 0.5, most: 1 };
     assert.deepEqual(

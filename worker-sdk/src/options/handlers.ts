@@ -89,7 +89,9 @@ export class Handlers {
         members.map(({ payload }) => payload),
         members,
       );
-    const atOnce = Math.min(common.concurrency || this.#slots, this.#slots);
+    // A batch fills only when as many attempts run: where that adapts, at its least.
+    const most = common.adaptive?.min ?? (common.concurrency || this.#slots);
+    const atOnce = Math.min(most, this.#slots);
     const { batch, faults } = compileBatch(options?.batch, atOnce);
     if (faults.length > 0)
       throw new OptionsError(
