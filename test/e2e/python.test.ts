@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { keptFolder } from "../support/programs/kept-folder.ts";
 import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
@@ -71,7 +72,7 @@ describe("a client generated for Python", {
   });
 });
 
-/** A virtual environment with the pinned packages, kept in the system's temporary folder between runs. */
+/** A virtual environment with the pinned packages, kept between runs. */
 async function environment(): Promise<string> {
   const requirements = join(SOURCES, "requirements.txt");
   const { stdout: version } = await runTool("python3", ["--version"]);
@@ -80,7 +81,7 @@ async function environment(): Promise<string> {
     .update(await readFile(requirements))
     .digest("hex")
     .slice(0, 12);
-  const kept = join(tmpdir(), `muster-python-${userInfo().username}-${key}`);
+  const kept = join(keptFolder(), `muster-python-${userInfo().username}-${key}`);
   const done = join(kept, "complete");
   const python = join(kept, "bin", "python");
   if (existsSync(done)) return python;

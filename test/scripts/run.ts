@@ -1,13 +1,16 @@
 import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { argv, env, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import { dropDatabase, TEMPLATE_VARIABLE } from "../support/database/postgres.ts";
 import { createTemplate, startServer } from "../support/database/server.ts";
 import { BUNDLES_VARIABLE } from "../support/programs/bundled.ts";
+import { KEPT_VARIABLE, keptFolder } from "../support/programs/kept-folder.ts";
 import { findVersitygw } from "../support/storage/versitygw.ts";
 import { findCollector } from "../support/telemetry/collector-program.ts";
 import { makeBundles } from "./bundles.ts";
+import { makeTemporaryFolder } from "./temporary-folder.ts";
 import { filesOf, isolatedTests } from "./test-files.ts";
 
 /** A program that runs the unit tests which share a process. */
@@ -24,6 +27,10 @@ const files = wanted.length > 0 ? filesOf(wanted) : [UNIT_TESTS, ...isolatedTest
 // Before the tests: compiling takes both cores for minutes, and more than a test's time limit.
 if (env.CI && files.some((file) => file.endsWith("collector.test.ts"))) findCollector();
 if (env.CI && files.some((file) => /\btest\/storage\/|sdk-pages/.test(file))) findVersitygw();
+env[KEPT_VARIABLE] = keptFolder();
+const folder = makeTemporaryFolder();
+env.TMPDIR = folder;
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 // One server for the suite, a database for each test that asks; a server named outside is used as it is.
 const server = env.TEST_DATABASE_URL ? undefined : await startServer();
 const databaseUrl = env.TEST_DATABASE_URL ?? server?.url ?? "";
@@ -55,6 +62,8 @@ try {
       },
     },
   );
+  // They end the tests; what is left is removed here.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
   process.exitCode = await new Promise<number>((resolve) => {
     child.once("close", (code) => resolve(code ?? 1));
   });

@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { env } from "node:process";
+import { keptFolder } from "../programs/kept-folder.ts";
 
 /** Programs of Debian packages that a test needs. */
 export interface DebianPrograms<Name extends string> {
@@ -37,7 +37,7 @@ const FOLDERS = [
 export function findPrograms<Name extends string>(
   wanted: DebianPrograms<Name>,
 ): FoundPrograms<Name> | string {
-  const root = join(tmpdir(), `muster-${wanted.package}`);
+  const root = join(keptFolder(), `muster-${wanted.package}`);
   const system = [...(env.PATH ?? "").split(delimiter), "/usr/sbin"];
   const installed = among(wanted.programs, system);
   if (installed) return { paths: installed, env: {} };

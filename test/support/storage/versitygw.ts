@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process, { env } from "node:process";
 import { cleanedUp, cleanUpLater } from "../clean-up.ts";
+import { keptFolder } from "../programs/kept-folder.ts";
 import { freePort } from "../telemetry/prometheus.ts";
 import { until } from "../waits.ts";
 
@@ -25,7 +26,7 @@ export function findVersitygw(): { readonly program: string } | string {
     .split(delimiter)
     .map((folder) => join(folder, "versitygw"))
     .find((path) => existsSync(path));
-  const program = installed ?? join(tmpdir(), `muster-versitygw-${moduleHash()}`);
+  const program = installed ?? join(keptFolder(), `muster-versitygw-${moduleHash()}`);
   if (existsSync(program)) return { program };
   if (!env.CI) return "versitygw is not on the PATH (with CI=1 it is compiled with Go)";
   compile(program);

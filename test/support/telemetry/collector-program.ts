@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process, { env } from "node:process";
+import { keptFolder } from "../programs/kept-folder.ts";
 
 /** A collector's source: only the parts that the configuration names. */
 const SOURCE = join(import.meta.dirname, "collector");
@@ -22,7 +22,7 @@ export function findCollector(): { readonly program: string } | string {
   const installed = names
     .flatMap((name) => folders.map((folder) => join(folder, name)))
     .find((path) => existsSync(path));
-  const program = installed ?? join(tmpdir(), `muster-otelcol-${sourceHash()}`);
+  const program = installed ?? join(keptFolder(), `muster-otelcol-${sourceHash()}`);
   if (existsSync(program)) return { program };
   if (!env.CI) return `${names.join(" or ")} is not on the PATH (with CI=1 it is compiled with Go)`;
   compile(program);
