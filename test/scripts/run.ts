@@ -42,9 +42,9 @@ try {
     [
       "--test",
       "--test-timeout=400000",
-      // Many tests wait for leases and timers: one more than cores keeps these busy. Four are what the server's 200
+      // Most of a file's time is waits for leases and timers: this many keep the cores busy. Five are what the server's 200
       // connections are enough for.
-      `--test-concurrency=${Math.min(4, availableParallelism() + 1)}`,
+      `--test-concurrency=${Math.min(5, 2 * availableParallelism() + 1)}`,
       "--test-reporter=spec",
       ...options,
       ...files,
