@@ -113,7 +113,7 @@ function step(key: string): string {
 
 /** A payload as JSON; `undefined` becomes `null`. @throws TypeError when it has no JSON form. */
 export function jsonTextOf(type: string, payload: unknown): string {
-  const text = JSON.stringify(payload === undefined ? null : payload);
+  const text = stringify(type, payload === undefined ? null : payload);
   const fault = findJsonFault(payload);
   if (text === undefined || fault !== undefined) {
     const { what, instead } = fault ?? { what: `a ${typeof payload}`, instead: "a plain object" };
@@ -122,4 +122,17 @@ export function jsonTextOf(type: string, payload: unknown): string {
     );
   }
   return text;
+}
+
+/** As JSON.stringify, whose errors name no task. */
+function stringify(type: string, value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const what = why.includes("BigInt")
+      ? "has a BigInt, which has no JSON form; give a number or a text"
+      : `has no JSON form: ${why}`;
+    throw new TypeError(`Task ${type}: the payload ${what}.`, { cause: error });
+  }
 }

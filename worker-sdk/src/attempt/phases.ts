@@ -82,6 +82,8 @@ export class Phases {
   /** Runs a phase. */
   async run<T>(name: string, fn: (phase: RunningPhase) => T | Promise<T>, options: PhaseOptions): Promise<T> {
     if (!PHASE_NAME.test(name)) throw new TypeError(`Phase "${name}" must match ${PHASE_NAME.source}.`);
+    if (typeof fn !== "function")
+      throw new TypeError(`phase("${name}"): needs a function, not ${fn === null ? "null" : typeof fn}`);
     checkLimits(name, options);
     const context = textValues(options.context ?? {});
     const timing: OpenTiming = { phase: name, durationMs: 0, failed: true };

@@ -1,5 +1,6 @@
 /** The option `batch` of a task type. */
 import type { TaskContext } from "../attempt/context.ts";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 
 /**
  * How attempts of one type are put together for one call of the handler.
@@ -52,6 +53,14 @@ export interface CompiledBatch {
   readonly retryAlone: boolean;
 }
 
+const NAMES: OptionNames<BatchOptions> = {
+  size: true,
+  waitMs: true,
+  parallel: true,
+  key: true,
+  retryAlone: true,
+};
+
 /** A batch's size, wait and parallel calls, each with the largest value. */
 const MAX_SIZE = 1000;
 const MAX_WAIT_MS = 60_000;
@@ -73,7 +82,9 @@ export function compileBatch(
     key,
     retryAlone = true,
   } = Object(option) as BatchOptions<never>;
-  const faults: string[] = [];
+  const faults: string[] = unknownOptions(option, NAMES, "batch.").map((fault) =>
+    fault.replace("option ", ""),
+  );
   const whole = (name: string, value: unknown, min: number, max: number) => {
     if (!(Number.isInteger(value) && Number(value) >= min && Number(value) <= max))
       faults.push(`batch.${name}: ${String(value)} is not an integer from ${min} to ${max}`);

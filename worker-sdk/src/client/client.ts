@@ -35,6 +35,7 @@ import type { ContractParts, InputArguments, TaskContract } from "../contract/ta
 import type { Random } from "../network/backoff.ts";
 import type { ConnectionOptions } from "../options/connection-options.ts";
 import { processEnvironment, resolveConnection } from "../options/connection-options.ts";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 import { checkSeconds, numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { resolvePayloads } from "../options/payload-settings.ts";
@@ -65,6 +66,15 @@ import { encodeTaskSpec } from "./task-spec.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { createFailoverTransport } from "./transport.ts";
 import { noAnswer } from "./unreachable.ts";
+
+const NAMES: OptionNames<ClientOptions> = {
+  scheduler: true,
+  token: true,
+  tls: true,
+  timeoutS: true,
+  payloads: true,
+  random: true,
+};
 
 /** Children in a page of a listing. */
 const CHILDREN_PAGE = 500;
@@ -141,7 +151,7 @@ export class Client {
    * @throws OptionsError with every fault of the options.
    */
   constructor(options: ClientOptions = {}) {
-    const faults: string[] = [];
+    const faults: string[] = [...unknownOptions(options, NAMES)];
     const connection = resolveConnection(options, processEnvironment, faults);
     const timeoutS = numberSetting(
       { option: ["timeoutS", options.timeoutS], default: DEFAULT_TIMEOUT_S },
@@ -346,6 +356,7 @@ export class Client {
    * Returns a handle for a task that was submitted earlier, without a call. A definition gives its result a type.
    *
    * @param taskId Its id, or a handle as `JSON.stringify` wrote it.
+   * @throws TypeError when it is neither.
    */
   handle<Output = unknown>(taskId: string | StoredHandle): TaskHandle<Output>;
   handle<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
@@ -353,7 +364,11 @@ export class Client {
     task: TaskContract<I, O, E>,
   ): TaskHandle<SchemaOutput<O>>;
   handle(taskId: string | StoredHandle, task?: ContractParts): TaskHandle<unknown> {
-    const id = typeof taskId === "string" ? taskId : taskId.id;
+    const id = typeof taskId === "string" ? taskId : taskId?.id;
+    if (typeof id !== "string" || id === "")
+      throw new TypeError(
+        "handle() takes the id of a task, for example t-1042, or a handle as JSON.stringify wrote it.",
+      );
     return new TaskHandle(this.tasks, id, false, this.#random, undefined, this.#readerOf(task));
   }
 

@@ -1,6 +1,8 @@
 /** Checks the numbers of a task's options before they are encoded, where a bad one would fail without its name. */
+import { unknownOptions } from "../options/known-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { outOfMemoryFaults } from "./out-of-memory.ts";
+import { NESTED_NAMES, SPEC_NAMES } from "./spec-names.ts";
 import type { SubmitSpec } from "./submit-spec.ts";
 
 /** Longest delay or limit that a scheduler takes, in seconds: 366 days. */
@@ -34,14 +36,16 @@ const SHARE: Allowed = { min: 0, max: 1 };
 
 /**
  * Finds numbers that have no wire form or no meaning: NaN, infinite, negative, or fractions of a count. The scheduler
- * judges the rest. A task without such options costs nothing.
+ * judges the rest.
  *
  * @throws OptionsError with every fault.
  */
 export function checkSpec(spec: SubmitSpec): void {
+  const unknown = unknownOptions(spec, SPEC_NAMES);
   const { priority, delayS, runTime, concurrency, cost, rateLimits, circuit, fairness } = spec;
   const { retry, timeouts, watchdogs, unique, maxIterations } = spec;
   if (
+    unknown.length === 0 &&
     priority === undefined &&
     delayS === undefined &&
     runTime === undefined &&
@@ -57,7 +61,9 @@ export function checkSpec(spec: SubmitSpec): void {
     maxIterations === undefined
   )
     return;
-  const faults: string[] = [];
+  const faults: string[] = [...unknown];
+  for (const [option, names] of Object.entries(NESTED_NAMES))
+    faults.push(...unknownOptions(spec[option as keyof typeof NESTED_NAMES], names, `${option}.`));
   const check = (option: string, value: unknown, allowed: Allowed): void => {
     if (value === undefined || isSane(value, allowed)) return;
     const { min, max, integer } = allowed;

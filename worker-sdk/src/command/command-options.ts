@@ -1,4 +1,5 @@
 /** The options of `command()`. */
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { templateFault } from "./template.ts";
 
@@ -96,12 +97,39 @@ const GROUPS = ["percent", "fraction", "done"];
 const DEFAULT_GRACE_S = 5;
 const MIN_MEMORY = 1024 * 1024;
 
+const NAMES: OptionNames<CommandOptions> = {
+  stdin: true,
+  env: true,
+  cwd: true,
+  result: true,
+  progress: true,
+  exitCodes: true,
+  killGraceS: true,
+  memoryLimitBytes: true,
+};
+
+const ENV_NAMES: OptionNames<NonNullable<CommandOptions["env"]>> = { pass: true, set: true };
+
+const EXIT_NAMES: OptionNames<NonNullable<CommandOptions["exitCodes"]>> = {
+  success: true,
+  retry: true,
+  permanent: true,
+};
+
 /** @throws OptionsError with every fault at once. */
 export function compileCommand(argv: readonly string[], options: CommandOptions): CommandSettings {
-  const faults: string[] = [];
+  const faults: string[] = [
+    ...unknownOptions(options, NAMES),
+    ...unknownOptions(options.env, ENV_NAMES, "env."),
+    ...unknownOptions(options.exitCodes, EXIT_NAMES, "exitCodes."),
+  ];
   const { env = {}, exitCodes = {}, killGraceS = DEFAULT_GRACE_S, progress, memoryLimitBytes } = options;
   const { cwd = "{scratch}", result = "exit", stdin } = options;
-  if (!Array.isArray(argv) || argv.length === 0 || argv[0] === "")
+  if (typeof argv === "string")
+    faults.push(
+      `the command: is the text ${JSON.stringify(argv)}; give a list, for example ["cp", "{input.path}"]`,
+    );
+  else if (!Array.isArray(argv) || argv.length === 0 || argv[0] === "")
     faults.push(
       'the command: is empty; give the program and its arguments, for example ["cp", "{input.path}"]',
     );

@@ -1,7 +1,9 @@
 /** Makes the definition of a task: of a type with its schemas, or of a handler for the option `tasks`. */
 import { NAME, NAME_RULE } from "@muster/common/name-forms";
 import { checkSpec } from "../client/spec-checks.ts";
+import { SPEC_NAMES } from "../client/spec-names.ts";
 import type { SubmitSpec } from "../client/submit-spec.ts";
+import { unknownOptions } from "../options/known-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 import {
   type AnyPhaseDeclarations,
@@ -123,6 +125,8 @@ function defaultFaults(defaults: Readonly<Record<string, unknown>>): readonly st
   const faults = ["payload"]
     .filter((name) => name in defaults)
     .map((name) => `option ${name}: belongs to a submit; give it to client.submit(task, input)`);
+  const functions = Object.entries(defaults).filter(([, value]) => typeof value === "function");
+  faults.push(...unknownOptions(Object.fromEntries(functions), SPEC_NAMES));
   const values = Object.entries(defaults).filter(([, value]) => typeof value !== "function");
   if (typeof defaults.concurrency === "number")
     return [

@@ -1,4 +1,14 @@
 /** The option `backpressure` of a worker: when it takes no new tasks by itself. */
+import { type OptionNames, unknownOptions } from "./known-options.ts";
+
+const NAMES: OptionNames<Backpressure> = {
+  cpu: true,
+  memory: true,
+  loopDelayMs: true,
+  probe: true,
+  probeIntervalS: true,
+  probeTimeoutS: true,
+};
 
 /**
  * A high and a low watermark: the worker pauses when the measure reaches the high one, and takes tasks again when it has
@@ -92,6 +102,7 @@ export function compileBackpressure(
   faults: string[],
 ): CompiledBackpressure | undefined {
   if (option === undefined) return undefined;
+  faults.push(...unknownOptions(option, NAMES, "backpressure."));
   const { probe } = option;
   if (probe !== undefined && typeof probe !== "function")
     faults.push(`option backpressure.probe: is ${typeof probe}; give a function`);

@@ -1,6 +1,10 @@
 /** Options of connections. */
+
 import { readFileSync } from "node:fs";
 import { env } from "node:process";
+import { type OptionNames, unknownOptions } from "./known-options.ts";
+
+const TLS_NAMES: OptionNames<TlsOptions> = { ca: true, cert: true, key: true };
 
 /** Certificates of a TLS connection, as PEM text. */
 export interface TlsOptions {
@@ -128,6 +132,7 @@ function resolveTls(
   if (option === true) return { ca: undefined, cert: undefined, key: undefined };
   let material: TlsMaterial;
   if (option !== undefined) {
+    faults.push(...unknownOptions(option, TLS_NAMES, "tls."));
     material = { ca: pem(option.ca), cert: pem(option.cert), key: pem(option.key) };
   } else {
     material = {

@@ -13,8 +13,12 @@ import {
   limitsOf,
   MAX_ADAPTIVE_TYPES,
 } from "./adaptive-concurrency.ts";
+import { type OptionNames, unknownOptions } from "./known-options.ts";
 import type { CompiledTask } from "./options.ts";
 import { OptionsError } from "./options-error.ts";
+
+const NAMES: OptionNames<HandleOptions> = { concurrency: true };
+const BATCH_NAMES: OptionNames<HandleBatchOptions> = { ...NAMES, batch: true };
 
 /** Options of `Worker.handle()`. */
 export interface HandleOptions<Payload = unknown> {
@@ -112,6 +116,12 @@ export class Handlers {
     const fault = this.#fault(task, handler, options);
     if (fault !== undefined) throw new OptionsError(call, [fault]);
     const { type, input, output, phases } = task;
+    const unknown = unknownOptions(options, call === "handle" ? NAMES : BATCH_NAMES);
+    if (unknown.length > 0)
+      throw new OptionsError(
+        call,
+        unknown.map((each) => `task ${type}: ${each}`),
+      );
     return { type, input, output, ...limitsOf(options?.concurrency, this.#slots), contract: true, phases };
   }
 

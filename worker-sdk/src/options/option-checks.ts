@@ -21,7 +21,12 @@ export function numberSetting(
   const { min, max, integer } = allowed;
   if (typeof value === "number" && value >= min && value <= max && (!integer || Number.isInteger(value)))
     return value;
-  const shown = fromVariable ? `"${text}"` : String(value);
+  // A number in quotes is shown as the text that it is.
+  const shown = fromVariable
+    ? `"${text}"`
+    : typeof value === "string"
+      ? JSON.stringify(value)
+      : String(value);
   const where = fromVariable ? source.variable : `option ${name}`;
   faults.push(`${where}: ${shown} is not ${integer ? "an integer" : "a number"} from ${min} to ${max}`);
   return source.default;

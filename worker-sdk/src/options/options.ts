@@ -24,6 +24,7 @@ import { type CompiledBackpressure, compileBackpressure } from "./backpressure.t
 import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import type { FailureClassification } from "./failure-classification.ts";
+import { type OptionNames, unknownOptions } from "./known-options.ts";
 import {
   checkCapacities,
   checkLabels,
@@ -113,13 +114,59 @@ export const DEFAULT_WARN_S: ReadonlyMap<string, number> = new Map([
   ["inference", 60],
 ]);
 
+const NAMES: OptionNames<WorkerOptions> = {
+  scheduler: true,
+  token: true,
+  tls: true,
+  tasks: true,
+  lifespan: true,
+  taskLifespan: true,
+  id: true,
+  pool: true,
+  labels: true,
+  queues: true,
+  concurrency: true,
+  prefetch: true,
+  assignmentBytes: true,
+  capacities: true,
+  backpressure: true,
+  resources: true,
+  scratch: true,
+  taskLogs: true,
+  artifacts: true,
+  payloads: true,
+  preflight: true,
+  registerTimeoutS: true,
+  drainTimeoutS: true,
+  warn: true,
+  classify: true,
+  logger: true,
+  logLevel: true,
+  http: true,
+  httpBlockedLimitS: true,
+  stacks: true,
+  onFatal: true,
+};
+
+const TASK_NAMES: OptionNames<AnyDefinition> = {
+  input: true,
+  output: true,
+  concurrency: true,
+  phases: true,
+  handler: true,
+};
+
 /** Checks every option. @throws OptionsError with every fault at once. */
 export function compileOptions<Inputs, Services, TaskServices>(
   options: WorkerOptions<Inputs, Services, TaskServices>,
   env: Environment = processEnvironment,
 ): CompiledOptions {
-  const faults: string[] = [];
-  const queues = options.queues ?? ["default"];
+  if (typeof options !== "object" || options === null)
+    throw new OptionsError("Worker", [
+      `the options: are ${String(options)}; give an object, for example { tasks }`,
+    ]);
+  const faults: string[] = [...unknownOptions(options, NAMES)];
+  const queues = listOption("queues", options.queues, ["default"], faults);
   checkNames("queues", queues, faults);
   if (queues.length === 0) faults.push("option queues: is empty; name at least one, for example default");
   checkLabels(options.labels ?? {}, faults);
@@ -159,7 +206,7 @@ export function compileOptions<Inputs, Services, TaskServices>(
       env,
       faults,
     ),
-    resources: [...(options.resources ?? [])],
+    resources: [...listOption("resources", options.resources, [], faults)],
     scratch: resolveScratch(options.scratch, options.id ?? (env.WORKER_ID || undefined), env, faults),
     taskLogs: resolveTaskLogs(options.taskLogs, env, faults),
     artifacts: resolveArtifacts(options.artifacts, env, faults),
@@ -240,6 +287,8 @@ function compileTasks<Inputs, Services, TaskServices>(
       faults.push(`option tasks["${type}"]: ${remedy}`);
       continue;
     }
+    if (full !== definition || !(definition instanceof TaskContract))
+      faults.push(...unknownOptions(full, TASK_NAMES, `tasks["${type}"].`));
     const { input, output, concurrency, phases } = full;
     faults.push(...phaseFaults(phases).map((fault) => fault.replace("option ", `option tasks["${type}"].`)));
     for (const [name, schema] of Object.entries({ input, output })) {
@@ -260,6 +309,20 @@ function compileTasks<Inputs, Services, TaskServices>(
 /** What a definition says of its concurrency, whatever that is. */
 function concurrencyOf(definition: unknown): unknown {
   return typeof definition === "function" ? undefined : Object(definition).concurrency;
+}
+
+/** A text is no list, although it has a length. */
+function listOption(
+  option: string,
+  value: readonly string[] | undefined,
+  fallback: readonly string[],
+  faults: string[],
+): readonly string[] {
+  if (value === undefined || Array.isArray(value)) return value ?? fallback;
+  faults.push(
+    `option ${option}: is ${JSON.stringify(value)}; give a list, for example ["${fallback[0] ?? "name"}"]`,
+  );
+  return fallback;
 }
 
 function optionalFunction<F>(option: string, value: F | undefined, faults: string[]): F | undefined {

@@ -1,8 +1,14 @@
 /** Checks the option `payloads`. */
+
 import type { PayloadCodec } from "../payloads/codec.ts";
-import type { PayloadOptions, PayloadSettings } from "../payloads/payload-options.ts";
+import type { ClaimCheckOptions, PayloadOptions, PayloadSettings } from "../payloads/payload-options.ts";
 import { checkedStore } from "./artifact-settings.ts";
+import { type OptionNames, unknownOptions } from "./known-options.ts";
 import { numberSetting } from "./option-checks.ts";
+
+const NAMES: OptionNames<PayloadOptions> = { codecs: true, claimCheck: true, maxBytes: true };
+
+const CLAIM_NAMES: OptionNames<ClaimCheckOptions> = { store: true, aboveBytes: true };
 
 /** Names of codecs. */
 const CODEC_NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
@@ -20,6 +26,10 @@ export function resolvePayloads(
     faults.push(`option payloads: is ${String(option)}; give { codecs, claimCheck, maxBytes }`);
     return undefined;
   }
+  faults.push(
+    ...unknownOptions(option, NAMES, "payloads."),
+    ...unknownOptions(option.claimCheck, CLAIM_NAMES, "payloads.claimCheck."),
+  );
   const { codecs = [], claimCheck, maxBytes } = option;
   checkCodecs(codecs, faults);
   return {

@@ -1,6 +1,10 @@
 /** The option `scratch` of a worker: where the folders of `ctx.scratch()` are, and how long they are kept. */
+
 import type { Environment } from "./connection-options.ts";
+import { type OptionNames, unknownOptions } from "./known-options.ts";
 import { numberSetting, switchSetting } from "./option-checks.ts";
+
+const NAMES: OptionNames<ScratchOptions> = { dir: true, keepS: true, quotaBytes: true, keepOnSuccess: true };
 
 /**
  * Scratch folders of a worker. Each of them is a folder that `ctx.scratch()` makes for one attempt.
@@ -57,6 +61,7 @@ export function resolveScratch(
     faults.push(`option scratch: is ${String(option)}; give { dir, keepS, quotaBytes, keepOnSuccess }`);
     return { folder: undefined, workerId, keepS: 86_400, quotaBytes: undefined, keepOnSuccess: false };
   }
+  faults.push(...unknownOptions(option, NAMES, "scratch."));
   const { dir, keepS, quotaBytes, keepOnSuccess } = option ?? {};
   if (dir !== undefined && (typeof dir !== "string" || dir === "" || dir.includes("\0")))
     faults.push(`option scratch.dir: ${JSON.stringify(dir)} is not the path of a folder`);

@@ -1,6 +1,10 @@
 /** The option `taskLogs` of a worker: which lines of `ctx.log` are kept with the task, and what is masked in them. */
+
 import { Redactor } from "@muster/common/redact";
 import type { Environment } from "./connection-options.ts";
+import { type OptionNames, unknownOptions } from "./known-options.ts";
+
+const NAMES: OptionNames<TaskLogOptions> = { level: true, redactKeys: true, redactPatterns: true };
 
 /** Levels of lines, the least important first. */
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -52,6 +56,7 @@ export function resolveTaskLogs(
     );
     return undefined;
   }
+  faults.push(...unknownOptions(option, NAMES, "taskLogs."));
   const { redactKeys = [], redactPatterns = [] } = option ?? {};
   if (!Array.isArray(redactKeys) || redactKeys.length > MAX_RULES || !redactKeys.every(isName))
     faults.push(`option taskLogs.redactKeys: is not a list of at most ${MAX_RULES} names`);

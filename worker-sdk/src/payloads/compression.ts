@@ -1,10 +1,14 @@
 /** Compresses payloads with node:zlib. */
+
 import { promisify } from "node:util";
 import zlib from "node:zlib";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 import { numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import type { PayloadCodec } from "./codec.ts";
 import { PayloadError } from "./payload-error.ts";
+
+const NAMES: OptionNames<CompressionOptions> = { format: true, aboveBytes: true };
 
 /** Formats, by the name in the header. */
 const FORMATS = {
@@ -42,7 +46,7 @@ export interface CompressionOptions {
  */
 export function compression(options: CompressionOptions = {}): PayloadCodec {
   const { format = "gzip" } = options;
-  const faults: string[] = [];
+  const faults: string[] = [...unknownOptions(options, NAMES)];
   if (!Object.hasOwn(FORMATS, format))
     faults.push(`option format: ${JSON.stringify(format)} is not one of ${Object.keys(FORMATS).join(", ")}`);
   const aboveBytes = numberSetting(

@@ -1,8 +1,12 @@
 /** Encrypts payloads with AES-256-GCM of node:crypto. */
+
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 import type { PayloadCodec, PayloadContext } from "./codec.ts";
 import { PayloadError } from "./payload-error.ts";
+
+const NAMES: OptionNames<EncryptionOptions> = { keys: true, current: true };
 
 const CIPHER = "aes-256-gcm";
 const KEY_BYTES = 32;
@@ -74,8 +78,9 @@ export function encryption(options: EncryptionOptions): PayloadCodec {
   };
 }
 
-function compile({ keys, current }: EncryptionOptions): ReadonlyMap<string, KeyObject> {
-  const faults: string[] = [];
+function compile(options: EncryptionOptions): ReadonlyMap<string, KeyObject> {
+  const faults: string[] = [...unknownOptions(options, NAMES)];
+  const { keys, current } = options;
   const compiled = new Map<string, KeyObject>();
   if (typeof keys !== "object" || keys === null)
     throw new OptionsError("encryption", ["option keys: is missing"]);

@@ -1,10 +1,12 @@
 /** A store in a folder of a file system. */
+
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { copyFile, link, lstat, mkdir, open, readdir, rename, rmdir, unlink, utimes } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { systemClock, wallClock } from "../clock.ts";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 import { numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { syncFile, syncFolder, syncNewFolders } from "./durable-files.ts";
@@ -16,6 +18,8 @@ import type {
   StoreCallOptions,
   StoredObject,
 } from "./object-store.ts";
+
+const NAMES: OptionNames<FolderStoreOptions> = { dir: true, keepUnfinishedS: true };
 
 /** Folder of the files that are not complete; no key begins with a dot. */
 const UNFINISHED = ".unfinished";
@@ -70,7 +74,7 @@ export class FolderStore implements ObjectStore {
 
   constructor(options: FolderStoreOptions) {
     const { dir, keepUnfinishedS } = options;
-    const faults: string[] = [];
+    const faults: string[] = [...unknownOptions(options, NAMES)];
     if (typeof dir !== "string" || dir === "" || dir.includes("\0"))
       faults.push(`option dir: ${JSON.stringify(dir)} is not the path of a folder`);
     this.#keepUnfinishedS = numberSetting(

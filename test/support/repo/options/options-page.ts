@@ -16,7 +16,7 @@ default. Written by \`npm run api\` from the sources; \`npm run check\` compares
 
 In names, \`S\` at the end means seconds, \`Ms\` milliseconds, \`Bytes\` bytes. An option of the program wins over an environment
 variable, which wins over the default. A worker and a client throw an \`OptionsError\` with every wrong option and variable at
-once. A switch in a variable is \`true\`, \`1\`, \`false\` or \`0\`. \`muster worker ID --settings\` shows what a worker runs with.
+once; an option that is not known is wrong, too. A switch in a variable is \`true\`, \`1\`, \`false\` or \`0\`. \`muster worker ID --settings\` shows what a worker runs with.
 `;
 
 /** First in their part; the others follow by name. */
