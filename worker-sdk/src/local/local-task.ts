@@ -1,4 +1,5 @@
 /** A task that is run without a scheduler, and its assignment. */
+
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { AssignmentSchema, StepState, TaskStepSchema } from "@muster/protocol";
@@ -7,6 +8,27 @@ import { isBytes, jsonTextOf } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
 import { groupAssignments } from "../link/codec/wire.ts";
 import type { AssignmentGroup } from "../link/messages.ts";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
+import { OptionsError } from "../options/options-error.ts";
+
+const NAMES: OptionNames<LocalTaskOptions> = {
+  contentType: true,
+  headers: true,
+  queue: true,
+  taskId: true,
+  attempt: true,
+  maxAttempts: true,
+  timeouts: true,
+  watchdogs: true,
+  resources: true,
+  cost: true,
+  resumeFrom: true,
+  steps: true,
+  earlierProgress: true,
+  iterations: true,
+  maxIterations: true,
+  schedule: true,
+};
 
 /** What a scheduler would know of the task; everything has a default. */
 export interface LocalTaskOptions {
@@ -73,13 +95,16 @@ type Init = MessageInitShape<typeof AssignmentSchema>;
 /**
  * The assignment of a task, read as the connection's thread reads that of a scheduler.
  *
- * @throws TypeError when the input has no JSON form; RangeError when a number is not valid.
+ * @throws TypeError when the input has no JSON form; RangeError when a number is not valid; OptionsError for an option that is not
+ * known.
  */
 export function assignmentOf(
   type: string,
   input: unknown,
   { defaultTaskId, ...options }: LocalTaskOptions & { readonly defaultTaskId: string },
 ): AssignmentGroup[] {
+  const unknown = unknownOptions(options, NAMES);
+  if (unknown.length > 0) throw new OptionsError(`Task ${type}`, unknown);
   const { taskId = defaultTaskId, attempt = 1, timeouts, watchdogs } = options;
   checkCount("attempt", attempt, 1);
   const maxAttempts = options.maxAttempts ?? Math.max(attempt, DEFAULT_MAX_ATTEMPTS);

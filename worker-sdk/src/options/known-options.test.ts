@@ -3,7 +3,10 @@ import { test } from "node:test";
 import { Client } from "../client/index.ts";
 import { command } from "../command/index.ts";
 import { defineTask, OptionsError, Worker } from "../index.ts";
+import { S3Store } from "../s3/index.ts";
 import { compression, encryption, FolderStore } from "../storage/index.ts";
+import { runTask } from "../test-kit/index.ts";
+import { startOtel } from "../tracing/otel.ts";
 
 const tasks = { t: () => 1 };
 const client = new Client({ scheduler: "127.0.0.1:1" });
@@ -104,6 +107,17 @@ const CALLS: readonly (readonly [name: string, call: () => unknown, faults: read
     () => encryption({ keys: { a: "x" }, current: "a", key: 1 } as never),
     ["key: is not known; is keys meant?"],
   ],
+  [
+    "S3Store",
+    () => new S3Store({ bucket: "b-1", part: 1 } as never),
+    ["part: is not known; known are bucket, prefix"],
+  ],
+  [
+    "runTask",
+    () => runTask(new Worker({ tasks }), "t", 1, { attemt: 2 } as never),
+    ["attemt: is not known; is attempt meant?"],
+  ],
+  ["startOtel", () => startOtel({ service: "x" } as never), ["service: is not known"]],
   [
     "FolderStore",
     () => new FolderStore({ dir: "/x", dri: 1 } as never),

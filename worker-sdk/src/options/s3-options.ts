@@ -1,7 +1,19 @@
 /** The options of an S3 store. */
+
 import { type Environment, processEnvironment } from "./connection-options.ts";
+import { type OptionNames, unknownOptions } from "./known-options.ts";
 import { numberSetting } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
+
+const NAMES: OptionNames<S3StoreOptions> = {
+  bucket: true,
+  prefix: true,
+  endpoint: true,
+  region: true,
+  credentials: true,
+  partBytes: true,
+  timeoutS: true,
+};
 
 /** Smallest part that S3 takes, save the last one. */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
@@ -74,7 +86,7 @@ export interface S3Settings {
 
 /** Checks the options. @throws OptionsError with every fault; none has a secret. */
 export function compileS3Options(options: S3StoreOptions, env: Environment = processEnvironment): S3Settings {
-  const faults: string[] = [];
+  const faults: string[] = [...unknownOptions(options, NAMES)];
   const { bucket, prefix = "" } = options;
   if (typeof bucket !== "string" || !BUCKET.test(bucket))
     faults.push(`option bucket: ${JSON.stringify(bucket)} must match ${BUCKET.source}`);

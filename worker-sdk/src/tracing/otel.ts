@@ -12,8 +12,17 @@ import { SCHEMA_URL } from "@muster/common/messaging-span";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { settledWithin } from "../clock.ts";
 import { defaultVariable, processEnvironment } from "../options/connection-options.ts";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
+import { OptionsError } from "../options/options-error.ts";
 import { SDK_VERSION } from "../version.ts";
 import { spanIds } from "./span-ids.ts";
+
+const NAMES: OptionNames<OtelOptions> = {
+  serviceName: true,
+  serviceVersion: true,
+  exportTimeoutMs: true,
+  onError: true,
+};
 
 /** Options of `startOtel()`. The standard `OTEL_*` variables win over them. */
 export interface OtelOptions {
@@ -72,6 +81,8 @@ export interface Otel {
  * @throws Error when `@opentelemetry/sdk-node` or `@opentelemetry/resources` is needed and not installed.
  */
 export async function startOtel(options: OtelOptions = {}): Promise<Otel> {
+  const unknown = unknownOptions(options, NAMES);
+  if (unknown.length > 0) throw new OptionsError("startOtel", unknown);
   if (!wanted(processEnvironment)) return { enabled: false, stop: async () => undefined };
   const { NodeSDK } = await load(() => import("@opentelemetry/sdk-node"), "@opentelemetry/sdk-node");
   const resources = await load(() => import("@opentelemetry/resources"), "@opentelemetry/resources");
