@@ -34,6 +34,10 @@ export interface LaunchOptions {
   readonly env: Environment;
   readonly workerId: string;
   readonly pool: string;
+  /** Id of the launch when something else has given it one; a new one for each start by default. */
+  readonly launchId?: string;
+  /** Folder in which the command starts; that of this process by default. */
+  readonly directory?: string;
   readonly registerTimeoutMs: number;
   readonly stopTimeoutMs: number;
   readonly stdout: NodeJS.WritableStream;
@@ -48,7 +52,7 @@ export interface LaunchOptions {
 
 /** One start of the command, from the start to the end. */
 export class Launch {
-  readonly id = randomUUID();
+  readonly id: string;
   readonly child: Child;
   readonly #options: LaunchOptions;
   readonly #number: number;
@@ -64,12 +68,14 @@ export class Launch {
   /** @param number 1 for the first start. */
   constructor(options: LaunchOptions, number: number) {
     const { clock, command, env, workerId, pool, stdout, stderr, stopTimeoutMs } = options;
+    this.id = options.launchId ?? randomUUID();
     this.#options = options;
     this.#number = number;
     this.#startedAtMs = clock.monotonic();
     this.#log = new WorkerLog(() => clock.monotonic() - this.#startedAtMs);
     this.child = new Child({
       command,
+      ...(options.directory === undefined ? {} : { directory: options.directory }),
       env: {
         ...env,
         MUSTER_LAUNCH_ID: this.id,

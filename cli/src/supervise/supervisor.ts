@@ -19,14 +19,28 @@ import { supervisorLog } from "./supervisor-log.ts";
 export interface SuperviseOptions
   extends Pick<
     LaunchOptions,
-    "command" | "env" | "workerId" | "pool" | "registerTimeoutMs" | "stopTimeoutMs" | "redactor"
+    | "command"
+    | "directory"
+    | "env"
+    | "launchId"
+    | "workerId"
+    | "pool"
+    | "registerTimeoutMs"
+    | "stopTimeoutMs"
+    | "redactor"
   > {
   readonly restart: RestartPolicy;
   readonly timings: RestartTimings;
   /** The log file for the output of the process and the supervisor's lines. */
   readonly logFile: OutputFileOptions | undefined;
+  /** A file for the supervisor's lines alone, which are not in the log file then. */
+  readonly ownLogFile?: OutputFileOptions;
   /** Time allowed for the last reports before the supervisor exits, milliseconds. */
   readonly reportTimeoutMs: number;
+  /** Called with the pid of each start. */
+  readonly onStarted?: (pid: number) => void;
+  /** Called with each end, before it is reported. */
+  readonly onEnded?: (outcome: LaunchOutcome) => void;
 }
 
 /** Runs the command and restarts it as configured; resolves with the exit code of the last run. */
@@ -35,7 +49,8 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
     options.logFile &&
     openFile(options.logFile, (message) => log.write("warn", "launch.log_file", message, { path }));
   const path = options.logFile?.path;
-  const log = supervisorLog(io.stderr, io.clock, (line) => file?.line(line));
+  const ownFile = options.ownLogFile && openFile(options.ownLogFile, () => undefined);
+  const log = supervisorLog(io.stderr, io.clock, (line) => (ownFile ?? file)?.line(line));
   const reporter = new Reporter(client, io.clock, log);
   const stopping = new AbortController();
   const streams = outputs(io);
@@ -60,6 +75,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
       current = new Launch({ ...options, ...streams, file, onChange: () => reporter.changed() }, number);
       const launch = current;
       if (launch.child.pid !== 0) {
+        options.onStarted?.(launch.child.pid);
         reporter.launched(
           () => launch.describe(),
           (request) => {
@@ -76,6 +92,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
       }
       const outcome = await launch.end();
       current = undefined;
+      options.onEnded?.(outcome);
       const decision = restartAfter(outcome, options, ends);
       ends = decision.ends;
       // A command that could never be started is mistyped; after a successful start a retry makes sense.
@@ -95,6 +112,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
     if (streams.stdout !== io.stdout.stream) streams.stdout.end();
     stopListening();
     file?.close();
+    ownFile?.close();
   }
 }
 

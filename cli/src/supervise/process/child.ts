@@ -19,6 +19,8 @@ export interface ChildEnd {
 /** What a child process runs and where its output goes. */
 export interface ChildOptions {
   readonly command: readonly string[];
+  /** That of this process by default. */
+  readonly directory?: string;
   readonly env: Environment;
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
@@ -61,6 +63,7 @@ export class Child {
     this.#options = options;
     const child = spawn(file, args, {
       env: { ...options.env },
+      ...(options.directory === undefined ? {} : { cwd: options.directory }),
       detached: true,
       stdio: ["inherit", "pipe", "pipe"],
     });
