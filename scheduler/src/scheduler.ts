@@ -197,6 +197,7 @@ export async function startScheduler(options: {
     const explainer = new Explainer({
       ...{ store, admission, pausedQueues, classes, dispatcher, registry, fleet, backlog, clock },
       mechanisms: dispatch.mechanisms,
+      pools: dispatch.pools,
       database,
       silentAfterMs: launches.silentAfterMs,
       schedulerId: id,
@@ -232,6 +233,8 @@ export async function startScheduler(options: {
         quarantines: dispatch.quarantines,
         ticks,
         schedulesChanged: () => background.schedulesSoon(),
+        pools: dispatch.pools,
+        poolsChanged: () => background.poolsSoon(),
         queueLimits: dispatch.queueLimits,
         shareWeights: dispatch.shareWeights,
         queueSettings: dispatch.queueSettings,
@@ -266,6 +269,7 @@ export async function startScheduler(options: {
       task: services.task,
       fleet: services.fleet,
       schedule: services.schedule,
+      pool: services.pool,
       plain: { store, followers, clock, stopping: stopping.signal, run: (work) => database.run(work) },
     });
     started.grpc = await startGrpcServer({
@@ -275,6 +279,12 @@ export async function startScheduler(options: {
       calls,
       handlers: services,
       stopping: stopping.signal,
+      launcherStream: {
+        launchers: dispatch.launchers,
+        clock,
+        helloTimeoutMs: config.helloTimeoutMs,
+        onConnected: () => background.launchersSoon(),
+      },
       stream: {
         ...{ registrar, liveness, sessionReports, reportHandler, clock, counters },
         keyPauser: dispatch.keyPauser,
@@ -310,6 +320,7 @@ export async function startScheduler(options: {
         background.pollSoon();
       else if (hint.kind === "ends") background.releaseSoon();
       else if (hint.kind === "schedules") background.schedulesSoon();
+      else if (hint.kind === "pools") background.poolsSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
     },
     () => {

@@ -24,6 +24,8 @@ describe("buf curl, which knows nothing but the address", () => {
     const services = (await curl("--list-services")).split("\n").filter((line) => line.startsWith("muster."));
     assert.deepEqual(services.sort(), [
       "muster.v1.FleetService",
+      "muster.v1.LauncherService",
+      "muster.v1.PoolService",
       "muster.v1.ScheduleService",
       "muster.v1.TaskService",
       "muster.v1.WorkerService",

@@ -60,7 +60,8 @@ describe("a client generated for Python", {
     const { updates, ...said }: { updates: number } = JSON.parse(run.stdout);
     assert.deepEqual(said, {
       services: [
-        ...["muster.v1.FleetService", "muster.v1.ScheduleService"],
+        ...["muster.v1.FleetService", "muster.v1.LauncherService", "muster.v1.PoolService"],
+        "muster.v1.ScheduleService",
         ...["muster.v1.TaskService", "muster.v1.WorkerService"],
       ],
       id: "t-1",

@@ -5,6 +5,7 @@ import type { status } from "@grpc/grpc-js";
 import {
   FleetService,
   HelloSchema,
+  PoolService,
   ScheduleService,
   SubmitStreamRequestSchema,
   TaskService,
@@ -35,7 +36,13 @@ export type Answers = readonly FieldAnswer[];
 /** One attack. Resolves when its connections are closed. */
 type Attack = (random: Random, target: TestScheduler) => Promise<Answers>;
 
-const METHODS: readonly DescMethod[] = [TaskService, FleetService, ScheduleService, WorkerService]
+const METHODS: readonly DescMethod[] = [
+  TaskService,
+  FleetService,
+  ScheduleService,
+  PoolService,
+  WorkerService,
+]
   .flatMap((service): readonly DescMethod[] => service.methods)
   .filter(({ methodKind }) => methodKind !== "bidi_streaming");
 

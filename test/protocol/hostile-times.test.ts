@@ -51,6 +51,7 @@ const READS = [
   ],
   ...["FleetService/ListLaunches", "FleetService/GetOverview", "FleetService/Diagnose"],
   "ScheduleService/ListSchedules",
+  "PoolService/ListPools",
 ];
 
 /** Messages that end a session. */

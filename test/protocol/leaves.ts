@@ -1,5 +1,5 @@
 import { create, type DescField, type DescMessage, type DescMethod, ScalarType } from "@bufbuild/protobuf";
-import { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
+import { FleetService, PoolService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
 
 /** What a leaf holds. */
 export type LeafKind = "string" | "int64" | "float" | "Duration" | "Timestamp" | "other";
@@ -14,7 +14,13 @@ export interface Leaf {
 }
 
 /** Every call but the streams of both sides. */
-export const CALLS: readonly DescMethod[] = [TaskService, FleetService, ScheduleService, WorkerService]
+export const CALLS: readonly DescMethod[] = [
+  TaskService,
+  FleetService,
+  ScheduleService,
+  PoolService,
+  WorkerService,
+]
   .flatMap((service): readonly DescMethod[] => service.methods)
   .filter(({ methodKind }) => methodKind !== "bidi_streaming");
 
@@ -24,11 +30,25 @@ const TASK = { taskType: "echo", retryPolicy: { exponential: { initialDelay: { s
 /** A lawful element of the list of rate limits. */
 const RATE_LIMIT = { key: "limited-by-a-test", limit: 1, period: { seconds: 1n } };
 
+/** Lawful elements of lists, by their message. */
+const ELEMENTS: Readonly<Record<string, object>> = {
+  RateLimit: RATE_LIMIT,
+  ScheduledMinimum: { cron: "0 8 * * *", duration: { seconds: 3_600n }, minWorkers: 1 },
+};
+
 /** A lawful schedule, whose first tick no test sees. */
 const SCHEDULE = {
   name: "schedule-of-a-test",
   task: TASK,
   timing: { case: "every", value: { seconds: 86_400n } },
+};
+
+/** A lawful pool, for which no launcher runs. */
+const POOL = {
+  name: "pool-of-a-test",
+  offer: { taskTypes: ["pooled-by-a-test"] },
+  maxWorkers: 1,
+  launchTemplate: { command: ["true"], driver: { case: "process", value: {} } },
 };
 
 /** What a request needs so that one field of it decides. */
@@ -69,6 +89,10 @@ export function lawful(message: DescMessage): object {
       return { queue: "limited-by-a-test", rate: { limit: 1, period: { seconds: 1n } }, reason: "a test" };
     case "SetScheduleRequest":
       return { schedule: SCHEDULE, reason: "a test" };
+    case "ApplyPoolRequest":
+      return { spec: POOL, reason: "a test" };
+    case "PlanPoolRequest":
+      return { spec: POOL };
     case "PauseKeyRequest":
       return { key: "limited-by-a-test", duration: { seconds: 1n }, reason: "a test" };
     default:
@@ -96,7 +120,7 @@ function walk(schema: DescMessage, prefix: string, around: Put, above: readonly 
 function ofField(field: DescField, path: string, put: Put, above: readonly string[]): Leaf[] {
   switch (field.fieldKind) {
     case "list": {
-      const needed = field.message?.name === "RateLimit" ? RATE_LIMIT : undefined;
+      const needed = ELEMENTS[field.message?.name ?? ""];
       const list: Put = (base, value) => put(base, [needed ? { ...needed, ...Object(value) } : value]);
       return one(
         field.message,

@@ -5,6 +5,8 @@ import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Client, credentials, status } from "@grpc/grpc-js";
 import {
   FleetService,
+  LauncherService,
+  PoolService,
   ScheduleService,
   SubmitTasksRequestSchema,
   TaskService,
@@ -17,7 +19,7 @@ import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 import { until } from "../support/waits.ts";
 
-const SERVICES = [WorkerService, TaskService, FleetService, ScheduleService];
+const SERVICES = [WorkerService, TaskService, FleetService, ScheduleService, PoolService, LauncherService];
 
 describe("protocol: health, reflection and Connect", () => {
   let db: TestDatabase;
@@ -66,10 +68,10 @@ describe("protocol: health, reflection and Connect", () => {
           `${typeName}: ${files.map(({ name }) => name).join(", ")}`,
         );
       }
-      const hello = descriptors(answers[5]);
+      const hello = descriptors(answers[SERVICES.length + 1]);
       assert.ok(hello.some((each) => each.messageType.some(({ name }) => name === "Hello")));
-      assert.deepEqual(descriptors(answers[6]), [], "an unknown symbol has no file");
-      assert.equal(descriptors(answers[7])[0]?.name, "google/protobuf/duration.proto");
+      assert.deepEqual(descriptors(answers[SERVICES.length + 2]), [], "an unknown symbol has no file");
+      assert.equal(descriptors(answers[SERVICES.length + 3])[0]?.name, "google/protobuf/duration.proto");
     }
   });
 

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client, credentials } from "@grpc/grpc-js";
-import { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
+import {
+  FleetService,
+  LauncherService,
+  PoolService,
+  ScheduleService,
+  TaskService,
+  WorkerService,
+} from "@muster/protocol";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { within } from "../support/waits.ts";
@@ -43,7 +50,9 @@ describe("the scheduler's health", () => {
   it("names the migrations that a database lacks, on HTTP and for every gRPC service", async () => {
     const services = [
       "",
-      ...[TaskService, FleetService, ScheduleService, WorkerService].map(({ typeName }) => typeName),
+      ...[TaskService, FleetService, ScheduleService, PoolService, LauncherService, WorkerService].map(
+        ({ typeName }) => typeName,
+      ),
     ];
     for (const service of services) assert.equal(await serving(service), SERVING, service);
     const [taken] = await fleet.db.query<{ number: number; name: string; checksum: string }>(

@@ -57,12 +57,15 @@ export class BackgroundServices {
   readonly #dependents: Loop;
   readonly #schedules: Loop;
   readonly #batches: Loop;
+  readonly #pools: Loop;
+  readonly #launchers: Loop;
   readonly #completions: CompletionCounts;
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #log: Logger;
   readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
+  readonly #look: () => void;
   #cancelWake: () => void = () => undefined;
   #cancelPoll: () => void = () => undefined;
   #cancelSchedules: () => void = () => undefined;
@@ -99,6 +102,7 @@ export class BackgroundServices {
     const { signals, terminator } = dispatch;
     const { traces, waits, workerPauses } = dispatch;
     const { leases } = config;
+    this.#look = () => dispatch.pools.look();
     this.#clock = clock;
     this.#config = config;
     this.#log = log;
@@ -121,6 +125,7 @@ export class BackgroundServices {
         dueTasks: () => this.#waker.wake(),
         dependencyEnds: () => this.#dependents.wake(),
         batchCancels: () => this.#batches.wake(),
+        pools: () => this.poolsSoon(),
       },
       pollIn: (delayMs) => this.#pollIn(delayMs),
     });
@@ -132,6 +137,10 @@ export class BackgroundServices {
     this.#dependents = loop("dependents", unwokenMs, dependents);
     this.#batches = loop("batches", unwokenMs, dispatch.batches);
     dispatch.batches.onCancel(() => this.#batches.wake());
+    // The poll wakes both while there are pools; without launchers the second sends nothing.
+    this.#pools = loop("pools", unwokenMs, dispatch.pools);
+    this.#launchers = loop("launchers", Math.min(config.pollMs, leases.heartbeatMs), dispatch.launchers);
+    dispatch.launchers.onEnded(() => this.poolsSoon());
     const refresher = new ClassRefresher({ admission, classes, counters, dispatcher, traces });
     this.#classes = loop("classes", CLASSES_MS, refresher);
     const schedules = new Schedules({
@@ -175,6 +184,8 @@ export class BackgroundServices {
       this.#waker,
       this.#dependents,
       this.#batches,
+      this.#pools,
+      this.#launchers,
       this.#poll,
       this.#classes,
       this.#schedules,
@@ -246,6 +257,18 @@ export class BackgroundServices {
     this.#classes.wake();
     this.#poll.wake();
     this.#schedules.wake();
+  }
+
+  /** A pool was changed, or something was decided or seen of its launches. */
+  poolsSoon(): void {
+    this.#look();
+    this.#pools.wake();
+    this.#launchers.wake();
+  }
+
+  /** A launcher has connected. */
+  launchersSoon(): void {
+    this.#launchers.wake();
   }
 
   /** A schedule was set, resumed or deleted, or the database is there again. */

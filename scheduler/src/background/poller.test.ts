@@ -16,6 +16,7 @@ const NOTHING: PollFindings = {
   dueTasks: false,
   dependencyEnds: false,
   batchCancels: false,
+  pools: false,
 };
 
 /** A poller that finds this, or whose look fails; answers what it called. */
@@ -72,6 +73,7 @@ function pollerFor(found: PollFindings | Error, known: { limits?: boolean; allCl
       dueTasks: () => void calls.push("wake due tasks"),
       dependencyEnds: () => void calls.push("wake dependents"),
       batchCancels: () => void calls.push("wake batches"),
+      pools: () => void calls.push("wake pools"),
     },
     pollIn: (delayMs) => void calls.push(`again in ${delayMs}`),
   });
@@ -83,12 +85,12 @@ describe("a poll", () => {
     const { calls, poller } = pollerFor({
       ...NOTHING,
       ...{ commands: true, queueLimits: true, circuits: true, keyLimits: true, rates: true },
-      ...{ dueTasks: true, dependencyEnds: true, batchCancels: true },
+      ...{ dueTasks: true, dependencyEnds: true, batchCancels: true, pools: true },
     });
     await poller.runOnce();
     assert.deepEqual(calls, [
       "poll s-1 30",
-      ...["wake due tasks", "wake dependents", "wake batches"],
+      ...["wake due tasks", "wake dependents", "wake batches", "wake pools"],
       ...["commands of s-1", "superseded 7", "learn c1"],
       ...["paused q1", "paused workers w1", "kills", "quarantines", "limits", "weights q1", "settings q1"],
       ...["circuits", "keys true", "orders", "rates", "look again", "waits", "again in 70"],
@@ -122,7 +124,12 @@ describe("a poll", () => {
   it("wakes every service when it cannot look, unless the database is away", async () => {
     const refused = pollerFor(new Error("permission denied"));
     await assert.rejects(refused.poller.runOnce(), /permission denied/);
-    assert.deepEqual(refused.calls.slice(1), ["wake due tasks", "wake dependents", "wake batches"]);
+    assert.deepEqual(refused.calls.slice(1), [
+      "wake due tasks",
+      "wake dependents",
+      "wake batches",
+      "wake pools",
+    ]);
     const away = pollerFor(new DatabaseUnavailableError("away", false, undefined));
     await assert.rejects(away.poller.runOnce(), /away/);
     assert.deepEqual(away.calls, ["poll s-1 30"]);

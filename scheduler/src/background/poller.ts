@@ -51,6 +51,7 @@ export class Poller {
       if (found.dueTasks) wake.dueTasks();
       if (found.dependencyEnds) wake.dependencyEnds();
       if (found.batchCancels) wake.batchCancels();
+      if (found.pools) wake.pools();
       return found;
     } catch (error) {
       if (!isAbsence(error)) for (const each of Object.values(wake)) each();
@@ -86,6 +87,7 @@ export interface PollerParts {
     readonly dueTasks: () => void;
     readonly dependencyEnds: () => void;
     readonly batchCancels: () => void;
+    readonly pools: () => void;
   };
   /** Something is due in so many milliseconds: polls again by then. */
   readonly pollIn: (delayMs: number) => void;

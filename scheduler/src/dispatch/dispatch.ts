@@ -47,6 +47,8 @@ import { Matcher } from "./matching/matcher.ts";
 import { QueueViews } from "./matching/queue-views.ts";
 import { Waits } from "./matching/wait-times.ts";
 import { Mechanisms } from "./mechanisms/mechanisms.ts";
+import { LauncherSessions } from "./pools/launcher-sessions.ts";
+import { PoolController } from "./pools/pool-controller.ts";
 import { Quarantines } from "./quarantine/quarantines.ts";
 import { QueueSettingsCache } from "./queue-settings.ts";
 import { ResourceRequester } from "./resources/resource-requester.ts";
@@ -98,6 +100,8 @@ export interface Dispatch {
   readonly keyPauser: KeyPauser;
   readonly launches: Launches;
   readonly launchStops: LaunchStops;
+  readonly launchers: LauncherSessions;
+  readonly pools: PoolController;
   readonly pausedQueues: PausedQueues;
   readonly peers: Peers;
   readonly queueLimits: QueueLimits;
@@ -416,6 +420,10 @@ export function createDispatch(options: {
     clock,
     log,
   });
+  const pools = new PoolController({
+    ...{ store, admission, backlog, classes, control, schedulerId, log, counters },
+  });
+  const launchers = new LauncherSessions({ store, clock, log, leases });
   const workerPauses = new WorkerPauses({ store, registry, dispatcher, clock, log, schedulerId });
   const effects = new ChangeEffects({
     ...{ admission, classes, dispatcher, peers, signals, counters, traces, clock },
@@ -450,6 +458,8 @@ export function createDispatch(options: {
     keyPauser,
     launches,
     launchStops,
+    launchers,
+    pools,
     pausedQueues,
     peers,
     queueLimits,

@@ -22,6 +22,7 @@ const AFTER_STOP = {
   },
   // At once: its lease runs, and another scheduler may take the worker.
   workerStream: { advice: "dial again", retryDelayMs: 0 },
+  launcherStream: { advice: "connect again", retryDelayMs: 0 },
 } as const satisfies Readonly<Record<string, { readonly advice: string; readonly retryDelayMs: number }>>;
 
 /** Callers are asked to wait this long while the database is away, milliseconds. */
@@ -92,6 +93,15 @@ export function scheduleNotFound(name: string): Refusal {
     "not_found",
     "SCHEDULE_NOT_FOUND",
     `there is no schedule ${quoted(name, MAX_QUOTED)}; \`muster schedules\` lists them`,
+  );
+}
+
+/** `POOL_NOT_FOUND`: no pool has this name. */
+export function poolNotFound(name: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "POOL_NOT_FOUND",
+    `there is no pool ${quoted(name, MAX_QUOTED)}; \`muster pool list\` lists them`,
   );
 }
 

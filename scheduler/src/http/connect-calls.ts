@@ -9,7 +9,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { quoted } from "@muster/common/text";
-import { FleetService, ScheduleService, TaskService } from "@muster/protocol";
+import { FleetService, PoolService, ScheduleService, TaskService } from "@muster/protocol";
 import type { Auth } from "../rpc/server/auth.ts";
 import type { Calls } from "../rpc/server/calls.ts";
 import { INTERNAL, isInternal, toConnectError } from "../rpc/server/errors.ts";
@@ -23,18 +23,19 @@ export type ServeCall = (path: string, request: IncomingMessage, response: Serve
 
 type UniversalHandler = ReturnType<typeof createConnectRouter>["handlers"][number];
 
-/** TaskService, FleetService and ScheduleService by the Connect protocol. */
+/** TaskService, FleetService, ScheduleService and PoolService by the Connect protocol. */
 export function connectCalls(options: {
   auth: Auth;
   calls: Calls;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
   schedule: Handlers<typeof ScheduleService>;
+  pool: Handlers<typeof PoolService>;
   maxMessageBytes: number;
   /** Where gRPC is served, `host:port`. */
   grpcAddress: () => string;
 }): ServeCall {
-  const { auth, calls, task, fleet, schedule, maxMessageBytes, grpcAddress } = options;
+  const { auth, calls, task, fleet, schedule, pool, maxMessageBytes, grpcAddress } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     interceptors: [guard(auth, calls)],
@@ -44,6 +45,7 @@ export function connectCalls(options: {
   router.service(TaskService, task satisfies Mounted<typeof TaskService>);
   router.service(FleetService, fleet satisfies Mounted<typeof FleetService>);
   router.service(ScheduleService, schedule satisfies Mounted<typeof ScheduleService>);
+  router.service(PoolService, pool satisfies Mounted<typeof PoolService>);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (path, request, response) => {
     const handler = handlers.get(path);
@@ -60,7 +62,9 @@ export function connectCalls(options: {
 }
 
 /** Our handlers take less of the context than Connect gives. */
-type Mounted<S extends typeof TaskService | typeof FleetService | typeof ScheduleService> = {
+type Mounted<
+  S extends typeof TaskService | typeof FleetService | typeof ScheduleService | typeof PoolService,
+> = {
   [K in keyof Handlers<S>]: (request: never, context: CallContext & Partial<HandlerContext>) => unknown;
 };
 

@@ -4,7 +4,7 @@ import { createServer as createSecureServer, Server as SecureServer } from "node
 import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { quoted } from "@muster/common/text";
-import { FleetService, ScheduleService, TaskService } from "@muster/protocol";
+import { FleetService, PoolService, ScheduleService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config/config.ts";
 import type { Descriptors } from "../descriptors.ts";
@@ -24,7 +24,7 @@ import type { Health } from "./health.ts";
 import { readTarget } from "./request-target.ts";
 import { type PlainTasksParts, plainTasks } from "./tasks/plain-tasks.ts";
 
-const SERVICES = [TaskService, FleetService, ScheduleService];
+const SERVICES = [TaskService, FleetService, ScheduleService, PoolService];
 
 const NO_TUNNELS =
   "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\nthis is no proxy: CONNECT is not served\n";
@@ -37,7 +37,7 @@ export interface HttpServer {
 }
 
 /**
- * Serves tasks by plain HTTP; TaskService, FleetService and ScheduleService by the Connect protocol; and the probes.
+ * Serves tasks by plain HTTP; TaskService, FleetService, ScheduleService and PoolService by the Connect protocol; and the probes.
  *
  * @throws Error when the address cannot be listened on; the message names it.
  */
@@ -54,6 +54,7 @@ export async function startHttpServer(options: {
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
   schedule: Handlers<typeof ScheduleService>;
+  pool: Handlers<typeof PoolService>;
   listening: ListenerParts;
   /** What the resources under `/v1` need. */
   plain: Pick<PlainTasksParts, "store" | "followers" | "clock" | "stopping" | "run">;

@@ -7,6 +7,7 @@ import type { Dispatcher } from "../dispatch/claiming/dispatcher.ts";
 import type { Backlog } from "../dispatch/matching/backlog.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import type { Mechanisms } from "../dispatch/mechanisms/mechanisms.ts";
+import type { PoolController } from "../dispatch/pools/pool-controller.ts";
 import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { Registry } from "../dispatch/sessions/registry.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
@@ -21,6 +22,7 @@ import type {
   FleetStore,
   LaunchStore,
   MaintenanceStore,
+  PoolStore,
   QueueStore,
   RateLimitStore,
   SchedulerStore,
@@ -43,6 +45,7 @@ export interface ExplainerParts {
     Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &
     Pick<LaunchStore, "earlierStarts" | "listLaunches" | "servedBefore" | "waitingLaunches"> &
     Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
+    Pick<PoolStore, "listPoolLaunches"> &
     Pick<QueueStore, "getQueue" | "limitedQueues"> &
     Pick<RateLimitStore, "listRateLimits"> &
     Pick<SchedulerStore, "listSchedulers" | "otherSchedulers"> &
@@ -55,6 +58,7 @@ export interface ExplainerParts {
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;
   readonly mechanisms: Pick<Mechanisms, "modes" | "queueModes">;
+  readonly pools: Pick<PoolController, "plan">;
   readonly registry: Registry;
   readonly fleet: FleetView;
   readonly backlog: Backlog;

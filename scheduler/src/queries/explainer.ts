@@ -7,6 +7,7 @@ import { explainSchedule, withTick } from "../domain/explain/schedule.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import type { ExplainerParts } from "./explainer-parts.ts";
 import { MemoryExplainer } from "./memory-explainer.ts";
+import { PoolExplainer } from "./pool-explainer.ts";
 import { QueueExplainer } from "./queue-explainer.ts";
 import { explainWithRejections } from "./rejected-workers.ts";
 import { TaskExplainer } from "./task-explainer.ts";
@@ -24,6 +25,7 @@ export class Explainer {
   readonly #tasks: TaskExplainer;
   readonly #workers: WorkerExplainer;
   readonly #queues: QueueExplainer;
+  readonly #pools: PoolExplainer;
   readonly #memory: MemoryExplainer;
 
   constructor(parts: ExplainerParts) {
@@ -31,6 +33,7 @@ export class Explainer {
     this.#tasks = new TaskExplainer(parts);
     this.#workers = new WorkerExplainer(parts);
     this.#queues = new QueueExplainer(parts, this.#tasks);
+    this.#pools = new PoolExplainer(parts);
     this.#memory = new MemoryExplainer(parts);
   }
 
@@ -86,6 +89,14 @@ export class Explainer {
         return explainSchedule({ schedule, openTaskIds, now: await store.databaseTime() });
       },
       (outage) => ({ subject: `schedule:${name}`, state: "unknown", reasons: [outage] }),
+    );
+  }
+
+  /** Undefined when there is no such pool. */
+  pool(name: string): Promise<Explanation | undefined> {
+    return this.#orFromMemory(
+      () => this.#pools.explain(name),
+      (outage) => ({ subject: `pool:${name}`, state: "unknown", reasons: [outage] }),
     );
   }
 

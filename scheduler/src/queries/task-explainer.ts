@@ -5,6 +5,7 @@ import type { ReasonCode } from "../domain/explain/codes.ts";
 import { type CostRaised, toCostRaises } from "../domain/explain/cost-raised.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
 import type { FleetMember } from "../domain/explain/fleet.ts";
+import { withPools } from "../domain/explain/pools.ts";
 import type { AskedRate } from "../domain/explain/rate-limited.ts";
 import type { Reason } from "../domain/explain/reason.ts";
 import { withRejected } from "../domain/explain/rejected.ts";
@@ -23,6 +24,7 @@ import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import { hasRegistered, workerState } from "../domain/workers/worker.ts";
 import type { SchedulerRow } from "../store/store.ts";
 import { BACKLOG_AGE_MS, type ExplainerParts, readDatabaseClock } from "./explainer-parts.ts";
+import { PoolExplainer } from "./pool-explainer.ts";
 import { readTurn } from "./turn.ts";
 import { readWithheld } from "./withheld.ts";
 
@@ -57,8 +59,11 @@ const MAX_EVENTS = 200;
 export class TaskExplainer {
   readonly #parts: ExplainerParts;
 
+  readonly #pools: PoolExplainer;
+
   constructor(parts: ExplainerParts) {
     this.#parts = parts;
+    this.#pools = new PoolExplainer(parts);
   }
 
   /** The most important reason first; never empty. */
@@ -144,6 +149,7 @@ export class TaskExplainer {
     const raises = await this.#costRaises(task);
     const withheld = await readWithheld(this.#parts, task.queue, undefined, databaseNow());
     const turn = await readTurn(this.#parts, task, databaseNow());
+    const pools = await this.#pools.all();
     // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
@@ -172,7 +178,8 @@ export class TaskExplainer {
       now,
     });
     const launches = { launching, failed: failures, served, earlier };
-    const complete = withRejected(withLaunches(reasons, task, launches, now), task, rejected, now);
+    const withoutPools = withRejected(withLaunches(reasons, task, launches, now), task, rejected, now);
+    const complete = withPools(withoutPools, taskClass, pools.pools, pools.nowMs);
     // What began before is a reason for this task since it has been ready.
     const ready = readyTime({ task, now });
     return complete.map((reason) =>

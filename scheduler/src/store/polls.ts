@@ -27,6 +27,8 @@ export interface PollFindings {
   readonly dependencyEnds: boolean;
   /** A batch is being cancelled. */
   readonly batchCancels: boolean;
+  /** There are pools. */
+  readonly pools: boolean;
 }
 
 /** Looks what there is to read. */

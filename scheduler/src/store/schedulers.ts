@@ -33,6 +33,8 @@ export type Hint =
   /** A task that others depend on has ended. */
   | { readonly kind: "ends" }
   | { readonly kind: "schedules" }
+  /** Something was decided or changed of a pool. */
+  | { readonly kind: "pools" }
   | { readonly kind: "task"; readonly taskId: number };
 
 /** Schedulers that share the database. */

@@ -14,6 +14,7 @@ import type { LaunchStore } from "./launches.ts";
 import type { MaintenanceStore } from "./maintenance.ts";
 import type { MetricStore } from "./metrics.ts";
 import type { PollStore } from "./polls.ts";
+import type { PoolStore } from "./pools.ts";
 import type { QuarantineStore } from "./quarantines.ts";
 import type { QueueStore } from "./queues.ts";
 import type { RateLimitStore } from "./rate-limits.ts";
@@ -40,6 +41,7 @@ export type * from "./launches.ts";
 export type * from "./maintenance.ts";
 export type * from "./metrics.ts";
 export type * from "./polls.ts";
+export type * from "./pools.ts";
 export type * from "./quarantines.ts";
 export type * from "./queues.ts";
 export type * from "./rate-limits.ts";
@@ -76,6 +78,7 @@ export interface Store
     SchedulerStore,
     ScheduleStore,
     PollStore,
+    PoolStore,
     QueueStore,
     FleetStore,
     StatisticsStore,

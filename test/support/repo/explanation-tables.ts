@@ -4,6 +4,7 @@ import {
   ASSIGNED_CODES,
   type CodeEntry,
   ENDED_CODES,
+  POOL_CODES,
   SCHEDULE_CODES,
   WAITING_CODES,
   WORKER_CODES,
@@ -18,6 +19,7 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, CodeEntry>>>> = {
   "A task that ended": ENDED_CODES,
   "A worker": WORKER_CODES,
   "A schedule": SCHEDULE_CODES,
+  "A pool": POOL_CODES,
 };
 
 /** The document with every table as the registry has it. @throws Error when a heading has no table. */

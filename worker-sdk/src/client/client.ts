@@ -19,6 +19,8 @@ import {
   FleetService,
   GetFailureStatisticsResponseSchema,
   GetMetricStatisticsResponseSchema,
+  LauncherService,
+  PoolService,
   parentTag,
   plain,
   plainTask,
@@ -132,6 +134,10 @@ export class Client {
   readonly fleet: ConnectClient<typeof FleetService>;
   /** Tasks that are submitted again and again. */
   readonly schedules: Schedules;
+  /** Every call of PoolService: workers that start by themselves; errors are thrown as MusterError. */
+  readonly pools: ConnectClient<typeof PoolService>;
+  /** The stream of launchers, which start the workers of pools; errors are thrown as MusterError. */
+  readonly launcher: ConnectClient<typeof LauncherService>;
   /** Calls for supervisors of worker processes; errors are thrown as MusterError. */
   readonly supervision: Pick<ConnectClient<typeof WorkerService>, "reportLaunch" | "reportExit">;
   /** Addresses in use, `host:port`. */
@@ -176,6 +182,8 @@ export class Client {
       }),
       this.#payloads,
     );
+    this.pools = createClient(PoolService, this.#transport);
+    this.launcher = createClient(LauncherService, this.#transport);
     this.supervision = createClient(WorkerService, this.#transport);
     this.#submitter = new Submitter(connection, this.#transport, this.tasks);
   }

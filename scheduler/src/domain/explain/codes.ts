@@ -355,10 +355,53 @@ export const SCHEDULE_CODES = {
   },
 } as const satisfies Codes;
 
+/** A pool, and what keeps a pool from launching a worker for a waiting task. */
+export const POOL_CODES = {
+  POOL_DELETING: {
+    means: "an operator deletes it, and workers of it have not ended; shows who, why and how many",
+    remedy: "none; it is removed when they have ended",
+  },
+  POOL_PAUSED: {
+    means: "an operator paused it; shows who, why and since when",
+    remedy: "`muster pool resume NAME`",
+  },
+  LAUNCHES_SUSPENDED: {
+    means:
+      "its last starts failed; shows how many of how many, the most frequent cause with an example, and when the next probe is launched",
+    remedy: "fix the cause; a probe that becomes ready ends it, `muster pool resume NAME` ends it now",
+  },
+  NO_LAUNCHER: {
+    means: "no connected launcher starts its workers; shows the driver, and the last launcher with its age",
+    remedy: "`muster launcher` where the workers are to run",
+  },
+  POOL_AT_MAX: {
+    means: "as many processes of it exist as its maximum allows, and tasks wait; shows the numbers",
+    remedy: "wait, or `muster pool scale NAME --max N`",
+  },
+  WORKERS_STARTING: {
+    means: "launches of it are not ready yet; shows for how long, and the usual time once it is measured",
+    remedy: "wait; `muster pool status NAME` lists them",
+  },
+  LAUNCHES_FAILED: {
+    means:
+      "launches of it failed or were lost; a reason for each cause among the last 50 launches, the most frequent first, with the evidence and the last output of the newest",
+    remedy: "what the reason names",
+  },
+  NO_POOL_OFFERS: {
+    means: "of a task: there are pools, and none offers its type, queue, labels, resources and capacities",
+    remedy: "`muster pool apply FILE`, or start a worker",
+  },
+  POOL_SATISFIED: {
+    means: "as many workers as are wanted are there or starting; shows what decides the number",
+    remedy: "none",
+  },
+} as const satisfies Codes;
+
 /** A stable code of an explanation's reason. */
 export type ReasonCode =
   | keyof typeof WAITING_CODES
   | keyof typeof ASSIGNED_CODES
   | keyof typeof ENDED_CODES
   | keyof typeof WORKER_CODES
-  | keyof typeof SCHEDULE_CODES;
+  | keyof typeof SCHEDULE_CODES
+  | keyof typeof POOL_CODES;

@@ -1,8 +1,21 @@
 /** The gRPC server. */
 import type { DescService } from "@bufbuild/protobuf";
 import { Server, type ServerInterceptor } from "@grpc/grpc-js";
-import type { SchedulerMessage, SubmitStreamRequest, SubmitStreamResponse } from "@muster/protocol";
-import { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
+import type {
+  LauncherStreamRequest,
+  LauncherStreamResponse,
+  SchedulerMessage,
+  SubmitStreamRequest,
+  SubmitStreamResponse,
+} from "@muster/protocol";
+import {
+  FleetService,
+  LauncherService,
+  PoolService,
+  ScheduleService,
+  TaskService,
+  WorkerService,
+} from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
 import { systemClock } from "../../clock.ts";
 import type { Address, Config } from "../../config/config.ts";
@@ -10,6 +23,7 @@ import { Refusal } from "../../domain/errors.ts";
 import { readResultsFrame } from "../codec/results-frame.ts";
 import { ConnectionAge } from "../connections/connection-age.ts";
 import { type ListenerParts, listenForGrpc } from "../connections/listener.ts";
+import { type LauncherStreamParts, serveLauncherStream } from "../streams/launcher-stream.ts";
 import { type SubmitStreamParts, serveSubmitStream } from "../streams/submit-stream.ts";
 import { type Incoming, serveWorkerStream, type WorkerStreamParts } from "../streams/worker-stream.ts";
 import type { Auth } from "./auth.ts";
@@ -42,7 +56,14 @@ const KEEPALIVE_ANSWER_MS = 20_000;
 /** Headroom over the largest message for its envelope. */
 const ENVELOPE_BYTES = 65_536;
 
-const SERVICES: readonly DescService[] = [WorkerService, TaskService, FleetService, ScheduleService];
+const SERVICES: readonly DescService[] = [
+  WorkerService,
+  TaskService,
+  FleetService,
+  ScheduleService,
+  PoolService,
+  LauncherService,
+];
 
 /**
  * Serves every service, health and reflection on one address.
@@ -54,17 +75,19 @@ export async function startGrpcServer(options: {
   auth: Auth;
   calls: Calls;
   stream: WorkerStreamParts;
+  launcherStream: Omit<LauncherStreamParts, "calls" | "stopping">;
   handlers: {
     readonly worker: Readonly<Record<string, AnyHandler>>;
     readonly task: Readonly<Record<string, AnyHandler>> & Pick<SubmitStreamParts, "submitTasks">;
     readonly fleet: Readonly<Record<string, AnyHandler>>;
     readonly schedule: Readonly<Record<string, AnyHandler>>;
+    readonly pool: Readonly<Record<string, AnyHandler>>;
   };
   /** Aborts when the scheduler stops. */
   stopping: AbortSignal;
   listening: ListenerParts;
 }): Promise<GrpcServer> {
-  const { config, auth, calls, stream, handlers, stopping, listening } = options;
+  const { config, auth, calls, stream, launcherStream, handlers, stopping, listening } = options;
   const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
   const ages = new ConnectionAge(config.connections.maxAgeMs, systemClock);
   const seen: ServerInterceptor = (method, call) => {
@@ -110,6 +133,14 @@ export async function startGrpcServer(options: {
     toGrpcService(ScheduleService, calls),
     toGrpcHandlers(ScheduleService, handlers.schedule, hooks),
   );
+  server.addService(toGrpcService(PoolService, calls), toGrpcHandlers(PoolService, handlers.pool, hooks));
+  server.addService(toGrpcService(LauncherService, calls), {
+    launcherStream: bidirectional<LauncherStreamRequest | Malformed, LauncherStreamResponse>(
+      "LauncherStream",
+      hooks,
+      (call) => serveLauncherStream(call, { ...launcherStream, stopping, calls }),
+    ),
+  });
   const names = ["", ...SERVICES.map(({ typeName }) => typeName)];
   const health = new HealthImplementation(
     Object.fromEntries(names.map((name) => [name, "SERVING" as const])),

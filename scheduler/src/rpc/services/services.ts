@@ -1,10 +1,17 @@
 // The handlers of every service, kept from the database while it cannot be used.
 
-import type { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
+import type {
+  FleetService,
+  PoolService,
+  ScheduleService,
+  TaskService,
+  WorkerService,
+} from "@muster/protocol";
 import type { DatabaseAvailability } from "../../domain/database/availability.ts";
 import { guarded } from "../server/guarded.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { type FleetServiceParts, fleetService } from "./fleet-service.ts";
+import { type PoolServiceParts, poolService } from "./pool-service.ts";
 import { type ScheduleServiceParts, scheduleService } from "./schedule-service.ts";
 import { type TaskServiceParts, taskService } from "./task-service.ts";
 import { type WorkerServiceParts, workerService } from "./worker-service.ts";
@@ -15,11 +22,12 @@ export interface Services {
   readonly task: Handlers<typeof TaskService>;
   readonly fleet: Handlers<typeof FleetService>;
   readonly schedule: Handlers<typeof ScheduleService>;
+  readonly pool: Handlers<typeof PoolService>;
 }
 
 /** Watches, changes of many tasks and explanations answer without the database as well; other calls end at once with DATABASE_UNAVAILABLE. */
 export function createServices(
-  parts: TaskServiceParts & FleetServiceParts & ScheduleServiceParts & WorkerServiceParts,
+  parts: TaskServiceParts & FleetServiceParts & ScheduleServiceParts & PoolServiceParts & WorkerServiceParts,
   database: Pick<DatabaseAvailability, "run">,
 ): Services {
   const run = <T>(work: () => Promise<T>) => database.run(work);
@@ -36,5 +44,6 @@ export function createServices(
       run,
     ),
     schedule: guarded(scheduleService(parts), new Set(["explainSchedule"] as const), run),
+    pool: guarded(poolService(parts), new Set(["explainPool"] as const), run),
   };
 }

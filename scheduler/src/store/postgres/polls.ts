@@ -29,7 +29,8 @@ const POLL: Statement = {
     ${any("task where wake_time <= now()")}
       or ${any(`task where start_deadline < now() and state = ${STATE.queued} and epoch = 0`)} as "dueTasks",
     ${any("dependency_end")} as "dependencyEnds",
-    ${any("batch where cancel_done_id is not null")} as "batchCancels"`,
+    ${any("batch where cancel_done_id is not null")} as "batchCancels",
+    ${any("pool")} as pools`,
 };
 
 export function pollStore(db: Database): PollStore {

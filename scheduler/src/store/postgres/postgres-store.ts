@@ -15,6 +15,7 @@ import { eventStore } from "./events/roles.ts";
 import { fairnessStore, fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
 import { metricStore } from "./metrics/roles.ts";
 import { pollStore } from "./polls.ts";
+import { poolStore } from "./pools/roles.ts";
 import { rateLimitStore } from "./rate-limits/roles.ts";
 import { scheduleStore } from "./schedules/roles.ts";
 import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./schema/migrate.ts";
@@ -116,6 +117,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...schedulerStore(db, listen),
     ...scheduleStore(db),
     ...pollStore(db),
+    ...poolStore(db),
     ...queueStore(db),
     ...fleetStore(db),
     ...statisticsStore(db),

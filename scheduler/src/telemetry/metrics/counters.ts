@@ -21,6 +21,9 @@ const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain", "revo
 /** Why workers pause: their measures, and calls of their programs. */
 const PAUSES = ["cpu", "memory", "loop_delay", "probe", "program"];
 
+/** What becomes of the launches of pools. */
+const POOL_LAUNCHES = ["ordered", "ready", "failed_start", "stopped", "finished", "lost", "withdrawn"];
+
 const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
 
 /**
@@ -104,6 +107,10 @@ export class Counters {
   readonly assignLatency = new Distribution(SHORT_BUCKETS);
   /** Workers that ended before they were ready, by the reason of their end. */
   readonly launchFailures = new Tally(MAX_VALUES, LAUNCH_FAILURES);
+  /** Launches of pools that this scheduler decided, and what became of them. */
+  readonly poolLaunches = new Tally(MAX_VALUES, POOL_LAUNCHES);
+  /** Launches of pools that failed to start, by cause. */
+  readonly poolFailedStarts = new Tally(MAX_VALUES);
   /** Times that workers began to pause by themselves, by what they measured. */
   readonly workerPauses = new Tally(MAX_VALUES, PAUSES);
   /** Submits that were refused because a queue was full, by queue. */

@@ -209,6 +209,18 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
         result.observe(count, { outcome });
     },
   );
+  byLabel(
+    "muster_pool_launches_total",
+    "Launches of pools that this scheduler decided, and what became of them.",
+    "outcome",
+    counters.poolLaunches,
+  );
+  byLabel(
+    "muster_pool_failed_starts_total",
+    "Launches of pools that failed to start, by cause.",
+    "cause",
+    counters.poolFailedStarts,
+  );
   single(
     "muster_rate_limit_refusals_total",
     "Tasks whose claim found no token in the bucket of one of their rate limits.",

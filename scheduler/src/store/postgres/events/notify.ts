@@ -108,7 +108,7 @@ export async function notify(db: Database, hint: Hint): Promise<void> {
 export function parseHint(payload: string | undefined): Hint | undefined {
   const value = parsed(payload);
   if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
-  if (value.kind === "queue" || value.kind === "ends" || value.kind === "schedules")
+  if (value.kind === "queue" || value.kind === "ends" || value.kind === "schedules" || value.kind === "pools")
     return { kind: value.kind };
   if (
     (value.kind === "work" || value.kind === "order") &&

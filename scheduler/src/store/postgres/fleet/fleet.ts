@@ -18,11 +18,14 @@ import type { Database, Statement } from "../connection/database.ts";
 import { type StopColumn, toStop } from "../sessions/launch-stops.ts";
 import { type QuarantineColumn, toQuarantine } from "../sessions/quarantines.ts";
 
+/** The columns of a launch `a`. */
+export const LAUNCH_COLUMNS = `a.id as launch_row, a.launch_id, a.worker_id as launch_worker_id,
+  a.pool as launch_pool, a.facts as launch_facts, a.phases as launch_phases, a.launch_time, a.report_time, a.stop, a.end_time,
+  a.end_reason, a.exit, a.restart_time, a.requeued`;
+
 const WORKER_COLUMNS = `s.id, s.uuid::text as uuid, s.worker_id, s.scheduler_id, s.hello, s.phases, s.ready, s.draining,
   s.connect_time, s.gone_time, s.gone_reason, s.fatal, l.lease_until, l.heartbeat_time, l.heartbeat,
-  coalesce(l.disconnected, false) as disconnected, a.id as launch_row, a.launch_id, a.worker_id as launch_worker_id,
-  a.pool as launch_pool, a.facts as launch_facts, a.phases as launch_phases, a.launch_time, a.report_time, a.stop, a.end_time,
-  a.end_reason, a.exit, a.restart_time, a.requeued, coalesce(s.id, a.id) as place,
+  coalesce(l.disconnected, false) as disconnected, ${LAUNCH_COLUMNS}, coalesce(s.id, a.id) as place,
   (select json_build_object('reason', p.reason, 'since', extract(epoch from p.pause_time) * 1000)
      from worker_pause p where p.worker_id = s.worker_id and s.gone_time is null) as operator_pause,
   case when s.gone_time is null then s.quarantine end as quarantine`;
@@ -123,7 +126,8 @@ interface SessionColumns {
   settings?: WorkerSetting[] | null;
 }
 
-interface LaunchColumns {
+/** A row of them. */
+export interface LaunchColumns {
   launch_row: number;
   launch_id: string;
   launch_worker_id: string;
@@ -237,7 +241,8 @@ function toWorker(row: WorkerColumns): WorkerRecord {
   };
 }
 
-function toLaunch(row: LaunchColumns): LaunchRecord {
+/** A launch from its columns. */
+export function toLaunch(row: LaunchColumns): LaunchRecord {
   return {
     ...row.launch_facts,
     rowId: row.launch_row,

@@ -111,6 +111,7 @@ const DROP_ROWS = [
   olderThan("worker_session", "gone_time"),
   olderThan("worker_refusal", "last_time"),
   olderThan("launch", "end_time"),
+  olderThan("pool_launch", "end_time"),
   olderThan("completion_count", "time"),
   olderThan("metric_total", "time"),
   DROP_PAUSES,

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { known, madeObservation, madeSession, madeSupervised, NOW_MS } from "../testing/made-pools.ts";
+import { diagnose } from "./diagnosis.ts";
+import type { KnownLaunch, LaunchCause } from "./pool-launch.ts";
+
+const EXIT = {
+  exitCode: 1,
+  signal: "",
+  outOfMemory: false,
+  outOfMemoryEvidence: "",
+  startError: "",
+  stopRequested: false,
+  ranForMs: 100,
+};
+
+const supervisedEnd = (exit: Partial<typeof EXIT>, logTail = "", lastError = "") =>
+  madeSupervised({
+    lastError,
+    end: {
+      ...{ time: new Date(NOW_MS), reason: "launch_failed", restartTime: undefined, requeued: 0, logTail },
+      exit: { ...EXIT, ...exit },
+    },
+  });
+
+function assertCause(launch: KnownLaunch, cause: LaunchCause, summary: RegExp): void {
+  const found = diagnose(launch, NOW_MS);
+  assert.equal(found.cause, cause, found.summary);
+  assert.match(found.summary, summary);
+  assert.notEqual(found.remedy, "");
+  assert.ok(found.evidence.some(({ key }) => key === "launch_id"));
+}
+
+describe("the diagnosis of a launch", () => {
+  it("names a command that is not there, of a supervisor and of an engine", () => {
+    const supervised = supervisedEnd({ exitCode: 127, startError: "spawn worker ENOENT" });
+    assertCause(
+      known({}, { supervised }),
+      "COMMAND_NOT_FOUND",
+      /^its command could not be started: spawn worker ENOENT$/,
+    );
+    const shell = known({
+      observation: madeObservation({ phase: "ended", exitCode: 127, logTail: "sh: wrker: not found\n" }),
+    });
+    assertCause(shell, "COMMAND_NOT_FOUND", /exit code 127\); its last output: sh: wrker: not found$/);
+    const engine = madeObservation({ phase: "ended", reason: "StartError", detail: "exec: no such file" });
+    assertCause(known({ observation: engine }), "COMMAND_NOT_FOUND", /exec: no such file/);
+  });
+
+  it("names an image that cannot be pulled, and any other reason of an engine", () => {
+    const pull = madeObservation({
+      phase: "pending",
+      reason: "ImagePullBackOff",
+      detail: "manifest unknown",
+    });
+    assertCause(known({ observation: pull }), "IMAGE_NOT_FOUND", /ImagePullBackOff: manifest unknown$/);
+    const nodes = madeObservation({
+      phase: "pending",
+      reason: "Unschedulable",
+      detail: "0/3 nodes have a GPU",
+    });
+    assertCause(known({ observation: nodes }), "PENDING", /Unschedulable: 0\/3 nodes have a GPU$/);
+  });
+
+  it("names memory before everything that its end looks like", () => {
+    const supervised = supervisedEnd(
+      { exitCode: 137, outOfMemory: true, outOfMemoryEvidence: "oom_kill 1" },
+      "",
+      "ECONNREFUSED",
+    );
+    assertCause(known({}, { supervised }), "OUT_OF_MEMORY", /^it ran out of memory \(oom_kill 1\)$/);
+  });
+
+  it("distinguishes why a worker does not reach the scheduler", () => {
+    const dial = (lastError: string) => known({}, { supervised: supervisedEnd({}, "", lastError) });
+    assertCause(
+      dial("UNAUTHENTICATED: INVALID_TOKEN: the token is not valid"),
+      "CANNOT_AUTHENTICATE",
+      /^it cannot authenticate/,
+    );
+    assertCause(
+      dial("getaddrinfo ENOTFOUND scheduler.internal"),
+      "CANNOT_RESOLVE",
+      /ENOTFOUND scheduler\.internal/,
+    );
+    assertCause(
+      dial("connect ECONNREFUSED 127.0.0.1:1"),
+      "CANNOT_REACH",
+      /ECONNREFUSED 127\.0\.0\.1:1; it exited with code 1$/,
+    );
+    const refused = known({ observation: madeObservation() }, { rejection: "the token is not valid" });
+    assertCause(refused, "CANNOT_AUTHENTICATE", /it still runs 10 s after its launch$/);
+  });
+
+  it("has code, signal, exception and last output of one that ended", () => {
+    const exited = known({
+      observation: madeObservation({ phase: "ended", exitCode: 3, logTail: "a\nno such model\n" }),
+    });
+    assertCause(
+      exited,
+      "EXITED",
+      /^it exited with code 3 before it was ready; its last output: no such model$/,
+    );
+    const killed = known({ observation: madeObservation({ phase: "ended", signal: "SIGSEGV" }) });
+    assertCause(killed, "KILLED", /^it was killed by SIGSEGV before it was ready; it had no output$/);
+  });
+
+  it("distinguishes a start that goes on from one that is silent", () => {
+    const growing = madeObservation({ outputBytes: 9_000, outputAgeMs: 2_000 });
+    assertCause(
+      known({ observation: growing }),
+      "STILL_STARTING",
+      /it wrote output 2 s ago \(9000 bytes so far\)$/,
+    );
+    const silent = madeObservation({ outputBytes: 9_000, outputAgeMs: 90_000 });
+    assertCause(known({ observation: silent }), "NO_OUTPUT", /its last output was 90 s ago$/);
+    assertCause(known({ observation: madeObservation() }), "NO_OUTPUT", /it wrote no output$/);
+    assertCause(known(), "LAUNCHER_SILENT", /^launcher host-1 received it and reported nothing of it/);
+  });
+
+  it("distinguishes a worker that registered and was never ready from one that was lost", () => {
+    const phases = [
+      { phase: "custom:model_load", outcome: "ok", elapsedMs: 4_000, detail: "", attributes: {} },
+    ];
+    const slow = known({}, { session: madeSession({ ready: false, phases }) });
+    assertCause(slow, "NEVER_READY", /its last phase is custom:model_load, reached 4 s after its start$/);
+    const lost = known(
+      { readyMs: 1 },
+      { session: madeSession({ live: false, goneMs: NOW_MS - 5_000, goneReason: "lost" }) },
+    );
+    assertCause(lost, "LOST", /^its worker was ready and is lost 5 s ago/);
+    const died = known({
+      readyMs: 1,
+      observation: madeObservation({ phase: "ended", exitCode: 1, logTail: "bang" }),
+    });
+    assertCause(died, "LOST", /^it was ready, then exited with code 1; its last output: bang$/);
+  });
+});

@@ -1,0 +1,270 @@
+/** Finds out why a launch failed, from what its supervisor, its driver and its session reported. */
+import { span } from "../explain/reason.ts";
+import { type ExitRecord, endingSignal, exitInWords } from "../workers/launch.ts";
+import type { Diagnosis, KnownLaunch, LaunchCause, LaunchObservation } from "./pool-launch.ts";
+
+/** Output that is younger than this is still growing, milliseconds. */
+const GROWING_MS = 60_000;
+
+/** Characters of the output's end that stand in a summary. */
+const QUOTED = 200;
+
+/** Exit codes of shells and container engines for a command that is missing or not executable. */
+const NOT_FOUND_CODES: ReadonlySet<number> = new Set([126, 127]);
+
+/** What engines call an image that they cannot use. */
+const IMAGE_REASONS =
+  /^(ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|ImageInspectError|ImageNotFound)$/;
+
+const AUTHENTICATION =
+  /UNAUTHENTICATED|PERMISSION_DENIED|INVALID_TOKEN|\btoken\b|certificate|self[- ]signed|unauthori[sz]ed/i;
+const RESOLUTION = /ENOTFOUND|EAI_AGAIN|ENODATA|could not resolve|name resolution|getaddrinfo|DNS/i;
+
+/** The end of a process as whoever saw it reports it. */
+type SeenExit = Pick<
+  ExitRecord,
+  "exitCode" | "signal" | "outOfMemory" | "outOfMemoryEvidence" | "startError"
+>;
+
+type Evidence = Diagnosis["evidence"][number];
+
+/**
+ * Why a launch that was not planned to end has ended, or has not become ready in time.
+ *
+ * @param nowMs The database's clock.
+ */
+export function diagnose(known: KnownLaunch, nowMs: number): Diagnosis {
+  const { launch, session, supervised } = known;
+  const exit = exitOf(known);
+  const logTail = supervised?.end?.logTail || launch.observation?.logTail || "";
+  const found = exit
+    ? ended(known, exit, logTail)
+    : launch.readyMs !== undefined
+      ? silent(known, nowMs)
+      : session
+        ? neverReady(known, nowMs)
+        : unregistered(known, nowMs);
+  return { ...found, evidence: [...found.evidence, ...context(known)], logTail };
+}
+
+type Found = Omit<Diagnosis, "logTail">;
+
+function ended(
+  { launch, supervised, session, rejection }: KnownLaunch,
+  exit: SeenExit,
+  logTail: string,
+): Found {
+  const evidence = exitEvidence(exit);
+  const last = lastLine(logTail);
+  const saying = last ? `; its last output: ${last}` : "; it had no output";
+  const words = exitInWords({ stopRequested: false, ranForMs: 0, ...exit });
+  if (exit.startError || NOT_FOUND_CODES.has(exit.exitCode ?? 0)) {
+    return {
+      cause: "COMMAND_NOT_FOUND",
+      summary: exit.startError
+        ? `its command ${words}`
+        : `its command was not found or is not executable (exit code ${exit.exitCode})${saying}`,
+      evidence,
+      remedy: `correct \`template.command\` or the image of the pool, then run \`muster pool apply\``,
+    };
+  }
+  if (exit.outOfMemory) {
+    return {
+      cause: "OUT_OF_MEMORY",
+      summary: `it ${words}`,
+      evidence,
+      remedy: "give the worker more memory, or let it load less at its start",
+    };
+  }
+  if (launch.readyMs !== undefined) {
+    return {
+      cause: "LOST",
+      summary: `it was ready, then ${words}${saying}`,
+      evidence,
+      remedy: `run \`muster why ${launch.workerId}\` for what it held`,
+    };
+  }
+  // A worker that reached the scheduler did not end because of a dial.
+  const dial = session === undefined ? supervised?.lastError || rejection : "";
+  if (dial) return connection(dial, `it ${words}`, evidence);
+  const fatal = supervised?.end?.exit?.fatal;
+  const thrown = fatal ? `; it threw ${fatal.exceptionClass}: ${oneLine(fatal.exceptionMessage)}` : saying;
+  return {
+    cause: endingSignal({ stopRequested: false, ranForMs: 0, ...exit }) ? "KILLED" : "EXITED",
+    summary: `it ${words} before it was ready${thrown}`,
+    evidence: fatal
+      ? [
+          ...evidence,
+          { key: "exception", value: `${fatal.exceptionClass}: ${oneLine(fatal.exceptionMessage)}` },
+        ]
+      : evidence,
+    remedy: "fix what its last output names, then run `muster pool resume NAME` to launch at once",
+  };
+}
+
+/** It was ready, and its session is gone although its process was not seen to end. */
+function silent({ launch, session }: KnownLaunch, nowMs: number): Found {
+  const ago = session?.goneMs === undefined ? "" : ` ${span(Math.max(0, nowMs - session.goneMs))} ago`;
+  return {
+    cause: "LOST",
+    summary: `its worker was ready and is ${session?.goneReason || "gone"}${ago}, and its process was not seen to end`,
+    evidence: [],
+    remedy: `run \`muster why ${launch.workerId}\`; the pool ends the process`,
+  };
+}
+
+/** Registered, and not ready in time. */
+function neverReady({ launch, session }: KnownLaunch, nowMs: number): Found {
+  const last = session?.phases.at(-1);
+  const phase = last
+    ? `its last phase is ${last.phase}, reached ${span(last.elapsedMs)} after its start`
+    : "it reported no phase";
+  return {
+    cause: "NEVER_READY",
+    summary: `it registered, but was not ready ${span(nowMs - startOf(launch))} after its launch: ${phase}`,
+    evidence: last ? [{ key: "last_phase", value: last.phase }] : [],
+    remedy: "raise `startup_timeout` if this phase may take longer; otherwise find out what it waits for",
+  };
+}
+
+/** Never registered, and its process was not seen to end. */
+function unregistered({ launch, supervised, rejection }: KnownLaunch, nowMs: number): Found {
+  const { observation } = launch;
+  const after = `${span(nowMs - startOf(launch))} after its launch`;
+  const dial = supervised?.lastError || rejection;
+  if (dial) return connection(dial, `it still runs ${after}`, []);
+  if (!observation && !supervised) {
+    return {
+      cause: "LAUNCHER_SILENT",
+      summary: `launcher ${launch.launcherId ?? "?"} received it and reported nothing of it ${after}`,
+      evidence: [],
+      remedy: "look at the log of the launcher, and whether it runs",
+    };
+  }
+  if (observation?.phase === "pending") {
+    const { reason, detail } = observation;
+    const image = IMAGE_REASONS.test(reason);
+    return {
+      cause: image ? "IMAGE_NOT_FOUND" : "PENDING",
+      summary: `it was not started ${after}: ${[reason, oneLine(detail)].filter(Boolean).join(": ") || "the engine gave no reason"}`,
+      evidence: reason ? [{ key: "engine_reason", value: reason }] : [],
+      remedy: image
+        ? "correct the image of the pool or the credentials of its registry, then run `muster pool apply`"
+        : "look at the engine: it does not start the worker for this reason",
+    };
+  }
+  const last = supervised?.phases.at(-1);
+  const reached = last ? `its last phase is ${last.phase}` : "it reported no startup phase";
+  const growing = isGrowing(observation, nowMs);
+  if (growing || (last && observation?.outputAgeMs === undefined)) {
+    return {
+      cause: "STILL_STARTING",
+      summary: `it still starts ${after}: ${reached}${growing ? `, and it wrote output ${span(outputAge(observation, nowMs) ?? 0)} ago (${observation?.outputBytes} bytes so far)` : ""}`,
+      evidence: last ? [{ key: "last_phase", value: last.phase }] : [],
+      remedy: "raise `startup_timeout`, or make the start shorter, for example by installing into the image",
+    };
+  }
+  const quiet = outputAge(observation, nowMs);
+  return {
+    cause: "NO_OUTPUT",
+    summary: `it runs ${after} and has not dialled the scheduler: ${reached}, and ${quiet === undefined ? "it wrote no output" : `its last output was ${span(quiet)} ago`}`,
+    evidence: last ? [{ key: "last_phase", value: last.phase }] : [],
+    remedy: "run the command of the pool by hand on a machine of the launcher",
+  };
+}
+
+/** What the error of a dial means. */
+function connection(error: string, how: string, evidence: readonly Evidence[]): Found {
+  const cause: LaunchCause = AUTHENTICATION.test(error)
+    ? "CANNOT_AUTHENTICATE"
+    : RESOLUTION.test(error)
+      ? "CANNOT_RESOLVE"
+      : "CANNOT_REACH";
+  const verb = {
+    CANNOT_AUTHENTICATE: "cannot authenticate to the scheduler",
+    CANNOT_RESOLVE: "cannot resolve the address of the scheduler",
+    CANNOT_REACH: "cannot reach the scheduler",
+  }[cause];
+  const remedy = {
+    CANNOT_AUTHENTICATE:
+      "give the worker the token and the certificates of this scheduler (`MUSTER_TOKEN`, `MUSTER_TLS_CA`)",
+    CANNOT_RESOLVE:
+      "correct `MUSTER_SCHEDULER_ADDR` in `launch_template.env`, or the name server of the workers' machines",
+    CANNOT_REACH:
+      "correct `MUSTER_SCHEDULER_ADDR` in `launch_template.env`, or open the way from the workers' machines to it",
+  }[cause];
+  return {
+    cause,
+    summary: `it ${verb}: ${oneLine(error)}; ${how}`,
+    evidence: [{ key: "last_dial_error", value: oneLine(error) }, ...evidence],
+    remedy,
+  };
+}
+
+function context({ launch, supervised, session }: KnownLaunch): Evidence[] {
+  const host = supervised?.hostname;
+  return [
+    { key: "launch_id", value: launch.launchId },
+    ...(launch.launcherId ? [{ key: "launcher", value: launch.launcherId }] : []),
+    ...(host ? [{ key: "host", value: host }] : []),
+    ...(session ? [] : [{ key: "registered", value: "never" }]),
+  ];
+}
+
+function exitEvidence(exit: SeenExit): Evidence[] {
+  return [
+    ...(exit.exitCode === undefined ? [] : [{ key: "exit_code", value: String(exit.exitCode) }]),
+    ...(exit.signal ? [{ key: "signal", value: exit.signal }] : []),
+    ...(exit.startError ? [{ key: "start_error", value: exit.startError }] : []),
+    ...(exit.outOfMemoryEvidence ? [{ key: "out_of_memory", value: exit.outOfMemoryEvidence }] : []),
+  ];
+}
+
+/** The end of the process, as its supervisor saw it, or else its driver; undefined while neither did. */
+export function exitOf({
+  launch,
+  supervised,
+}: Pick<KnownLaunch, "launch" | "supervised">): SeenExit | undefined {
+  if (supervised?.end?.exit) return supervised.end.exit;
+  const { observation } = launch;
+  if (observation?.phase !== "ended") return undefined;
+  return {
+    ...(observation.exitCode === undefined ? {} : { exitCode: observation.exitCode }),
+    signal: observation.signal,
+    outOfMemory: observation.outOfMemory,
+    outOfMemoryEvidence: observation.outOfMemory ? observation.detail || observation.reason : "",
+    startError: observation.reason === "StartError" ? observation.detail : "",
+  };
+}
+
+/** When its time to become ready began. */
+export function startOf({
+  sendMs,
+  orderMs,
+}: {
+  readonly sendMs: number | undefined;
+  readonly orderMs: number;
+}): number {
+  return sendMs ?? orderMs;
+}
+
+function outputAge(observation: LaunchObservation | undefined, nowMs: number): number | undefined {
+  if (observation?.outputAgeMs === undefined) return undefined;
+  return observation.outputAgeMs + Math.max(0, nowMs - observation.atMs);
+}
+
+function isGrowing(observation: LaunchObservation | undefined, nowMs: number): boolean {
+  const age = outputAge(observation, nowMs);
+  return age !== undefined && age < GROWING_MS;
+}
+
+/** The last line of an output that has text, cut. */
+function lastLine(output: string): string {
+  const line = output.trimEnd().split("\n").at(-1)?.trim() ?? "";
+  return line.length > QUOTED ? `...${line.slice(-QUOTED)}` : line;
+}
+
+function oneLine(text: string): string {
+  const line = text.replaceAll(/\s+/g, " ").trim();
+  return line.length > QUOTED ? `${line.slice(0, QUOTED)}...` : line;
+}

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { PoolSpecSchema } from "@muster/protocol";
+import { Refusal } from "../../../domain/errors.ts";
+import { durationFromMs } from "../values/time.ts";
+import { fromSpec } from "./pool.ts";
+import { toPoolSpec } from "./pool-spec.ts";
+
+type Spec = MessageInitShape<typeof PoolSpecSchema>;
+
+const LEAST: Spec = {
+  name: "gpu",
+  offer: { taskTypes: ["ocr"] },
+  maxWorkers: 2,
+  launchTemplate: { command: ["worker"], driver: { case: "process", value: {} } },
+};
+
+const read = (spec: Spec) => toPoolSpec(create(PoolSpecSchema, spec));
+
+function violations(spec: Spec): string[] {
+  try {
+    read(spec);
+  } catch (error) {
+    if (error instanceof Refusal)
+      return error.violations.map(({ field, description }) => `${field} ${description}`);
+    throw error;
+  }
+  return [];
+}
+
+describe("the spec of a pool", () => {
+  it("has its defaults", () => {
+    assert.deepEqual(read(LEAST), {
+      name: "gpu",
+      offer: { types: ["ocr"], queues: ["default"], labels: {}, resources: [], capacities: {}, slots: 1 },
+      ...{ minWorkers: 0, maxWorkers: 2, maxStarting: 10, scheduledMinimums: [] },
+      ...{ startupTimeoutMs: 300_000, idleTimeoutMs: 300_000, drainTimeoutMs: 600_000 },
+      scale: { stabilizationMs: 60_000, minTaskAgeMs: 0 },
+      guard: {
+        windowMs: 600_000,
+        minSamples: 3,
+        failureRate: 0.5,
+        firstBackoffMs: 30_000,
+        maxBackoffMs: 900_000,
+      },
+      template: { driver: "process", command: ["worker"], env: {}, secrets: [], directory: "" },
+    });
+  });
+
+  it("is the same after a round trip with every field set", () => {
+    const spec = read({
+      ...LEAST,
+      offer: {
+        ...{ taskTypes: ["ocr"], queues: ["a", "b"], labels: { gpu: "a100" }, resources: ["model:x"] },
+        ...{ capacities: { gpu_mb: 8n }, slots: 3 },
+      },
+      ...{ minWorkers: 1, maxStarting: 4 },
+      scheduledMinimums: [
+        { cron: "0 8 * * *", timezone: "Europe/Berlin", duration: durationFromMs(3_600_000), minWorkers: 2 },
+      ],
+      startupTimeout: durationFromMs(1_500),
+      launchGuard: {
+        window: durationFromMs(60_000),
+        minSamples: 5,
+        failureRate: 0.9,
+        maxBackoff: durationFromMs(40_000),
+      },
+      launchTemplate: {
+        command: ["worker", "--fast"],
+        env: { A: "1" },
+        secrets: [
+          { name: "B", source: { case: "launcherVariable", value: "C" } },
+          { name: "D", source: { case: "launcherFile", value: "/run/secrets/d" } },
+        ],
+        driver: { case: "process", value: { directory: "/srv" } },
+      },
+    });
+    assert.deepEqual(toPoolSpec(create(PoolSpecSchema, fromSpec(spec))), spec);
+  });
+
+  it("has every fault reported at once, by its field", () => {
+    const found = violations({
+      name: "GPU",
+      minWorkers: 5,
+      maxWorkers: 2,
+      maxStarting: -1,
+      scheduledMinimums: [{ cron: "never", timezone: "Mars", minWorkers: 9 }],
+      startupTimeout: durationFromMs(10),
+      launchGuard: {
+        failureRate: 2,
+        firstBackoff: durationFromMs(60_000),
+        maxBackoff: durationFromMs(30_000),
+      },
+      launchTemplate: {
+        env: { "NO NAME": "x", WORKER_ID: "mine" },
+        secrets: [{ name: "A" }, { name: "A", source: { case: "launcherFile", value: "" } }],
+      },
+    });
+    assert.deepEqual(
+      found.map((violation) => violation.split(" ")[0]),
+      [
+        ...["spec.name", "spec.max_workers", "spec.startup_timeout", "spec.offer", "spec.max_starting"],
+        ...["spec.scheduled_minimums[0].timezone", "spec.scheduled_minimums[0].cron"],
+        ...["spec.scheduled_minimums[0].duration", "spec.scheduled_minimums[0].min_workers"],
+        ...["spec.launch_guard.failure_rate", "spec.launch_guard.max_backoff"],
+        ...["spec.launch_template", "spec.launch_template.command"],
+        ...["spec.launch_template.env", "spec.launch_template.env"],
+        ...["spec.launch_template.secrets[0]", "spec.launch_template.secrets[1].name"],
+        "spec.launch_template.secrets[1].launcher_file",
+      ],
+    );
+  });
+
+  it("has a window in which starts that fail by their timeout can meet", () => {
+    const slow = { ...LEAST, startupTimeout: durationFromMs(3_600_000) };
+    assert.equal(read(slow).guard.windowMs, 7_200_000);
+    assert.deepEqual(violations({ ...slow, launchGuard: { window: durationFromMs(600_000) } }), [
+      "spec.launch_guard.window 600 s is below startup_timeout, which is 3600 s",
+    ]);
+  });
+});
