@@ -1,9 +1,9 @@
-/** Parses the id of a task, worker, queue or schedule. */
+/** Parses the id of a task, worker, queue, schedule or pool. */
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 
 /** What an id may name. */
-export type SubjectKind = "task" | "worker" | "queue" | "schedule";
+export type SubjectKind = "task" | "worker" | "queue" | "schedule" | "pool";
 
 /** An id and the kind of thing that it may name. */
 export interface Subject {
@@ -28,6 +28,6 @@ export function nothingNamed(text: string, kinds: readonly SubjectKind[]): CliEr
   return new CliError(`no ${kinds.slice(0, -1).join(", ")} or ${kinds.at(-1)} has the id "${text}"`, {
     exitCode: ExitCode.NOT_FOUND,
     reason: "NOT_FOUND",
-    remedy: `${kinds.map((kind) => `\`muster ${kind}s\``).join(", ")} list them`,
+    remedy: `${kinds.map((kind) => (kind === "pool" ? "`muster pool list`" : `\`muster ${kind}s\``)).join(", ")} list them`,
   });
 }

@@ -135,6 +135,16 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./fleet/launches.ts")).defineLaunches,
     },
     {
+      usage: "pool",
+      summary: "apply, list, show, scale, pause, resume, plan or delete pools of workers",
+      load: async () => (await import("./pools/pool.ts")).definePool,
+    },
+    {
+      usage: "launcher",
+      summary: "start and end the workers of pools on this machine",
+      load: async () => (await import("./pools/launcher.ts")).defineLauncher,
+    },
+    {
       usage: "queues",
       summary: "list queues with their waiting and active tasks",
       load: async () => (await import("./fleet/queues.ts")).defineQueues,
@@ -188,7 +198,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
   "Explain:": [
     {
       usage: "why <id>",
-      summary: "explain why a task, worker, queue or schedule is not moving",
+      summary: "explain why a task, worker, queue, schedule or pool is not moving",
       load: async () => (await import("./explain/why.ts")).defineWhy,
     },
     {

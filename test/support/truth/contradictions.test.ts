@@ -84,7 +84,14 @@ interface Scene {
 
 function kinds(scene: Scene): Kind[] {
   const { task = RUNNING, session = SESSION, queue = QUEUE, ofTask, ofWorker, ofQueue, check } = scene;
-  const facts: Facts = { now: NOW, tasks: [task], sessions: [session], queues: [queue], otherWorkers: [] };
+  const facts: Facts = {
+    now: NOW,
+    tasks: [task],
+    sessions: [session],
+    queues: [queue],
+    otherWorkers: [],
+    pools: [],
+  };
   const base = { name: "work.paused", ok: true, summary: "", remedy: "", evidence: [] };
   const found = contradictionsIn({
     before: { ...facts, ...scene.before },
@@ -237,6 +244,7 @@ describe("the truth check", () => {
       sessions: [SESSION],
       queues: [QUEUE],
       otherWorkers: [],
+      pools: [],
     };
     assert.deepEqual(kinds({ look: { listedQueues: [listed], after } }), []);
     const idle = create(WorkerSchema, { id: "w-1", activeCount: 0 });
@@ -261,7 +269,7 @@ describe("the truth check", () => {
     const { createProgram } = await import("../../../cli/src/program.ts");
     const { processIo } = await import("../../../cli/src/io/io.ts");
     const program = await createProgram(
-      ["queue", "worker", "limit", "rate-limit", "key", "circuit", "schedule", "batch", "fairness"],
+      ["queue", "worker", "limit", "rate-limit", "key", "circuit", "schedule", "batch", "fairness", "pool"],
       processIo({}),
       () => undefined,
     );

@@ -59,6 +59,8 @@ export interface Facts {
   readonly queues: readonly QueueFact[];
   /** Worker ids that have no session: launched or refused. */
   readonly otherWorkers: readonly string[];
+  /** Names of pools. */
+  readonly pools: readonly string[];
 }
 
 const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
@@ -100,7 +102,8 @@ const FACTS = `select ${ms("clock_timestamp()")} as now,
   (select coalesce(json_agg(x), '[]') from (${SESSIONS}) x) as sessions,
   (select coalesce(json_agg(x), '[]') from (${QUEUES}) x) as queues,
   (select coalesce(json_agg(x.worker_id), '[]') from (
-    select worker_id from launch union select worker_id from worker_refusal) x) as "otherWorkers"`;
+    select worker_id from launch union select worker_id from worker_refusal) x) as "otherWorkers",
+  (select coalesce(json_agg(name), '[]') from pool) as pools`;
 
 /** Locks that a test holds on tables of Muster: what waits for them says nothing before they are gone. */
 const HELD_LOCKS = `select count(*)::int as count from pg_locks l join pg_class c on c.oid = l.relation

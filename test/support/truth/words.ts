@@ -140,6 +140,10 @@ function idFault({ before, after }: Context["look"], command: string, id: string
     const name = id.slice("queue:".length);
     return after.queues.some((queue) => queue.name === name) ? undefined : `there is no queue ${name}`;
   }
+  if (command === "why" && id.startsWith("pool:")) {
+    const name = id.slice("pool:".length);
+    return before.pools.includes(name) ? undefined : `there is no pool ${name}`;
+  }
   if (command === "queue") {
     const queue = after.queues.find(({ name }) => name === id);
     return queue ? undefined : `there is no queue ${id}`;

@@ -14,28 +14,30 @@ interface Options {
   readonly json?: true;
 }
 
-const KINDS: readonly SubjectKind[] = ["task", "worker", "queue", "schedule"];
+const KINDS: readonly SubjectKind[] = ["task", "worker", "queue", "schedule", "pool"];
 
-/** `muster why ID`: explains the state of a task, worker, queue or schedule. */
+/** `muster why ID`: explains the state of a task, worker, queue, schedule or pool. */
 export function defineWhy(command: Command, io: Io): void {
   command
     .argument(
       "<id>",
-      "task, worker, queue or schedule; task:ID, worker:ID, queue:NAME and schedule:NAME are unambiguous",
+      "task, worker, queue, schedule or pool; task:ID, worker:ID, queue:NAME, schedule:NAME and pool:NAME are unambiguous",
     )
     .description(
-      "Explains the state of a task, worker, queue or schedule: each reason with its evidence and its remedy, the most important reason first.",
+      "Explains the state of a task, worker, queue, schedule or pool: each reason with its evidence and its remedy, the most important reason first.",
     )
     .option("--json", "print the Explanation as JSON")
     .addHelpText(
       "after",
       `
-A bare id is looked up among tasks, then workers, queues and schedules.
+A bare id is looked up among tasks, then workers, queues,
+schedules and pools.
 
 Examples:
   $ muster why t-1042
   $ muster why queue:default
   $ muster why schedule:nightly-report
+  $ muster why pool:gpu
   $ muster why gpu-7 --json | jq -r '.reasons[0].code'`,
     )
     .action((id: string, options: Options, self: Command) => explain(id, options, self, io));
@@ -46,7 +48,9 @@ async function explain(text: string, options: Options, command: Command, io: Io)
   const explanation = await withApiSession(command, io, async (session) => {
     for (const subject of candidates(text, KINDS)) {
       const answer = ask(session, subject);
-      const found = await (subject.kind === "schedule" ? unlessUnknown(answer) : unlessNotFound(answer));
+      const found = await (subject.kind === "schedule" || subject.kind === "pool"
+        ? unlessUnknown(answer)
+        : unlessNotFound(answer));
       if (found !== undefined) return found;
     }
     throw nothingNamed(text, KINDS);
@@ -56,7 +60,7 @@ async function explain(text: string, options: Options, command: Command, io: Io)
 }
 
 async function ask(
-  { tasks, fleet, schedules, call }: ApiSession,
+  { client, tasks, fleet, schedules, call }: ApiSession,
   { kind, id }: Subject,
 ): Promise<Explanation> {
   switch (kind) {
@@ -68,6 +72,8 @@ async function ask(
       return present((await fleet.explainQueue({ queue: id }, call)).explanation, "an explanation");
     case "schedule":
       return present((await schedules.explainSchedule({ name: id }, call)).explanation, "an explanation");
+    case "pool":
+      return present((await client.pools.explainPool({ name: id }, call)).explanation, "an explanation");
     default: {
       const unknown: never = kind;
       throw new TypeError(`unknown kind ${String(unknown)}`);

@@ -9,6 +9,7 @@ const COMMANDS = [
   "worker dev",
   "invoke",
   "run",
+  "launcher",
   "submit",
   "worker",
   "worker pause",

@@ -1,0 +1,91 @@
+/** `muster launcher`: starts and ends the workers of pools on this machine. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { Client } from "@muster/worker/client";
+import type { Command } from "commander";
+import { addConnectionOptions, callConfig, type Environment } from "../../config.ts";
+import { ExitCode } from "../../exit-codes.ts";
+import type { Io } from "../../io/io.ts";
+import { Launcher } from "../../launcher/launcher.ts";
+import { launcherLog } from "../../launcher/launcher-log.ts";
+import { openLauncherState } from "../../launcher/launcher-state.ts";
+import { ProcessDriver } from "../../launcher/process/process-driver.ts";
+
+interface Options {
+  readonly pool: readonly string[];
+  readonly state?: string;
+}
+
+/** `muster launcher`: serves pools until it is stopped. */
+export function defineLauncher(
+  command: Command,
+  io: Io,
+  setExitCode: (code: number) => void,
+  version: string,
+): void {
+  const several = (value: string, before: readonly string[]): string[] => [...before, value];
+  command
+    .description(
+      "Starts and ends the workers of pools as processes of this machine, as the scheduler decides. Workers outlive the launcher: a stop or a crash ends none of them, and the next start of the launcher finds them again.",
+    )
+    .option(
+      "--pool <name>",
+      "only this pool; may be repeated; default: every pool with the driver process",
+      several,
+      [],
+    )
+    .option(
+      "--state <folder>",
+      "folder that keeps what it has launched; default ~/.muster/launcher (env: MUSTER_LAUNCHER_STATE)",
+    )
+    .addHelpText(
+      "after",
+      `
+Workers get the connection of the launcher (address, token, certificates), PATH,
+HOME and the like, and the environment of their pool; nothing else of the
+launcher's environment. SIGTERM stops the launcher and no worker.
+
+Examples:
+  $ muster launcher
+  $ muster launcher --pool gpu --state /var/lib/muster-launcher`,
+    )
+    .action(async (options: Options, self: Command) => {
+      setExitCode(await serve(options, self, io, version));
+    });
+  addConnectionOptions(command);
+}
+
+async function serve(options: Options, command: Command, io: Io, version: string): Promise<number> {
+  const { connection } = callConfig(command, io.env);
+  const client = new Client(connection);
+  const folder = options.state ?? (io.env.MUSTER_LAUNCHER_STATE || join(homedir(), ".muster", "launcher"));
+  const state = openLauncherState(folder);
+  const env = connected(command, io.env, client.addresses);
+  const log = launcherLog(io.stderr, io.clock);
+  const driver = new ProcessDriver({ folder: state.folderOf("process"), env, clock: io.clock });
+  const launcher = new Launcher({
+    ...{ launcherId: state.launcherId, pools: options.pool, env, client, clock: io.clock, log, version },
+    drivers: new Map([["process", driver]]),
+  });
+  const stopListening = io.onStop(() => launcher.stop());
+  io.ignorePipeErrors();
+  try {
+    await launcher.run();
+    return ExitCode.DONE;
+  } finally {
+    stopListening();
+    client.close();
+    state.release();
+  }
+}
+
+/** The environment with the connection options: supervisors and workers connect where the launcher does. */
+function connected(command: Command, env: Environment, addresses: readonly string[]): Environment {
+  const given = command.optsWithGlobals<{ scheduler?: string; token?: string; tlsCa?: string }>();
+  return {
+    ...env,
+    MUSTER_SCHEDULER_ADDR: addresses.join(","),
+    ...(given.token ? { MUSTER_TOKEN: given.token } : {}),
+    ...(given.tlsCa ? { MUSTER_TLS_CA: given.tlsCa } : {}),
+  };
+}
