@@ -43,10 +43,19 @@ export class DocExamples {
     );
   }
 
+  /** Writes blocks as files into the folder in which `shell` runs commands with `inFolder`. */
+  async files(...names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      const [, file = ""] = name.split(" ");
+      await writeFile(join(this.#folder.path, file), this.#block(name));
+    }
+  }
+
   /** Runs a block of shell commands, which must succeed. */
-  async shell(name: string): Promise<ToolRun> {
+  async shell(name: string, { inFolder = false } = {}): Promise<ToolRun> {
     const env = toolEnv();
-    const ran = await runTool("bash", ["-euo", "pipefail", "-c", `${NPX}\n${this.#block(name)}`], {
+    const place = inFolder ? `cd '${this.#folder.path}'\n` : "";
+    const ran = await runTool("bash", ["-euo", "pipefail", "-c", `${NPX}\n${place}${this.#block(name)}`], {
       env: {
         ...env,
         PATH: [...bundledCommands(), env.PATH].join(delimiter),
