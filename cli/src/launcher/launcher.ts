@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
 import {
   type LaunchCommand,
   LaunchEnginePhase,
@@ -12,7 +13,7 @@ import {
   type LaunchObservationSchema,
   type StopCommand,
 } from "@muster/protocol";
-import type { Client } from "@muster/worker/client";
+import { type Client, MusterError } from "@muster/worker/client";
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../config.ts";
 import type { LaunchDriver, LaunchPhase, ObservedLaunch } from "./driver.ts";
@@ -26,6 +27,17 @@ const LAST_RETRY_MS = 5_000;
 
 /** A driver that failed is asked again after this, milliseconds. */
 const DRIVER_RETRY_MS = 1_000;
+
+/** Answers that another try does not change. */
+const VERDICTS: ReadonlySet<Code> = new Set([
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+  Code.Unimplemented,
+  Code.InvalidArgument,
+  Code.FailedPrecondition,
+  // A newer process with the same state folder has connected.
+  Code.Aborted,
+]);
 
 const PHASES: Readonly<Record<LaunchPhase, LaunchEnginePhase>> = {
   pending: LaunchEnginePhase.PENDING,
@@ -62,12 +74,19 @@ export class Launcher {
   readonly #refused = new Map<string, ObservedLaunch>();
   #outgoing: Outgoing<LauncherStreamRequest> | undefined;
   #away = false;
+  /** A scheduler has welcomed it. */
+  #welcomed = false;
+  #verdict: MusterError | undefined;
 
   constructor(options: LauncherOptions) {
     this.#options = options;
   }
 
-  /** Resolves when it has stopped. */
+  /**
+   * Resolves when it has stopped.
+   *
+   * @throws MusterError when the scheduler refuses it: before it was ever connected, or because a newer one has its id.
+   */
   async run(): Promise<void> {
     const { drivers, clock } = this.#options;
     const watching = [...drivers.values()].map((driver) => this.#watch(driver));
@@ -82,6 +101,7 @@ export class Launcher {
     }
     await Promise.all([...drivers.values()].map((driver) => driver.close()));
     await Promise.all(watching);
+    if (this.#verdict) throw this.#verdict;
   }
 
   /** Leaves the pools to another launcher. Workers go on. */
@@ -104,7 +124,11 @@ export class Launcher {
         await this.#take(response, outgoing, heartbeat.signal);
       }
     } catch (error) {
-      if (!this.#away && !this.#stopping.signal.aborted)
+      const refused = error instanceof MusterError && VERDICTS.has(error.code);
+      if (refused && (!this.#welcomed || error.code === Code.Aborted)) {
+        this.#verdict = error;
+        this.#stopping.abort();
+      } else if (!this.#away && !this.#stopping.signal.aborted)
         log.write("warn", "launcher.disconnected", `the stream to the scheduler ended: ${messageOf(error)}`);
       this.#away = true;
     } finally {
@@ -148,6 +172,7 @@ export class Launcher {
     switch (message.case) {
       case "welcome": {
         const { heartbeatInterval } = message.value;
+        this.#welcomed = true;
         log.write("info", "launcher.connected", `connected as ${launcherId}`, { launcher_id: launcherId });
         void this.#beat(
           heartbeatInterval ? durationMs(heartbeatInterval) : LAST_RETRY_MS,

@@ -1,8 +1,9 @@
 /** `muster launcher`: starts and ends the workers of pools on this machine. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { Client } from "@muster/worker/client";
+import { Client, MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
+import { CallError } from "../../api/failure-report.ts";
 import { addConnectionOptions, callConfig, type Environment } from "../../config.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
@@ -56,7 +57,7 @@ Examples:
 }
 
 async function serve(options: Options, command: Command, io: Io, version: string): Promise<number> {
-  const { connection } = callConfig(command, io.env);
+  const { connection, timeoutMs } = callConfig(command, io.env);
   const client = new Client(connection);
   const folder = options.state ?? (io.env.MUSTER_LAUNCHER_STATE || join(homedir(), ".muster", "launcher"));
   const state = openLauncherState(folder);
@@ -72,6 +73,9 @@ async function serve(options: Options, command: Command, io: Io, version: string
   try {
     await launcher.run();
     return ExitCode.DONE;
+  } catch (error) {
+    if (error instanceof MusterError) throw new CallError(error, client.addresses, timeoutMs);
+    throw error;
   } finally {
     stopListening();
     client.close();
