@@ -65,7 +65,7 @@ export class BackgroundServices {
   readonly #log: Logger;
   readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
-  readonly #look: () => void;
+  readonly #poolsChanged: () => void;
   #cancelWake: () => void = () => undefined;
   #cancelPoll: () => void = () => undefined;
   #cancelSchedules: () => void = () => undefined;
@@ -102,7 +102,10 @@ export class BackgroundServices {
     const { signals, terminator } = dispatch;
     const { traces, waits, workerPauses } = dispatch;
     const { leases } = config;
-    this.#look = () => dispatch.pools.look();
+    this.#poolsChanged = () => {
+      dispatch.pools.look();
+      dispatch.launchers.poolsChanged();
+    };
     this.#clock = clock;
     this.#config = config;
     this.#log = log;
@@ -125,7 +128,10 @@ export class BackgroundServices {
         dueTasks: () => this.#waker.wake(),
         dependencyEnds: () => this.#dependents.wake(),
         batchCancels: () => this.#batches.wake(),
-        pools: () => this.poolsSoon(),
+        pools: () => {
+          dispatch.pools.look();
+          this.#pools.wake();
+        },
       },
       pollIn: (delayMs) => this.#pollIn(delayMs),
     });
@@ -137,7 +143,7 @@ export class BackgroundServices {
     this.#dependents = loop("dependents", unwokenMs, dependents);
     this.#batches = loop("batches", unwokenMs, dispatch.batches);
     dispatch.batches.onCancel(() => this.#batches.wake());
-    // The poll wakes both while there are pools; without launchers the second sends nothing.
+    // The poll wakes it while there are pools. The loop of the launchers sends nothing without one.
     this.#pools = loop("pools", unwokenMs, dispatch.pools);
     this.#launchers = loop("launchers", Math.min(config.pollMs, leases.heartbeatMs), dispatch.launchers);
     dispatch.launchers.onEnded(() => this.poolsSoon());
@@ -261,7 +267,7 @@ export class BackgroundServices {
 
   /** A pool was changed, or something was decided or seen of its launches. */
   poolsSoon(): void {
-    this.#look();
+    this.#poolsChanged();
     this.#pools.wake();
     this.#launchers.wake();
   }

@@ -93,6 +93,11 @@ export class LauncherSessions {
     return this.#parts.leases.leaseMs;
   }
 
+  /** Pools were made or changed: the next run renews every lease, and takes those of new pools. */
+  poolsChanged(): void {
+    for (const session of this.#sessions) session.renewedAt = Number.NEGATIVE_INFINITY;
+  }
+
   /** Launchers that are connected here. */
   get size(): number {
     return this.#sessions.size;
@@ -163,12 +168,8 @@ export class LauncherSessions {
       link.end(silent(MISSED_HEARTBEATS * this.heartbeatMs));
       return;
     }
-    const { first } = session;
-    const leased = await store.leasePools({ ...identity, first }, this.leaseMs);
-    session.first = false;
-    if (first || leased.join() !== session.leased.join()) link.send({ kind: "leases", pools: leased });
-    session.leased = leased;
-    const launches = await store.takeLaunches(launcherId, identity.session, leased, [...sent]);
+    if (now - session.renewedAt >= this.heartbeatMs) await this.#renew(session, now);
+    const launches = await store.takeLaunches(launcherId, identity.session, session.leased, [...sent]);
     for (const launch of launches) {
       sent.add(launch.launchId);
       link.send({ kind: "launch", launch });
@@ -187,6 +188,15 @@ export class LauncherSessions {
       stops.delete(launchId);
     }
     link.send({ kind: "acknowledge", launchIds: recorded });
+  }
+
+  async #renew(session: LauncherSession, now: number): Promise<void> {
+    const { first, identity, link } = session;
+    const leased = await this.#parts.store.leasePools({ ...identity, first }, this.leaseMs);
+    if (first || leased.join() !== session.leased.join()) link.send({ kind: "leases", pools: leased });
+    session.first = false;
+    session.leased = leased;
+    session.renewedAt = now;
   }
 
   async #observe(session: LauncherSession, observations: readonly ReportedLaunch[]): Promise<void> {
