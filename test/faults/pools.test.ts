@@ -14,6 +14,8 @@ import { killAll } from "../support/programs/program.ts";
 import { workerCommand } from "../support/programs/supervised.ts";
 import { until, within } from "../support/waits.ts";
 
+const TOKEN = "the-token-of-the-pools-test";
+
 /** Nothing listens there. */
 const CLOSED = "127.0.0.1:1";
 
@@ -22,8 +24,8 @@ describe("a pool of workers that a launcher runs as processes", () => {
   let launcher: TestLauncher;
 
   before(async () => {
-    fleet = await Fleet.start();
-    launcher = new TestLauncher(fleet);
+    fleet = await Fleet.start({ token: TOKEN });
+    launcher = new TestLauncher(fleet, { MUSTER_TOKEN: TOKEN });
     await launcher.start();
   });
 
@@ -161,7 +163,7 @@ describe("a pool of workers that a launcher runs as processes", () => {
     await remove("guarded");
   });
 
-  it("T73: names a missing command, an exit, a start that goes on, and one that is silent", async () => {
+  it("T73: names a missing command, a wrong token, an exit, a start that goes on, and one that is silent", async () => {
     const node = (script: string) => [execPath, "-e", script];
     const seen = (name: string, state: string) =>
       until(`the process of ${name} is seen`, async () => {
@@ -177,6 +179,7 @@ describe("a pool of workers that a launcher runs as processes", () => {
       readonly seen?: string;
     })[] = [
       { name: "missing", command: ["/no/such/worker"], cause: "COMMAND_NOT_FOUND", summary: /ENOENT/ },
+      { name: "stranger", env: { MUSTER_TOKEN: "wrong" }, cause: "CANNOT_AUTHENTICATE", summary: /token/ },
       {
         ...{
           name: "exits",
@@ -242,7 +245,8 @@ describe("a pool of workers that a launcher runs as processes", () => {
 
   it("T75: of two launchers one has a pool; the other takes it over, and ends nothing of the first", async () => {
     await launcher.program.end("SIGTERM");
-    const [first, second] = [new TestLauncher(fleet), new TestLauncher(fleet)];
+    const [first, second] = [0, 1].map(() => new TestLauncher(fleet, { MUSTER_TOKEN: TOKEN }));
+    assert.ok(first && second);
     const gate = fleet.gate();
     try {
       await first.start({ args: ["--pool", "shared"] });
@@ -270,6 +274,17 @@ describe("a pool of workers that a launcher runs as processes", () => {
       await second.stop();
       await launcher.start();
     }
+  });
+
+  it("a launcher with a wrong token, or with the folder of another one, ends with the reason", async () => {
+    const other = new TestLauncher(fleet, { MUSTER_TOKEN: "wrong" });
+    const refused = other.run();
+    assert.equal((await refused.ended).code, 4, refused.stderr);
+    assert.match(refused.stderr, /token/);
+    const second = launcher.run();
+    assert.equal((await second.ended).code, 4, second.stderr);
+    assert.match(second.stderr, /another launcher uses the state folder/);
+    await other.stop();
   });
 
   it("T76: a worker of no known launch is ended, and logged", async () => {

@@ -60,6 +60,7 @@ export class TestLauncher {
   readonly #env: Readonly<Record<string, string>>;
   #program: Program | undefined;
 
+  /** @param env Further variables of the launcher, for example its token. */
   constructor(fleet: Fleet, env: Readonly<Record<string, string>> = {}) {
     this.#fleet = fleet;
     this.#env = env;
@@ -67,15 +68,20 @@ export class TestLauncher {
 
   /** Starts the program; another one takes over its folder when it is called again. */
   async start(options: { schedulers?: readonly string[]; args?: readonly string[] } = {}): Promise<Program> {
+    const program = this.run(options);
+    this.#program = program;
+    await until("the launcher is connected", () => this.logged("launcher.pools")[0]);
+    return program;
+  }
+
+  /** Starts the program beside the one that runs. */
+  run(options: { schedulers?: readonly string[]; args?: readonly string[] } = {}): Program {
     const addresses = options.schedulers ?? this.#fleet.schedulers.map(({ grpc }) => grpc);
-    const program = Program.start("muster launcher", "../../../cli/bin/muster.js", {
+    return Program.start("muster launcher", "../../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["launcher", "--scheduler", addresses.join(","), ...(options.args ?? [])],
       env: { MUSTER_LAUNCHER_STATE: this.folder, ...this.#env },
     });
-    this.#program = program;
-    await until("the launcher is connected", () => this.logged("launcher.pools")[0]);
-    return program;
   }
 
   get program(): Program {

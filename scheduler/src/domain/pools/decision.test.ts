@@ -57,6 +57,17 @@ describe("launches that are decided", () => {
     assert.deepEqual(slow.limits, [{ code: "STARTING_LIMIT", text: "1 of at most 2 launches are starting" }]);
   });
 
+  it("are none above the maximum, which is named as long as the work alone would want more", () => {
+    const busy = (n: number) => idle(`gpu-${n}`, 0, { held: 1, idleMs: undefined });
+    const full = decide(madeFacts({ waiting: 1, open: [1, 2, 3, 4, 5].map(busy) }));
+    assert.deepEqual(
+      [full.launches, full.limits],
+      [[], [{ code: "POOL_AT_MAX", text: "5 of at most 5 processes exist" }]],
+    );
+    const enough = decide(madeFacts({ waiting: 0, open: [1, 2, 3, 4, 5].map(busy) }));
+    assert.deepEqual(enough.limits, []);
+  });
+
   it("need a launcher, and a pool that is not paused", () => {
     const gone = { id: "host-1", session: "s", hostname: "host", untilMs: NOW_MS - 5_000 };
     const without = decide(madeFacts({ pool: madePool({ launcher: gone }), waiting: 1 }));

@@ -105,11 +105,26 @@ export function decide(facts: PoolFacts): PoolDecision {
     serving: serving.length,
     changes: [...changes, ...surplus],
     launches: planned.launches,
-    limits: planned.limits,
+    limits: limitsOf(planned.limits, wish, left.length, spec.maxWorkers),
     guard: planned.guard ?? guard,
     wanted,
     remove: pool.deletion !== undefined && left.length === 0,
   };
+}
+
+/** The limits of the launches, with the maximum when the work alone would want more workers. */
+function limitsOf(
+  limits: readonly LaunchLimit[],
+  { bound }: Desired,
+  processes: number,
+  maxWorkers: number,
+): readonly LaunchLimit[] {
+  const others = limits.some(({ code }) => code !== "STARTING_LIMIT");
+  return bound === "maximum" && !others ? [...limits, atMaximum(processes, maxWorkers)] : limits;
+}
+
+function atMaximum(processes: number, maxWorkers: number): LaunchLimit {
+  return { code: "POOL_AT_MAX", text: `${processes} of at most ${maxWorkers} processes exist` };
 }
 
 const NONE: Planned = { launches: [], limits: [], guard: undefined };
@@ -307,21 +322,9 @@ function launchesOf(
   );
   const count = Math.min(missing, room, more, allowed === "probe" ? 1 : missing);
   const limits: LaunchLimit[] = [
-    ...(room < missing
-      ? [
-          {
-            code: "POOL_AT_MAX" as const,
-            text: `${left.length} of at most ${spec.maxWorkers} processes exist`,
-          },
-        ]
-      : []),
+    ...(room < missing ? [atMaximum(left.length, spec.maxWorkers)] : []),
     ...(more < missing
-      ? [
-          {
-            code: "STARTING_LIMIT" as const,
-            text: startingText(guard, spec, starting),
-          },
-        ]
+      ? [{ code: "STARTING_LIMIT" as const, text: startingText(guard, spec, starting) }]
       : []),
   ];
   const reason = allowed === "probe" ? "probe: starts failed before" : reasonOf(wish);
