@@ -57,6 +57,8 @@ describe("bundled workers, as docs/bundling.md makes them", { timeout: 200_000 }
       const task = await kit.client.submit("greet", { name: format });
       assert.deepEqual(await task.result({ timeoutS: 60 }), { text: `Hello, ${format}!` });
       assert.equal((await kit.waitFor({ id: task.id, state: "succeeded" })).workerId, started.id);
+      const isolated = await kit.client.submit<number>("pid");
+      assert.notEqual(await isolated.result({ timeoutS: 60 }), started.pid);
       assert.deepEqual(await started.stop(), { code: 0, signal: null });
     });
 

@@ -252,6 +252,26 @@ describe("the examples of the SDK's pages", () => {
     assert.match(limited.stderr, /WORKER_SCRATCH_QUOTA_BYTES: "1\.5" is not an integer/);
   });
 
+  it("docs/isolation.md: an endless loop and a crash end the attempt, and not the worker", async () => {
+    const start = await page("isolation", ["worker.ts"]);
+    const worker = start("worker.ts");
+    await ready(worker);
+    const once = { retry: { maxRetries: 0, retryTimeouts: false } };
+    const parse = (kind: string, options: object = {}) =>
+      client.submit<{ kind: string; pid: number }>("page.parse", { kind }, { ...once, ...options });
+    const endless = await parse("endless", { timeouts: { runS: 2 } });
+    const { kind, pid } = await (await parse("plain")).result();
+    assert.equal(kind, "plain");
+    assert.notEqual(pid, worker.pid);
+    await assert.rejects(
+      (await parse("broken")).result(),
+      /KILLED_BY_SIGSEGV: The handler's process was ended/,
+    );
+    await assert.rejects(endless.result(), /TIMED_OUT: The run took longer than 2 s/);
+    assert.equal(await (await client.submit("worker.pid")).result(), worker.pid);
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+  });
+
   it("docs/commands.md: a program as a task, with code and without", async () => {
     const start = await page("commands", ["worker.ts"]);
     const worker = start("worker.ts");

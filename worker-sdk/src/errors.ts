@@ -222,6 +222,14 @@ export class LifespanError extends Error {
   }
 }
 
+/** Thrown by `start()`: a process for isolated handlers cannot be started, or does not have them. */
+export class IsolationError extends Error {
+  override readonly name = "IsolationError";
+  constructor(cause: unknown) {
+    super(`isolated handlers cannot run: ${readThrown(cause).message}`, { cause });
+  }
+}
+
 /** Thrown by calls that are only possible before the worker starts, once it has. */
 export class WorkerStartedError extends Error {
   override readonly name = "WorkerStartedError";

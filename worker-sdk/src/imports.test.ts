@@ -85,6 +85,16 @@ test("importing @muster/worker loads nothing for runs without a scheduler", asyn
   );
 });
 
+test("importing @muster/worker loads nothing that runs isolated handlers", async () => {
+  const loaded = await importing("@muster/worker", LOADED_OWN);
+  assert.ok(Array.isArray(loaded));
+  const wanted = ["isolate/in-child.ts", "isolate/isolate-options.ts", "isolate/isolated-handlers.ts"];
+  assert.deepEqual(
+    loaded.filter((file) => /^(isolate|command)\//.test(file) && !wanted.includes(file)),
+    [],
+  );
+});
+
 test("importing @muster/worker/task loads nothing but checks of names: a definition needs neither handler nor gRPC", async () => {
   const loaded = await importing("@muster/worker/task", LOADED);
   assert.ok(Array.isArray(loaded));

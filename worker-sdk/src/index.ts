@@ -37,6 +37,7 @@ export {
   DrainError,
   type FailureFacts,
   HttpListenError,
+  IsolationError,
   KeyPauseError,
   LifespanError,
   LinkError,
@@ -54,6 +55,7 @@ export {
   WorkerStartedError,
   WorkerStoppedError,
 } from "./errors.ts";
+export type { IsolateOptions } from "./isolate/isolate-options.ts";
 export type {
   Lifespan,
   LifespanScope,

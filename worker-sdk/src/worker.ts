@@ -5,6 +5,7 @@ import type { ErrorDeclarations } from "./contract/declared-errors.ts";
 import type { Schema, SchemaInput, SchemaOutput } from "./contract/schema.ts";
 import type { TaskContract } from "./contract/task-contract.ts";
 import { WorkerStoppedError } from "./errors.ts";
+import { childState, ISOLATED } from "./isolate/in-child.ts";
 import type { Middleware } from "./lifespan/lifespan.ts";
 import { Link } from "./link/link.ts";
 import type { FatalMessage } from "./link/messages.ts";
@@ -104,7 +105,10 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
     this.closed = promise;
     this.#close = resolve;
     const { id, logger } = this.#options;
-    installFatalHandler({ id, logger, report: (fatal) => this.#reportFatal(fatal) });
+    const child = childState();
+    // The worker that started this process reports what ends it.
+    if (child !== undefined) child.workers.push(this);
+    else installFatalHandler({ id, logger, report: (fatal) => this.#reportFatal(fatal) });
   }
 
   /** Name of the worker. */
@@ -206,6 +210,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
    * @throws StartupTimeoutError when it is not registered in time.
    * @throws VerdictError when the scheduler refuses the worker.
    * @throws LifespanError when `lifespan` throws.
+   * @throws IsolationError when a process for isolated handlers cannot be started, or does not have them.
    * @throws PreflightError when `preflight` throws.
    * @throws HttpListenError when the address for probes cannot be used.
    * @throws SupersededError when another process takes this worker's id.
@@ -219,6 +224,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
    * ```
    */
   start(): Promise<void> {
+    if (childState() !== undefined) return this[ISOLATED]();
     const invoked = invocation()?.(this);
     if (invoked !== undefined) return Promise.resolve();
     removeFatalHandler();
@@ -278,6 +284,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
    * @throws OptionsError when the worker has no task type.
    */
   async run(): Promise<void> {
+    if (childState() !== undefined) return this[ISOLATED]();
     const invoked = invocation()?.(this);
     if (invoked !== undefined) return invoked;
     reapAsProcessOne();
@@ -306,6 +313,25 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
         return local;
       },
     };
+  }
+
+  /** @internal In the process of an isolated handler: serves when the handlers are this worker's. Never resolves. */
+  [ISOLATED](): Promise<never> {
+    const child = childState();
+    if (child !== undefined && !child.taken) {
+      this.#handlers.seal(this.#options.taskLifespan);
+      for (const { type, isolate } of this.#options.tasks.values())
+        if (isolate !== undefined) child.types.push(type);
+      const has = (type: string) => this.#options.tasks.get(type)?.isolate !== undefined;
+      if (child.wanted.every(has)) {
+        child.taken = true;
+        void import("./isolate/child/child.ts").then(({ IsolatedProcess }) =>
+          new IsolatedProcess(this.#options).serve(),
+        );
+      }
+    }
+    // What follows the start of a worker is not for this process.
+    return new Promise(() => {});
   }
 
   /** Reports for a worker that never started, over a connection of its own. */

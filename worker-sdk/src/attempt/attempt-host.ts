@@ -5,7 +5,7 @@ import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { ScratchFolders } from "../scratch/scratch-folders.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
-import type { TaskLogs } from "../task-log/task-logs.ts";
+import type { AttemptLog } from "../task-log/attempt-log.ts";
 import type { Children } from "./children.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { KeyPauses } from "./key-pauses.ts";
@@ -23,7 +23,7 @@ export interface AttemptHost {
   readonly services: unknown;
   readonly keyPauses: Pick<KeyPauses, "ask">;
   /** Undefined: what handlers log is not kept. */
-  readonly taskLogs: Pick<TaskLogs, "open"> | undefined;
+  readonly taskLogs: { open(attemptId: string): Pick<AttemptLog, "write" | "writeText" | "end"> } | undefined;
   /** Undefined for a run without a scheduler. */
   readonly children?: Pick<Children, "submit"> | undefined;
   /**

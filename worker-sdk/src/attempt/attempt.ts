@@ -39,6 +39,14 @@ const NOT_OURS = "the attempt is no longer this worker's";
 export interface StopRequest {
   readonly kind: "cancelled" | "timedOut" | "revoked" | "drain" | "exceeded";
   readonly reason: Error;
+  /** How long the handler may take, milliseconds; unset where none was given. */
+  readonly graceMs?: number;
+}
+
+/** The part of an attempt that runs in a process of its own. */
+export interface ElsewhereAttempt {
+  readonly timings: Attempt["timings"];
+  checkpointAnswered(answer: Extract<FromLink, { kind: "checkpointAnswered" }>): void;
 }
 
 /**
@@ -65,6 +73,8 @@ export class Attempt implements TaskContext<never, never, never> {
   limitRound = 0;
   /** Its spans; unset until the handler is called, and without an OpenTelemetry SDK. */
   trace: RunTrace | undefined;
+  /** Set for an isolated handler, once it runs. */
+  elsewhere: ElsewhereAttempt | undefined;
   /** What the task's lifespan returned. */
   taskServices = undefined as never;
   /** The input as the option `payloads` decoded it; undefined for one that is not encoded. */
@@ -76,7 +86,7 @@ export class Attempt implements TaskContext<never, never, never> {
   #controller: AbortController | undefined;
   #log: TaskLog | undefined;
   #ownLog: TaskLog | undefined;
-  #lines: AttemptLog | undefined;
+  #lines: Pick<AttemptLog, "write" | "writeText" | "end"> | undefined;
   #phases: Phases | undefined;
   #progress: ProgressThrottle | undefined;
   #iterations: Iterations | undefined;
@@ -261,6 +271,7 @@ export class Attempt implements TaskContext<never, never, never> {
   /** The scheduler has answered a checkpoint. */
   checkpointAnswered(answer: Extract<FromLink, { kind: "checkpointAnswered" }>): void {
     this.#checkpoints?.answered(answer);
+    this.elsewhere?.checkpointAnswered(answer);
   }
 
   get iterations(): number {
@@ -401,7 +412,7 @@ export class Attempt implements TaskContext<never, never, never> {
 
   /** Named phases so far. */
   get timings(): readonly PhaseTiming[] {
-    return this.#phases?.timings ?? [];
+    return this.elsewhere?.timings ?? this.#phases?.timings ?? [];
   }
 
   /** The handler has ended: sends pending progress and stops every watchdog. */
@@ -417,10 +428,15 @@ export class Attempt implements TaskContext<never, never, never> {
     this.closed = true;
   }
 
+  /** The lines that are kept; undefined when none are, or the handler has ended. */
+  get lines(): Pick<AttemptLog, "write" | "writeText" | "end"> | undefined {
+    if (!this.closed) this.#lines ??= this.#host.taskLogs?.open(this.id);
+    return this.#lines;
+  }
+
   #openLog(): TaskLog {
-    if (this.#host.taskLogs === undefined || this.closed) return this.ownLog;
-    const lines = this.#host.taskLogs.open(this.id);
-    this.#lines = lines;
+    const { lines } = this;
+    if (lines === undefined) return this.ownLog;
     return recordedLog(this.ownLog, (level, fields, message) => lines.write(level, fields, message));
   }
 }

@@ -30,7 +30,7 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   if (isEncoded(attempt.assignment.contentType)) {
     const fault = await openPayload(attempt, options.payloads);
     if (fault !== undefined)
-      return attempt.stop ? outcomeOfThrow(attempt, fault.error, options) : fault.outcome;
+      return attempt.stop ? outcomeOfThrow(attempt, fault.error, options.classify) : fault.outcome;
   }
   const decoded = decodePayload(attempt);
   if (decoded.fault !== undefined) return refusal("INVALID_PAYLOAD", decoded.fault);
@@ -46,15 +46,10 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
     value = await definition.handler(attempt);
   } catch (thrown) {
     const { error } = await readThrownPromise(thrown);
-    return outcomeOfThrow(attempt, error, options);
+    return outcomeOfThrow(attempt, error, options.classify);
   }
-  // The cancellation was acknowledged to its caller: a value that is returned afterwards does not make it a success.
-  if (attempt.stop?.kind === "cancelled")
-    return { kind: "cancelled", message: "the handler returned after the cancellation" };
-  if (attempt.stop?.kind === "exceeded")
-    return { kind: "failed", ...classifyError(attempt.stop.reason, undefined) };
-  const passed = passedTimeout(attempt);
-  if (passed !== undefined) return timedOut(passed, "");
+  const stopped = outcomeOfStop(attempt);
+  if (stopped !== undefined) return stopped;
   const { output } = definition;
   if (output !== undefined && !definition.contract) {
     const checked = await validate(output, value);
@@ -78,6 +73,17 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   return payloads === undefined ? outcome : seal(attempt, outcome, payloads, options);
 }
 
+/** The outcome of an attempt whose handler has returned a value although it was asked to stop; undefined when it was not. */
+export function outcomeOfStop(attempt: Attempt): Outcome | undefined {
+  // The cancellation was acknowledged to its caller: a value that is returned afterwards does not make it a success.
+  if (attempt.stop?.kind === "cancelled")
+    return { kind: "cancelled", message: "the handler returned after the cancellation" };
+  if (attempt.stop?.kind === "exceeded")
+    return { kind: "failed", ...classifyError(attempt.stop.reason, undefined) };
+  const passed = passedTimeout(attempt);
+  return passed && timedOut(passed, "");
+}
+
 /** Encodes a result; its handler may have to stop meanwhile. */
 async function seal(
   attempt: Attempt,
@@ -90,7 +96,9 @@ async function seal(
     const bytes = Buffer.byteLength(sealed.output);
     return bytes > options.maxResultBytes ? tooLarge(bytes, options.maxResultBytes) : sealed;
   } catch (error) {
-    return attempt.stop === undefined ? payloadFailure(error) : outcomeOfThrow(attempt, error, options);
+    return attempt.stop === undefined
+      ? payloadFailure(error)
+      : outcomeOfThrow(attempt, error, options.classify);
   }
 }
 
@@ -187,13 +195,18 @@ function timedOut(reason: Error, traceback: string): Outcome {
   return { kind: "failed", failureClass: "timed_out", code: "TIMED_OUT", message: reason.message, traceback };
 }
 
-function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOptions): Outcome {
+/** The outcome of an attempt whose handler has thrown. */
+export function outcomeOfThrow(
+  attempt: Attempt,
+  error: unknown,
+  classify: ExecuteOptions["classify"],
+): Outcome {
   const passed = passedTimeout(attempt);
   if (passed !== undefined) return timedOut(passed, tracebackOf(error));
   switch (attempt.stop?.kind) {
     case undefined:
     case "timedOut": {
-      return { kind: "failed", ...classifyError(error, options.classify) };
+      return { kind: "failed", ...classifyError(error, classify) };
     }
     case "exceeded":
       // Whatever the handler threw, this is why.

@@ -49,6 +49,7 @@ export class Runner {
   readonly #host: AttemptHost;
   readonly #options: CompiledOptions;
   readonly #executeOptions: () => ExecuteOptions;
+  readonly #isolated: { run(attempt: Attempt): Promise<Outcome> } | undefined;
   readonly #types = new Map<string, TypeState>();
   readonly #running = new ChurnMap<string, Attempt>();
   /** Spans of runs whose outcome the scheduler has not acknowledged. */
@@ -67,10 +68,17 @@ export class Runner {
   /** The scheduler assigns no more of a type than its limit: what waits beyond it goes back. */
   #followsLimits = false;
 
-  constructor(host: AttemptHost, options: CompiledOptions, executeOptions: () => ExecuteOptions) {
+  /** @param isolated Runs isolated handlers in processes of their own; undefined where all run in this one. */
+  constructor(
+    host: AttemptHost,
+    options: CompiledOptions,
+    executeOptions: () => ExecuteOptions,
+    isolated?: { run(attempt: Attempt): Promise<Outcome> },
+  ) {
     this.#host = host;
     this.#options = options;
     this.#executeOptions = executeOptions;
+    this.#isolated = isolated;
     this.#use = new CapacityUse(options.concurrency, options.capacities);
     for (const task of options.tasks.values()) {
       const limit = task.adaptive && new AdaptiveLimit(task.adaptive, host.clock);
@@ -324,7 +332,10 @@ export class Runner {
     }
     if (type.syncMs > BLOCKING_MS) link.flush();
     attempt.trace = RunTrace.start(attempt.assignment, this.#options.id);
-    const run = () => execute(attempt, this.#executeOptions());
+    const run = () =>
+      attempt.definition.isolate === undefined || this.#isolated === undefined
+        ? execute(attempt, this.#executeOptions())
+        : this.#isolated.run(attempt);
     const outcome = withinAttempt(attempt.id, attempt.trace?.bind(run) ?? run);
     const decayed = Number.isFinite(type.syncMs) ? type.syncMs * 0.9 : 0;
     type.syncMs = Math.max(clock.monotonicMs() - startedMs, decayed);
@@ -421,7 +432,7 @@ export class Runner {
           "the handler has returned",
         ),
     });
-    attempt.abort(stop);
+    attempt.abort({ ...stop, graceMs });
   }
 
   #takeWaiting(attemptId: string): Attempt | undefined {

@@ -4,6 +4,7 @@ import { basename, isAbsolute, join } from "node:path";
 import type { TaskContext } from "../attempt/context.ts";
 import { systemClock } from "../clock.ts";
 import { NonRetryableError, RetryableError } from "../errors.ts";
+import { ISOLATE_MARK } from "../isolate/isolate-options.ts";
 import { processEnvironment } from "../options/connection-options.ts";
 import { type CommandOptions, type CommandSettings, compileCommand } from "./command-options.ts";
 import { MemoryGroup } from "./memory-group.ts";
@@ -126,6 +127,8 @@ function prepared(ctx: TaskContext<unknown>, settings: CommandSettings, scratch:
       argv: argv.map((text, at) => filled(text, values, `argument ${at}`)),
       env: Object.fromEntries([
         ...passed,
+        // The program of an isolated handler ends with the handler's process.
+        ...[processEnvironment[ISOLATE_MARK]].flatMap((own) => (own ? [[ISOLATE_MARK, own] as const] : [])),
         ["MUSTER_TASK_ID", ctx.task.id],
         ["MUSTER_ATTEMPT_ID", ctx.attempt.id],
         ...made,

@@ -19,10 +19,10 @@ export class ProcessTree {
   readonly #mark: string;
   readonly #clock: Clock;
 
-  /** @param mark Value of the variable `MARK` of the program. */
-  constructor(pid: number, mark: string, clock: Clock) {
+  /** @param mark Value of the variable of the program that marks it. */
+  constructor(pid: number, mark: string, clock: Clock, variable = MARK) {
     this.#pid = pid;
-    this.#mark = mark;
+    this.#mark = `${variable}=${mark}\0`;
     this.#clock = clock;
   }
 
@@ -30,10 +30,16 @@ export class ProcessTree {
     return groupRuns(this.#pid) || marked(this.#mark).length > 0;
   }
 
+  /** Its processes: the first one, and those that are found by the mark. */
+  get pids(): number[] {
+    return [...new Set([this.#pid, ...marked(this.#mark)])];
+  }
+
   /** Sends the signal to every process of the tree. */
   signal(signal: NodeJS.Signals): void {
-    signalGroup(this.#pid, signal);
-    for (const pid of marked(this.#mark)) {
+    const others = marked(this.#mark);
+    // Before the group: one of its own processes may be the caller.
+    for (const pid of others.filter((each) => each !== process.pid)) {
       try {
         process.kill(pid, signal);
       } catch (error) {
@@ -41,6 +47,7 @@ export class ProcessTree {
         if (!(error instanceof Error && "code" in error)) throw error;
       }
     }
+    signalGroup(this.#pid, signal);
   }
 
   /** Waits until no process of the tree runs, then kills those that do. True when it killed. */
@@ -66,15 +73,14 @@ export class ProcessTree {
   }
 }
 
-/** Processes with the mark in their environment; none where the system does not show it. Zombies have none. */
+/** Processes with this variable in their environment; none where the system does not show it. Zombies have none. */
 function marked(mark: string): number[] {
   if (platform() !== "linux") return [];
-  const entry = `${MARK}=${mark}\0`;
   return readdirSync("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
       // Bytes as they are: a variable need not be UTF-8.
-      return readFileSync(`/proc/${name}/environ`, "latin1").includes(entry) ? [Number(name)] : [];
+      return readFileSync(`/proc/${name}/environ`, "latin1").includes(mark) ? [Number(name)] : [];
     } catch (error) {
       // It has ended, or is another account's.
       if (error instanceof Error && "code" in error) return [];

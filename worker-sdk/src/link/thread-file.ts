@@ -14,8 +14,8 @@ const BESIDE = ["muster-thread.js", "muster-thread.mjs", "muster-thread.cjs"];
  * @throws Error of one line that says how to bundle it.
  */
 export function threadFile(own: string | undefined): URL {
-  if (own?.endsWith("/link/link.js")) return new URL("./thread.js", own);
-  if (own?.endsWith("/link/link.ts")) return new URL("./thread.ts", own);
+  const [, extension] = /\/link\/(?:link|thread-file)\.(js|ts)$/.exec(own ?? "") ?? [];
+  if (extension !== undefined) return new URL(`./thread.${extension}`, own);
   const bundle = own ?? (typeof __filename === "string" ? pathToFileURL(__filename).href : undefined);
   if (bundle === undefined) throw notFound("the bundle");
   for (const name of BESIDE) {
@@ -27,6 +27,11 @@ export function threadFile(own: string | undefined): URL {
   } catch {
     throw notFound(bundle);
   }
+}
+
+/** The same for a file of this package that is not in this folder. */
+export function ownThreadFile(): URL {
+  return threadFile(import.meta.url);
 }
 
 function notFound(bundle: string): Error {

@@ -3,7 +3,7 @@ import { closestNames } from "@muster/common/closest-names";
 import type { LimitReport } from "../adaptive/adaptive-limit.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { type Clock, processAgeMs, settledWithin, systemClock } from "../clock.ts";
-import { LifespanError, PreflightError, WorkerStoppedError } from "../errors.ts";
+import { IsolationError, LifespanError, PreflightError, WorkerStoppedError } from "../errors.ts";
 import { createProgramLogger, type Logger } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";
 import { AttemptParts } from "../run/attempt-parts.ts";
@@ -19,6 +19,8 @@ const MAX_RESULT_BYTES = 4 * 1024 * 1024;
 /** Longest wait for handlers that were asked to stop, and for the tear-down. */
 const END_MS = 5000;
 
+type StepError = typeof LifespanError | typeof IsolationError | typeof PreflightError;
+
 /** How a local worker is run. */
 export interface LocalSettings {
   /** @default the worker's `logger`, else lines on standard output */
@@ -27,6 +29,8 @@ export interface LocalSettings {
   readonly clock?: Clock;
   /** Folder of the scratch folders. @default the worker's own */
   readonly scratchFolder?: string;
+  /** False runs isolated handlers in this process. @default true */
+  readonly isolate?: boolean;
 }
 
 /** A worker whose attempts are started by a caller instead of a scheduler. The attempts are the worker's own. */
@@ -63,6 +67,7 @@ export class LocalWorker {
     this.#attempts = new AttemptParts({
       ...{ options: this.#options, log, clock, link: this.#link.link },
       ...{ resources, loaders },
+      ...(settings.isolate === undefined ? {} : { isolate: settings.isolate }),
     });
     this.#attempts.settings = { phaseWarningsMs: {}, maxResultBytes: MAX_RESULT_BYTES };
   }
@@ -73,13 +78,14 @@ export class LocalWorker {
   }
 
   /**
-   * Sets the worker up as a start does: `lifespan`, then `preflight`.
+   * Sets the worker up as a start does: `lifespan`, the processes of isolated handlers, then `preflight`.
    *
-   * @throws LifespanError, PreflightError when one of them throws; what was set up is torn down.
+   * @throws LifespanError, IsolationError, PreflightError when one of them throws; what was set up is torn down.
    */
   async open(): Promise<void> {
     const startup = new Startup(this.#log, systemClock, processAgeMs, {}, () => {});
     await this.#step(LifespanError, () => this.#attempts.lifespan.open(startup));
+    await this.#step(IsolationError, () => this.#attempts.isolated?.check());
     await this.#step(PreflightError, () => this.#options.preflight?.(startup));
   }
 
@@ -131,7 +137,7 @@ export class LocalWorker {
     deadlines.clear();
   }
 
-  async #step(Failed: typeof LifespanError | typeof PreflightError, run: () => unknown): Promise<void> {
+  async #step(Failed: StepError, run: () => unknown): Promise<void> {
     try {
       await run();
     } catch (thrown) {

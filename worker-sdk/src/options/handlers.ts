@@ -5,6 +5,7 @@ import { type AnyBatchHandler, type BatchOptions, compileBatch } from "../batchi
 import { Batches } from "../batching/batches.ts";
 import { type ContractParts, TaskContract } from "../contract/task-contract.ts";
 import { WorkerStartedError } from "../errors.ts";
+import { compileIsolate, type IsolateOptions } from "../isolate/isolate-options.ts";
 import { chainOf } from "../lifespan/handler-chain.ts";
 import type { Middleware, TaskLifespan } from "../lifespan/lifespan.ts";
 import {
@@ -17,7 +18,7 @@ import { type OptionNames, unknownOptions } from "./known-options.ts";
 import type { CompiledTask } from "./options.ts";
 import { OptionsError } from "./options-error.ts";
 
-const NAMES: OptionNames<HandleOptions> = { concurrency: true };
+const NAMES: OptionNames<HandleOptions> = { concurrency: true, isolate: true };
 const BATCH_NAMES: OptionNames<HandleBatchOptions> = { ...NAMES, batch: true };
 
 /** Options of `Worker.handle()`. */
@@ -28,10 +29,16 @@ export interface HandleOptions<Payload = unknown> {
    * @default the slots of the worker
    */
   readonly concurrency?: number | AdaptiveConcurrency<Payload>;
+  /**
+   * Runs the handler in a process of its own, so that an endless loop, a crash or a lack of memory ends the attempt and not the
+   * worker. See docs/isolation.md.
+   * @default false
+   */
+  readonly isolate?: boolean | IsolateOptions;
 }
 
 /** Options of `Worker.handleBatch()`. */
-export interface HandleBatchOptions<Payload = unknown> extends HandleOptions<Payload> {
+export interface HandleBatchOptions<Payload = unknown> extends Omit<HandleOptions<Payload>, "isolate"> {
   /** How attempts are put together. */
   readonly batch: BatchOptions<Payload>;
 }
@@ -75,8 +82,16 @@ export class Handlers {
    */
   add(task: ContractParts, handler: AnyInputHandler, options: HandleOptions<never> = {}): void {
     const common = this.#checked("handle", task, handler, options);
+    const faults: string[] = [];
+    const isolate = compileIsolate(options?.isolate, faults);
+    if (faults.length > 0)
+      throw new OptionsError(
+        "handle",
+        faults.map((fault) => `task ${task.type}: option ${fault}`),
+      );
     this.#set({
       ...common,
+      isolate,
       handler: (ctx: TaskContext<never, never, never>) => handler(ctx.payload, ctx),
     });
   }
@@ -97,10 +112,14 @@ export class Handlers {
     const most = common.adaptive?.min ?? (common.concurrency || this.#slots);
     const atOnce = Math.min(most, this.#slots);
     const { batch, faults } = compileBatch(options?.batch, atOnce);
-    if (faults.length > 0)
+    const isolated =
+      "isolate" in Object(options)
+        ? ["isolate: a handler of batches runs in the worker's process; take it out"]
+        : [];
+    if (faults.length + isolated.length > 0)
       throw new OptionsError(
         "handleBatch",
-        faults.map((fault) => `task ${task.type}: option ${fault}`),
+        [...faults, ...isolated].map((fault) => `task ${task.type}: option ${fault}`),
       );
     const batches = new Batches(task.type, batch, ofMembers);
     this.#set({ ...common, handler: batches.join, batches });

@@ -5,6 +5,7 @@ import { WORKER_ID } from "@muster/common/name-forms";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Batches } from "../batching/batches.ts";
 import { TaskContract } from "../contract/task-contract.ts";
+import { compileIsolate, type IsolateSettings } from "../isolate/isolate-options.ts";
 import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
@@ -57,6 +58,8 @@ export interface CompiledTask {
   readonly phases?: AnyPhaseDeclarations | undefined;
   /** Of a type whose handler runs batches; `handler` is then `batches.join`, and what surrounds it. */
   readonly batches?: Batches;
+  /** Set when its handler runs in a process of its own. */
+  readonly isolate?: IsolateSettings | undefined;
 }
 
 /** Where probes and metrics are served, checked. */
@@ -154,6 +157,7 @@ const TASK_NAMES: OptionNames<AnyDefinition> = {
   concurrency: true,
   phases: true,
   handler: true,
+  isolate: true,
 };
 
 /** Checks every option. @throws OptionsError with every fault at once. */
@@ -259,6 +263,7 @@ interface AnyDefinition {
   readonly concurrency?: number | AdaptiveConcurrency<never>;
   readonly phases?: AnyPhaseDeclarations;
   readonly handler: AnyHandler;
+  readonly isolate?: unknown;
 }
 
 function compileTasks<Inputs, Services, TaskServices>(
@@ -301,7 +306,10 @@ function compileTasks<Inputs, Services, TaskServices>(
       faults.push(...concurrencyFaults(concurrency).map((fault) => `option tasks["${type}"].${fault}`));
     const { handler } = full;
     const limits = limitsOf(concurrency, slots);
-    compiled.set(type, { type, input, output, ...limits, contract: false, handler, phases });
+    const isolateFaults: string[] = [];
+    const isolate = compileIsolate(full.isolate, isolateFaults);
+    faults.push(...isolateFaults.map((fault) => `option tasks["${type}"].${fault}`));
+    compiled.set(type, { type, input, output, ...limits, contract: false, handler, phases, isolate });
   }
   return compiled;
 }

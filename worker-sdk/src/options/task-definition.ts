@@ -1,6 +1,7 @@
 /** The definition of a task type. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { TaskContext } from "../attempt/context.ts";
+import type { IsolateOptions } from "../isolate/isolate-options.ts";
 import type { AdaptiveConcurrency } from "./adaptive-concurrency.ts";
 import type { PhaseDeclarations } from "./phase-declarations.ts";
 
@@ -50,6 +51,12 @@ export interface TaskDefinition<Input = unknown, Services = unknown, TaskService
   readonly concurrency?: number | AdaptiveConcurrency<PayloadOf<Input>>;
   /** Phases of the handler, by name. A phase need not be declared. @default none */
   readonly phases?: PhaseDeclarations<PayloadOf<Input>>;
+  /**
+   * Runs the handler in a process of its own, so that an endless loop, a crash or a lack of memory ends the attempt and not the
+   * worker. See docs/isolation.md.
+   * @default false
+   */
+  readonly isolate?: boolean | IsolateOptions;
   /** Runs an attempt. */
   readonly handler: Handler<PayloadOf<Input>, Services, TaskServices>;
 }

@@ -4,12 +4,12 @@ import type { Children } from "../attempt/children.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
 import { KeyPauses } from "../attempt/key-pauses.ts";
 import { Runner } from "../attempt/runner.ts";
+import { warnAfterS } from "../attempt/warn-after.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import { IsolatedHandlers } from "../isolate/isolated-handlers.ts";
 import { WorkerLifespan } from "../lifespan/worker-lifespan.ts";
-import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";
-import { DEFAULT_WARN_S } from "../options/options.ts";
 import { PayloadCoder } from "../payloads/payload-coder.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import { ResourceLoading } from "../resources/resource-loading.ts";
@@ -29,6 +29,8 @@ export interface AttemptPartsNeeds {
   readonly loaders: ResourceLoaders;
   /** Submits for handlers; undefined for a run without a scheduler. */
   readonly children?: Children | undefined;
+  /** False runs isolated handlers in this process. @default true */
+  readonly isolate?: boolean;
 }
 
 /** What a scheduler sets for its workers. */
@@ -42,6 +44,8 @@ export interface SchedulerSettings {
 /** Runs attempts, with what their contexts offer. A started worker has one, and a run without a scheduler. */
 export class AttemptParts {
   readonly deadlines: Deadlines;
+  /** Undefined when no handler is isolated. */
+  readonly isolated: IsolatedHandlers | undefined;
   readonly keyPauses: KeyPauses;
   readonly lifespan: WorkerLifespan;
   readonly loading: ResourceLoading;
@@ -50,8 +54,12 @@ export class AttemptParts {
   /** What the scheduler set when the worker registered. */
   settings: SchedulerSettings = { phaseWarningsMs: {}, maxResultBytes: Number.POSITIVE_INFINITY };
 
-  constructor({ options, log, clock, link, resources, loaders, children }: AttemptPartsNeeds) {
-    const lifespan = new WorkerLifespan(options.lifespan, log, systemClock);
+  constructor(needs: AttemptPartsNeeds) {
+    const { options, log, clock, link, resources, loaders, children, isolate = true } = needs;
+    const tasks = [...options.tasks.values()];
+    const inProcess = !isolate || tasks.some((task) => task.isolate === undefined);
+    // Each process of isolated handlers has its own.
+    const lifespan = new WorkerLifespan(inProcess ? options.lifespan : undefined, log, systemClock);
     this.lifespan = lifespan;
     this.deadlines = new Deadlines(clock);
     this.keyPauses = new KeyPauses(clock, link);
@@ -70,34 +78,38 @@ export class AttemptParts {
       keyPauses: this.keyPauses,
       children,
       taskLogs: options.taskLogs && new TaskLogs(options.taskLogs, clock, link),
-      warnAfterS: (phase, assignment, declared) => this.#warnAfterS(phase, assignment, declared, options),
+      warnAfterS: (phase, assignment, declared) =>
+        warnAfterS(phase, {
+          ...{ assignment, declared, options },
+          schedulerMs: this.settings.phaseWarningsMs[phase],
+        }),
     };
+    if (isolate && tasks.some((task) => task.isolate !== undefined))
+      this.isolated = new IsolatedHandlers({
+        ...{ host, log, classify: options.classify, tasks: options.tasks },
+        settings: () => this.settings,
+      });
     const payloads = options.payloads && new PayloadCoder(options.payloads);
-    this.runner = new Runner(host, options, () => ({
-      payloads,
-      classify: options.classify,
-      maxResultBytes: this.settings.maxResultBytes,
-    }));
+    this.runner = new Runner(
+      host,
+      options,
+      () => ({
+        payloads,
+        classify: options.classify,
+        maxResultBytes: this.settings.maxResultBytes,
+      }),
+      this.isolated,
+    );
   }
 
-  /** Tears down what the lifespan has set up, once no handler runs. */
-  tearDown(limitMs: number, reason: Error): Promise<void> {
-    return this.lifespan.close(limitMs, reason, {
-      done: () => this.runner.returned(),
-      count: () => this.runner.unreturnedCount,
-    });
-  }
-
-  #warnAfterS(
-    phase: string,
-    assignment: AssignmentMessage,
-    declared: () => number | undefined,
-    options: CompiledOptions,
-  ): number | undefined {
-    const [taskMs, schedulerMs] = [assignment.phaseWarningsMs[phase], this.settings.phaseWarningsMs[phase]];
-    if (taskMs !== undefined) return taskMs / 1000;
-    const own = declared() ?? options.warnS.get(phase);
-    if (own !== undefined) return own;
-    return schedulerMs === undefined ? DEFAULT_WARN_S.get(phase) : schedulerMs / 1000;
+  /** Ends the processes of isolated handlers, and tears down what the lifespan has set up once no handler runs. */
+  async tearDown(limitMs: number, reason: Error): Promise<void> {
+    await Promise.all([
+      this.isolated?.close(limitMs),
+      this.lifespan.close(limitMs, reason, {
+        done: () => this.runner.returned(),
+        count: () => this.runner.unreturnedCount,
+      }),
+    ]);
   }
 }

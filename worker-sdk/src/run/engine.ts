@@ -5,6 +5,7 @@ import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import {
   HttpListenError,
+  IsolationError,
   LifespanError,
   LinkError,
   PreflightError,
@@ -220,6 +221,12 @@ export class Engine {
   async #prepare(): Promise<void> {
     if (!(await this.#step("lifespan", LifespanError, () => this.#attempts.lifespan.open(this.#startup))))
       return;
+    const { isolated } = this.#attempts;
+    if (isolated !== undefined) {
+      this.#startup.report("custom:isolate", "started");
+      if (!(await this.#step("custom:isolate", IsolationError, () => isolated.check()))) return;
+      this.#startup.report("custom:isolate", "ok");
+    }
     if (!(await this.#step("preflight", PreflightError, () => this.#options.preflight?.(this.#startup))))
       return;
     this.#preflightPassed = true;
@@ -229,7 +236,7 @@ export class Engine {
   /** Runs a step of the start; a throw ends the worker. False when it has ended meanwhile. */
   async #step(
     name: string,
-    Failed: typeof LifespanError | typeof PreflightError,
+    Failed: typeof LifespanError | typeof IsolationError | typeof PreflightError,
     run: () => unknown,
   ): Promise<boolean> {
     try {

@@ -62,6 +62,12 @@ export class AttemptLog {
     this.#put(level, lineText(fields, message ?? "", settings));
   }
 
+  /** The same for a line whose text was made, and masked, elsewhere. */
+  writeText(level: LineLevel, text: LineText): void {
+    if (this.#ended || LEVELS.indexOf(level) < LEVELS.indexOf(this.#sink.settings.level)) return;
+    this.#put(level, text);
+  }
+
   /** The handler has ended. */
   end(): void {
     if (this.#ended) return;

@@ -20,6 +20,12 @@ import { VirtualClock } from "./virtual-clock.ts";
 export interface TestWorkerOptions {
   /** Also gets the lines of the log. @default none: `TestWorker.log` has them */
   readonly logger?: Logger;
+  /**
+   * True runs isolated handlers in processes of their own, as a worker does; their time is real. Their worker must be made by a module
+   * that `isolate: { module }` names: the entry file is the test. False runs them in the test's process.
+   * @default false
+   */
+  readonly isolate?: boolean;
 }
 
 /** The limit of a type whose concurrency adapts. */
@@ -65,6 +71,7 @@ export async function testWorker(
     log: recordingLogger(records, options.logger),
     clock: clock.clock,
     scratchFolder: scratch,
+    isolate: options.isolate ?? false,
   });
   return new TestWorker(local, { clock, log: records, scratch });
 }
@@ -84,22 +91,23 @@ export async function runTask<I extends Schema, O extends Schema, E extends Erro
   worker: AnyWorker | AnyOptions,
   task: TaskContract<I, O, E>,
   input: SchemaInput<I>,
-  options?: LocalTaskOptions,
+  options?: LocalTaskOptions & Pick<TestWorkerOptions, "isolate">,
 ): Promise<RunOutcome<SchemaOutput<O>>>;
 export async function runTask<Output = unknown>(
   worker: AnyWorker | AnyOptions,
   type: string,
   input?: unknown,
-  options?: LocalTaskOptions,
+  options?: LocalTaskOptions & Pick<TestWorkerOptions, "isolate">,
 ): Promise<RunOutcome<Output>>;
 export async function runTask(
   worker: AnyWorker | AnyOptions,
   task: string | ContractParts,
   input?: unknown,
-  options?: LocalTaskOptions,
+  options: LocalTaskOptions & Pick<TestWorkerOptions, "isolate"> = {},
 ): Promise<RunOutcome> {
-  await using bench = await testWorker(worker);
-  return await bench.run(typeName(task), input, options);
+  const { isolate = false, ...others } = options;
+  await using bench = await testWorker(worker, { isolate });
+  return await bench.run(typeName(task), input, others);
 }
 
 /** A worker that runs tasks for a test. `testWorker()` makes it. */

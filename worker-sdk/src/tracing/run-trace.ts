@@ -100,6 +100,12 @@ export class RunTrace {
     return new RunTrace(recorded, trace.setSpan(parent, span));
   }
 
+  /** The context of the span as a W3C header, for another process. */
+  get traceparent(): string | undefined {
+    const span = trace.getSpanContext(this.#context);
+    return span && `00-${span.traceId}-${span.spanId}-0${span.traceFlags & 1}`;
+  }
+
   /** A function that calls `fn` with the span of the run as the active one, also across its awaits. */
   bind<T>(fn: () => T): () => T {
     return () => context.with(this.#context, fn);

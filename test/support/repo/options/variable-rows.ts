@@ -49,6 +49,11 @@ const OTHERS: readonly Omit<VariableRow, "sets">[] = [
     meaning: "Id of the launch of this process. Not for you to set; `MUSTER_SUPERVISOR_PID` likewise.",
   },
   {
+    variable: "MUSTER_ISOLATE_ID",
+    default: "set for the process of an isolated handler",
+    meaning: "Id by which what that process starts is found. Not for you to set.",
+  },
+  {
     variable: "MUSTER_TASK_ID",
     default: "set for programs of `command()`",
     meaning:
