@@ -82,6 +82,17 @@ const handlers: Record<string, (ctx: Ctx) => unknown> = {
     await new Promise(() => {});
   },
   sleeps: () => execFileSync("sleep", ["300"]),
+  /** Leaves a timer behind, and sends messages of its own. */
+  behind: (ctx) => {
+    process.send?.(null as never);
+    process.send?.("ready");
+    setInterval(() => {
+      ctx.log.info(`from ${ctx.attempt.id}`);
+      ctx.progress(Math.random());
+    }, 1);
+    if (!Object(ctx.payload).wait) return process.pid;
+    return new Promise((resolve) => setTimeout(() => resolve(process.pid), 50));
+  },
   late: async () => "x".repeat(20_000),
 };
 

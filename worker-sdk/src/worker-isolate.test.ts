@@ -169,6 +169,15 @@ describe("isolated handlers", { skip: process.platform === "win32" }, () => {
     const killed = "The handler's process was killed: it did not stop within 0.3 s.";
     assert.equal(ofRun.message, `The run took longer than 0.5 s. ${killed}`);
     assert.equal(ofPhase.message, `Phase inference ran longer than 0.5 s. ${killed}`);
+    const ended = await outcomeOf(stream, run);
+    assert.match(
+      ended?.case === "failed" ? ended.value.traceback : "",
+      /^The handler was at:\n {4}at block \(.*worker-isolate-tasks/,
+    );
+    const lines = stream.all("taskLogs").flatMap(({ lines: some }) => some);
+    assert.ok(
+      lines.some(({ message }) => /is killed: it did not stop within 0\.3 s; it is at block/.test(message)),
+    );
     assert.equal(await succeeded(assign("neighbour")), process.pid);
   });
 
@@ -185,6 +194,16 @@ describe("isolated handlers", { skip: process.platform === "win32" }, () => {
     stream.send({ case: "cancelAttempt", value: { attemptId: stubborn, reason: "no" } as never });
     assert.equal((await outcomeOf(stream, stubborn))?.case, "cancelled");
     assert.ok(!runs(pid), "the process in a session of its own runs");
+  });
+
+  it("write nothing to the log of the next attempt from what they have left behind", async () => {
+    const first = await succeeded(assign("behind"));
+    const id = assign("behind", {}, { wait: true });
+    assert.equal(await succeeded(id), first);
+    await stream.next("taskLogs", ({ attemptId, endSequence }) => attemptId === id && endSequence > 0n);
+    const lines = stream.all("taskLogs").filter(({ attemptId }) => attemptId === id);
+    const said = new Set(lines.flatMap(({ lines: some }) => some.map(({ message }) => message)));
+    assert.deepEqual([...said], [`from ${id}`]);
   });
 
   it("have results up to the limit", async () => {
@@ -213,7 +232,11 @@ describe("the options of isolated handlers", () => {
     assert.throws(
       () =>
         new Worker({
-          tasks: { a: { handler, isolate: wrong as never }, b: { handler, isolate: "yes" as never } },
+          tasks: {
+            a: { handler, isolate: wrong as never },
+            b: { handler, isolate: "yes" as never },
+            c: { handler, isolate: true, concurrency: { min: 1, max: 2, targetS: () => 1 } },
+          },
         }),
       (error) => {
         assert.ok(error instanceof OptionsError);
@@ -225,6 +248,7 @@ describe("the options of isolated handlers", () => {
           "isolate.killGraceS: 1000000000 is not a number of seconds from 0 to 3600",
           'isolate.module: "./worker.ts" is neither a file URL nor an absolute path',
           'tasks["b"].isolate: is string; give true or an object',
+          'tasks["c"].concurrency.targetS: is a function of the payload',
         ])
           assert.ok(error.message.includes(part), `${part} in ${error.message}`);
         return true;

@@ -30,11 +30,6 @@ export class ProcessTree {
     return groupRuns(this.#pid) || marked(this.#mark).length > 0;
   }
 
-  /** Its processes: the first one, and those that are found by the mark. */
-  get pids(): number[] {
-    return [...new Set([this.#pid, ...marked(this.#mark)])];
-  }
-
   /** Sends the signal to every process of the tree. */
   signal(signal: NodeJS.Signals): void {
     const others = marked(this.#mark);

@@ -59,7 +59,7 @@ function code(module: string, types: readonly string[], execArgv: readonly strin
 process.execArgv = ${JSON.stringify(execArgv)};
 const child = { wanted: ${JSON.stringify(types)}, workers: [], types: [], taken: false };
 globalThis[${key}] = child;
-const unusable = (fault) => process.send({ kind: "unusable", fault }, undefined, undefined, () => process.exit(1));
+const unusable = (fault) => process.send({ muster: { kind: "unusable", fault } }, undefined, undefined, () => process.exit(1));
 import(${JSON.stringify(module)}).then(
   () => {
     for (const worker of child.workers) if (!child.taken) worker[${key}]();

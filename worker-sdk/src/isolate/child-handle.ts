@@ -27,7 +27,7 @@ const END_MS = 9_000;
 
 /** Longest answer of the guard, and how long it is waited for. */
 const MAX_STACK_BYTES = 64 * 1024;
-const STACK_MS = 3_000;
+const STACK_MS = 1_500;
 
 /** Who listens to a process: the attempt that it runs, or the pool. */
 export interface ChildListener {
@@ -86,7 +86,11 @@ export class ChildHandle {
     this.#tree = child.pid === undefined ? undefined : new ProcessTree(child.pid, mark, clock, ISOLATE_MARK);
     if (child.pid !== undefined)
       this.#memory.follow(child.pid, clock, () => this.kill("its memory is beyond the limit"));
-    child.on("message", (message: FromChild) => this.#receive(message));
+    child.on("message", (message) => {
+      const { muster }: { readonly muster?: FromChild } = Object(message);
+      // Others are the handler's own.
+      if (muster !== undefined) this.#receive(muster);
+    });
     for (const name of ["stdout", "stderr"] as const) {
       child[name]?.on("data", (chunk: Buffer) => {
         for (const line of this.#lines[name].push(chunk)) this.#line(line, name);
@@ -103,11 +107,6 @@ export class ChildHandle {
 
   get pid(): number | undefined {
     return this.#process.pid;
-  }
-
-  /** Its processes, the first one first. */
-  get pids(): readonly number[] {
-    return this.#tree?.pids ?? [];
   }
 
   /** False once it has ended or is to be killed. */
@@ -147,7 +146,7 @@ export class ChildHandle {
     const take = (chunk: Buffer): void => {
       text += chunk.toString("utf8");
       if (text.length > MAX_STACK_BYTES) answered.resolve(undefined);
-      else if (text.endsWith("\n")) answered.resolve(JSON.parse(text));
+      else if (text.endsWith("\n")) answered.resolve(framesOf(text));
     };
     guard.on("data", take);
     guard.write("s");
@@ -215,5 +214,15 @@ export class ChildHandle {
       uncaught: this.#uncaught,
       killed: this.#killed,
     };
+  }
+}
+
+/** The frames of an answer; undefined for what none is: the handler may write to the channel as well. */
+function framesOf(text: string): readonly string[] | undefined {
+  try {
+    const frames: unknown = JSON.parse(text);
+    return Array.isArray(frames) ? frames.map(String) : undefined;
+  } catch {
+    return undefined;
   }
 }

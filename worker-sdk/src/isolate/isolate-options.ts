@@ -60,9 +60,21 @@ const MAX_REUSE = 1_000_000;
 const MAX_S = 2_000_000;
 const NAMES = ["module", "memoryLimitBytes", "reuse", "idleS", "killGraceS", "startTimeoutS"];
 
-/** Undefined when the handler is not isolated; adds every fault to `faults`. */
-export function compileIsolate(given: unknown, faults: string[]): IsolateSettings | undefined {
+/**
+ * Undefined when the handler is not isolated; adds every fault to `faults`.
+ *
+ * @param concurrency Option of the same type.
+ */
+export function compileIsolate(
+  given: unknown,
+  concurrency: unknown,
+  faults: string[],
+): IsolateSettings | undefined {
   if (given === undefined || given === false) return undefined;
+  if (typeof Object(concurrency).targetS === "function")
+    faults.push(
+      "concurrency.targetS: is a function of the payload, which the process of an isolated handler parses; give a number of seconds",
+    );
   if (given !== true && (typeof given !== "object" || given === null || Array.isArray(given))) {
     faults.push(`isolate: is ${given === null ? "null" : typeof given}; give true or an object of options`);
     return undefined;

@@ -21,6 +21,8 @@ export interface IsolatedRunParts {
   readonly host: Pick<AttemptHost, "clock" | "deadlines" | "keyPauses" | "link">;
   readonly classify: ((error: unknown) => FailureClassification | undefined) | undefined;
   readonly settings: Pick<AttemptRequest, "maxResultBytes" | "phaseWarningsMs">;
+  /** Whether the stack of a handler that did not stop is read. */
+  readonly stacks: boolean;
 }
 
 /** Passes reports of the process to the worker's connection, and requests and answers to the process. */
@@ -38,6 +40,9 @@ export class IsolatedRun implements ElsewhereAttempt, ChildListener {
   /** What the handler has noted, for the failure of a process that has ended. */
   #facts: Facts = {};
   #cancelKill: (() => void) | undefined;
+  /** Where a handler was that did not stop, the innermost frame first. */
+  #frames: readonly string[] | undefined;
+  #over = false;
 
   constructor(attempt: Attempt, child: ChildHandle, parts: IsolatedRunParts) {
     this.#attempt = attempt;
@@ -75,6 +80,7 @@ export class IsolatedRun implements ElsewhereAttempt, ChildListener {
         : this.#explained(returned);
     } finally {
       signal.removeEventListener("abort", stop);
+      this.#over = true;
       this.#cancelKill?.();
       for (const limit of this.#limits.values()) this.#parts.host.deadlines.remove(limit);
       for (const span of this.#spans.values()) span.resolve();
@@ -85,7 +91,9 @@ export class IsolatedRun implements ElsewhereAttempt, ChildListener {
     const attempt = this.#attempt;
     switch (message.kind) {
       case "report":
-        if (!attempt.closed) this.#report(message.message);
+        // A call that an earlier handler has left behind is of no attempt.
+        if (!attempt.closed && Object(message.message).attemptId === attempt.id)
+          this.#report(message.message);
         return;
       case "line":
         attempt.lines?.writeText(message.level, message.text);
@@ -248,9 +256,22 @@ export class IsolatedRun implements ElsewhereAttempt, ChildListener {
     if (stop === undefined) return;
     this.#child.send({ kind: "stop", stop: stop.kind, message: stop.reason.message });
     const graceMs = this.#child.settings.killGraceMs ?? stop.graceMs ?? DEFAULT_GRACE_MS;
-    this.#cancelKill ??= systemClock.after(graceMs, () =>
-      this.#child.kill(`it did not stop within ${graceMs / 1000} s`),
+    this.#cancelKill ??= systemClock.after(graceMs, () => void this.#kill(graceMs));
+  }
+
+  async #kill(graceMs: number): Promise<void> {
+    // The kill waits for it: some 70 ms, 1.5 s at most.
+    const frames = this.#parts.stacks ? await this.#child.stack() : undefined;
+    // It has returned meanwhile, and its process may run another attempt.
+    if (this.#over) return;
+    this.#frames = frames;
+    const why = `it did not stop within ${graceMs / 1000} s`;
+    const at = frames?.[0];
+    this.#attempt.log.warn(
+      { event: "task.isolate.killed", pid: this.#child.pid, ...(frames && { stack: frames.join("\n") }) },
+      `the handler's process is killed: ${why}${at === undefined ? "" : `; it is at ${at}`}`,
     );
+    this.#child.kill(why);
   }
 
   #withFacts(outcome: Outcome): Outcome {
@@ -271,7 +292,13 @@ export class IsolatedRun implements ElsewhereAttempt, ChildListener {
   /** Says that the process was killed, which the reason to stop does not. */
   #killedOutcome(outcome: Outcome, { kind }: StopRequest, { killed }: ChildEnd): Outcome {
     if (outcome.kind !== "failed" || kind === "exceeded" || killed === undefined) return outcome;
-    return { ...outcome, message: `${outcome.message} The handler's process was killed: ${killed}.` };
+    return {
+      ...outcome,
+      message: `${outcome.message} The handler's process was killed: ${killed}.`,
+      traceback: this.#frames
+        ? ["The handler was at:", ...this.#frames].join("\n    at ")
+        : outcome.traceback,
+    };
   }
 
   /** A limit that the worker keeps is its reason, whatever the handler has thrown. */

@@ -25,8 +25,6 @@ export class Isolation {
   readonly #running = new Set<ChildHandle>();
   /** Processes without an attempt, and how their time limit is taken back; the latest first. */
   readonly #idle = new Map<ChildHandle, () => void>();
-  /** The process of each attempt. */
-  readonly #ofAttempt = new Map<string, ChildHandle>();
   #closed = false;
 
   constructor(parts: IsolationParts) {
@@ -66,7 +64,6 @@ export class Isolation {
     // Its output until it is ready is the attempt's.
     const run = new IsolatedRun(attempt, child, { ...this.#parts, settings: this.#parts.settings() });
     child.listener = run;
-    this.#ofAttempt.set(attempt.id, child);
     try {
       const late = new Promise<"late">((resolve) => {
         stopped.then(
@@ -100,13 +97,7 @@ export class Isolation {
       return outcome;
     } finally {
       stopped.cancel();
-      this.#ofAttempt.delete(attempt.id);
     }
-  }
-
-  /** The process of an attempt; undefined when it has none now. */
-  processOf(attemptId: string): ChildHandle | undefined {
-    return this.#ofAttempt.get(attemptId);
   }
 
   /** Ends every process; kills those that have not ended in time. */

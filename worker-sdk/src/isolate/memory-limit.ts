@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { MemoryWatch } from "@muster/common/memory-watch";
 import type { Clock } from "../clock.ts";
 import { MemoryGroup } from "../command/memory-group.ts";
+import { KERNEL, type Roots } from "../link/pressure/cgroup.ts";
 
 /** Interval at which a process without a cgroup of its own is measured: one file, some 20 µs. */
 const MEASURE_EVERY_MS = 250;
@@ -16,10 +17,10 @@ export class MemoryLimit {
   #cancel: (() => void) | undefined;
   #exceeded: string | undefined;
 
-  constructor(limitBytes: number | undefined) {
+  constructor(limitBytes: number | undefined, roots: Roots = KERNEL) {
     this.#limitBytes = limitBytes;
     if (limitBytes === undefined) return;
-    const group = MemoryGroup.make(`isolate-${randomUUID()}`, limitBytes);
+    const group = MemoryGroup.make(`isolate-${randomUUID()}`, limitBytes, roots);
     if (typeof group !== "string") this.#group = group;
   }
 

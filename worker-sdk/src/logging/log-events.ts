@@ -18,6 +18,7 @@ export const LOG_EVENTS = {
   "task.failed": "info",
   "task.failure.replaced": "warn",
   "task.measure.refused": "warn",
+  "task.isolate.killed": "warn",
   "task.isolated": "debug",
   "task.received": "info",
   "task.rejected": "warn",

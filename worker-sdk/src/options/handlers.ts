@@ -83,7 +83,7 @@ export class Handlers {
   add(task: ContractParts, handler: AnyInputHandler, options: HandleOptions<never> = {}): void {
     const common = this.#checked("handle", task, handler, options);
     const faults: string[] = [];
-    const isolate = compileIsolate(options?.isolate, faults);
+    const isolate = compileIsolate(options?.isolate, options?.concurrency, faults);
     if (faults.length > 0)
       throw new OptionsError(
         "handle",

@@ -307,7 +307,7 @@ function compileTasks<Inputs, Services, TaskServices>(
     const { handler } = full;
     const limits = limitsOf(concurrency, slots);
     const isolateFaults: string[] = [];
-    const isolate = compileIsolate(full.isolate, isolateFaults);
+    const isolate = compileIsolate(full.isolate, concurrency, isolateFaults);
     faults.push(...isolateFaults.map((fault) => `option tasks["${type}"].${fault}`));
     compiled.set(type, { type, input, output, ...limits, contract: false, handler, phases, isolate });
   }

@@ -86,7 +86,7 @@ export class AttemptParts {
     };
     if (isolate && tasks.some((task) => task.isolate !== undefined))
       this.isolated = new IsolatedHandlers({
-        ...{ host, log, classify: options.classify, tasks: options.tasks },
+        ...{ host, log, classify: options.classify, stacks: options.stacks, tasks: options.tasks },
         settings: () => this.settings,
       });
     const payloads = options.payloads && new PayloadCoder(options.payloads);

@@ -28,12 +28,21 @@ export function workerLog(bound: Readonly<Record<string, unknown>> = {}): Logger
 /** Keeps lines with the attempt; the worker numbers them, and counts those of the standard outputs among them. */
 export function keptLines(settings: TaskLogSettings) {
   return {
-    open: () => ({
-      write: (level: LineLevel, fields: object, message: string | undefined) =>
-        toWorker({ kind: "line", level, text: lineText(fields, message ?? "", settings) }),
-      writeText: (level: LineLevel, text: LineText) => toWorker({ kind: "line", level, text }),
-      end() {},
-    }),
+    open: () => {
+      // What runs on when its attempt has ended must not write to the log of the next one.
+      let ended = false;
+      const writeText = (level: LineLevel, text: LineText): void => {
+        if (!ended) toWorker({ kind: "line", level, text });
+      };
+      return {
+        write: (level: LineLevel, fields: object, message: string | undefined) =>
+          writeText(level, lineText(fields, message ?? "", settings)),
+        writeText,
+        end() {
+          ended = true;
+        },
+      };
+    },
   };
 }
 
