@@ -74,3 +74,15 @@ export const MAX_STEP_RESULT_BYTES = 16 * 1024;
 
 /** All steps of a task together with their results, bytes. */
 export const MAX_STEPS_BYTES = 64 * 1024;
+
+/**
+ * Attempts of one worker that may be without their slots while their handlers wait, besides those for which it has slots and
+ * prefetch. From so many on, tasks of the types that wait there are not assigned to it any more.
+ */
+export const MAX_SLOT_RELEASES = 1_000;
+
+/** Tasks that a report of freed slots names; all of them are counted. */
+export const MAX_NAMED_WAITS = 20;
+
+/** Longest text of what a handler waits for, characters. */
+export const MAX_WAIT_REASON = 256;

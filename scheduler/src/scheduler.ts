@@ -122,7 +122,7 @@ export async function startScheduler(options: {
   });
   const { admission, backlog, classes, control, counters, dispatcher, fleet, followers, launches } = dispatch;
   const { liveness, pausedQueues, peers, registrar, registry, rejectedWorkers, reportHandler } = dispatch;
-  const { sessionReports, submitter } = dispatch;
+  const { sessionReports, slotReports, submitter } = dispatch;
   const database = new DatabaseWatch({
     store,
     clock,
@@ -286,7 +286,7 @@ export async function startScheduler(options: {
         onConnected: () => background.launchersSoon(),
       },
       stream: {
-        ...{ registrar, liveness, sessionReports, reportHandler, clock, counters },
+        ...{ registrar, liveness, sessionReports, slotReports, reportHandler, clock, counters },
         keyPauser: dispatch.keyPauser,
         takesLogs: dispatch.logWriter.enabled,
         rejector: new StreamRejector(rejectedWorkers, clock),

@@ -27,6 +27,7 @@ import { MetricWriter } from "./attempts/metric-writer.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { RetryPolicies } from "./attempts/retry-policies.ts";
 import { Revocations } from "./attempts/revocations.ts";
+import { SlotReports } from "./attempts/slot-reports.ts";
 import { TaskControl } from "./attempts/task-control.ts";
 import { WorkerReportHandler } from "./attempts/worker-report-handler.ts";
 import { ChangeEffects } from "./changes/change-effects.ts";
@@ -118,6 +119,7 @@ export interface Dispatch {
   readonly retryPolicies: RetryPolicies;
   readonly revocations: Revocations;
   readonly sessionReports: SessionReportHandler;
+  readonly slotReports: SlotReports;
   readonly liveness: SessionLiveness;
   readonly terminator: SessionTerminator;
   readonly committer: ResultCommitter;
@@ -320,7 +322,9 @@ export function createDispatch(options: {
     quarantine,
     schedulerId,
   });
+  const slotReports = new SlotReports({ eventWriter, clock, log, onRoom: () => dispatcher.pumpSoon() });
   const sessionReports = new SessionReportHandler({
+    slotReports,
     classes,
     dispatcher,
     terminator,
@@ -476,6 +480,7 @@ export function createDispatch(options: {
     retryPolicies,
     revocations,
     sessionReports,
+    slotReports,
     liveness,
     terminator,
     committer,

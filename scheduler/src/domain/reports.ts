@@ -115,6 +115,8 @@ export interface WorkerLine {
   readonly quarantine?: QuarantineRecord | undefined;
   readonly loopAgeMs: number;
   readonly active: number;
+  /** Those of them that wait without their slots. */
+  readonly released?: number;
   readonly slots: number;
   readonly pool: string;
   /** Since its last beat, or its end; undefined when there was none. */

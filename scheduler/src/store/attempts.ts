@@ -39,6 +39,8 @@ export interface AttemptRow {
   readonly payloadBytes?: number;
   /** What its handler has noted for its failure, as it was last written; undefined for nothing, and where that is not read. */
   readonly facts?: Facts;
+  /** Its handler waited without its slots; only of a session that ends. */
+  readonly waits?: boolean;
 }
 
 /** A report of a running attempt, written in batches. Ages are milliseconds before the write. */

@@ -97,7 +97,7 @@ export function signsOf(attempt: Attempt, now: number): Signs {
 
 /** Whether an attempt that its worker runs is stuck. */
 export function stuckAttempt(attempt: Attempt, settings: WatchSettings, now: number): Stuck | undefined {
-  if (attempt.acceptedAt === undefined || !attempt.isOpen) return undefined;
+  if (attempt.acceptedAt === undefined || !attempt.isOpen || attempt.isWaiting) return undefined;
   if (attempt.watch?.listed?.resultPending) return undefined;
   return stuckOf(signsOf(attempt, now), attempt.options?.watchdogs, settings);
 }

@@ -12,6 +12,7 @@ import { thrownBy } from "../../testing/thrown-by.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import type { Attempt } from "./attempt.ts";
 
+const WAIT = { ageMs: 0, taskIds: [], taskCount: 0, reason: "", returning: false };
 const TIMED_OUT = { phase: undefined, limitMs: 1, elapsedMs: 2 };
 
 /** Each transition by the methods that carry it out. */
@@ -26,6 +27,8 @@ const STEPS: Readonly<Record<AttemptTransition, readonly ((attempt: Attempt, now
   ],
   cancel: [(attempt, now) => attempt.requestCancel(`at ${now}`)],
   timeOut: [(attempt) => attempt.timeOut(TIMED_OUT)],
+  releaseSlot: [(attempt, now) => attempt.releaseSlot(WAIT, now)],
+  takeSlot: [(attempt) => attempt.takeSlot()],
   startCommit: [(attempt) => attempt.startCommit(true)],
   holdUp: [(attempt, now) => attempt.holdUp(`at ${now}`)],
   end: [(attempt) => attempt.end()],
@@ -38,6 +41,7 @@ const WAYS: Readonly<Record<AttemptState, readonly AttemptTransition[]>> = {
   started: ["start"],
   accepted: ["accept"],
   running: ["accept", "start"],
+  released: ["accept", "start", "releaseSlot"],
   committing: ["startCommit"],
   held: ["startCommit", "holdUp"],
   ended: ["end"],
@@ -45,13 +49,14 @@ const WAYS: Readonly<Record<AttemptState, readonly AttemptTransition[]>> = {
 
 /** The states that follow, in the order of the transitions above; "-" where the transition is impossible. */
 const EXPECTED: Readonly<Record<AttemptState, string>> = {
-  assigned: "accepted started assigned assigned - committing - ended",
-  started: "running - started started - committing - ended",
-  accepted: "- running accepted accepted accepted committing - ended",
-  running: "- - running running running committing - ended",
-  committing: "committing committing committing committing - - held ended",
-  held: "held held held held - - held ended",
-  ended: "- - - - - - - -",
+  assigned: "accepted started assigned assigned - - - committing - ended",
+  started: "running - started started - - - committing - ended",
+  accepted: "- running accepted accepted accepted - - committing - ended",
+  running: "- - running running running released - committing - ended",
+  released: "- - released released released - running committing - ended",
+  committing: "committing committing committing committing - - - - held ended",
+  held: "held held held held - - - - held ended",
+  ended: "- - - - - - - - - -",
 };
 
 function inState(state: AttemptState): Attempt {
@@ -116,8 +121,8 @@ describe("an attempt", () => {
           assert.ok(isOpen || !before.isOpen || !error, "only a transition ends it");
           assert.ok(before.isOpen || !isOpen, "its end is not taken back");
           if (isOpen) {
-            assert.equal(acceptedAt !== undefined, state === "accepted" || state === "running");
-            assert.equal(startedAt !== undefined, state === "started" || state === "running");
+            assert.equal(acceptedAt !== undefined, ["accepted", "running", "released"].includes(state));
+            assert.equal(startedAt !== undefined, ["started", "running", "released"].includes(state));
             assert.equal(heldUp, undefined);
           }
           if (state === "held") assert.ok(heldUp);

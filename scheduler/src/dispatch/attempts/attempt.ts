@@ -10,6 +10,7 @@ import {
 } from "../../domain/tasks/attempt-machine.ts";
 import type { HandlerReport } from "../../domain/tasks/handler-report.ts";
 import type { HardTimeout } from "../../domain/tasks/hard-timeout.ts";
+import type { SlotRelease, SlotReleaseRecord } from "../../domain/tasks/slot-release.ts";
 import type { ReportedStep, Steps } from "../../domain/tasks/step.ts";
 import type { RequeueCounts, TaskOptions } from "../../domain/tasks/task.ts";
 import type { AttemptRow, AttemptTouch, LastProgress } from "../../store/store.ts";
@@ -83,6 +84,8 @@ export class Attempt {
   #reported = false;
   #timedOut: HardTimeout | undefined;
   #watch: AttemptWatch | undefined;
+  /** Set while its handler waits without its slots, and until it has them again. */
+  #slotRelease: { readonly what: SlotRelease; readonly since: number } | undefined;
   // What the store does not have yet.
   #acceptUnwritten = false;
   #phaseUnwritten = false;
@@ -258,6 +261,16 @@ export class Attempt {
     return this.#watch;
   }
 
+  /** What its handler waits for without its slots; also while it waits to take them again. @param now Monotonic milliseconds. */
+  slotRelease(now: number): SlotReleaseRecord | undefined {
+    return this.#slotRelease && { ...this.#slotRelease.what, ageMs: now - this.#slotRelease.since };
+  }
+
+  /** Its handler waits, or waits to go on: no watchdog warns of it. */
+  get isWaiting(): boolean {
+    return this.#slotRelease !== undefined;
+  }
+
   /** Its worker has it. @param now Monotonic milliseconds. */
   accept(now: number): void {
     this.#step("accept");
@@ -355,9 +368,31 @@ export class Attempt {
     this.#timedOut = passed;
   }
 
+  /** Its handler waits, and its slots are free. @param now Monotonic milliseconds. */
+  releaseSlot({ ageMs, ...what }: SlotReleaseRecord, now: number): void {
+    this.#step("releaseSlot");
+    this.#slotRelease = { what, since: this.#slotRelease?.since ?? now - ageMs };
+  }
+
+  /** It counts with its slots again. */
+  takeSlot(): void {
+    this.#step("takeSlot");
+  }
+
+  /** What its worker says of the wait now; undefined when it is over. @param now Monotonic milliseconds. */
+  noteSlotRelease(release: SlotReleaseRecord | undefined, now: number): void {
+    this.#step("report");
+    if (release === undefined) this.#slotRelease = undefined;
+    else {
+      const { ageMs, ...what } = release;
+      this.#slotRelease = { what, since: this.#slotRelease?.since ?? now - ageMs };
+    }
+  }
+
   /** Its end is being written. @param reported Its worker has sent a result. */
   startCommit(reported: boolean): void {
     this.#step("startCommit");
+    this.#slotRelease = undefined;
     this.#reported = reported;
   }
 

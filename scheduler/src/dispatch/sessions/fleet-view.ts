@@ -98,7 +98,14 @@ export class FleetView {
   /** Attempts that it holds: from memory, or as the scheduler that holds its stream said with its last heartbeat. */
   activeCount({ sessionId, heartbeat, activeCount }: WorkerRecord): number {
     const session = this.#parts.registry.byId(sessionId);
-    return session?.attempts.size ?? heartbeat?.seen?.outstanding ?? activeCount;
+    const { seen } = heartbeat ?? {};
+    return session?.attempts.size ?? (seen ? seen.outstanding + (seen.released ?? 0) : activeCount);
+  }
+
+  /** Those of them that wait without their slots. */
+  releasedCount({ sessionId, heartbeat, goneTime }: WorkerRecord): number {
+    if (goneTime !== undefined) return 0;
+    return this.#parts.registry.byId(sessionId)?.releasedCount ?? heartbeat?.seen?.released ?? 0;
   }
 
   /** Its capacities with what its attempts take: as `activeCount`. */
@@ -188,6 +195,7 @@ function seenOf(session: Session, now: number): SeenRecord {
   return {
     outstanding: session.outstanding,
     ...(session.usedSlots === session.outstanding ? {} : { slots: session.usedSlots }),
+    ...(session.releasedCount === 0 ? {} : { released: session.releasedCount }),
     types,
     ...(Object.keys(used).length === 0 ? {} : { used }),
     ...(stalledMs === undefined ? {} : { stalledMs: Math.round(stalledMs) }),
@@ -211,8 +219,9 @@ function left(until: number | undefined, now: number): number | undefined {
 }
 
 function heldBy(session: Session, now: number): SeenAttempt[] {
-  const held = [...session.attempts.values()].map(
-    (attempt): SeenAttempt => ({
+  const held = [...session.attempts.values()].map((attempt): SeenAttempt => {
+    const slotRelease = attempt.slotRelease(now);
+    return {
       attemptId: formatAttemptId(attempt),
       type: attempt.type,
       phase: attempt.phase ?? "",
@@ -226,9 +235,10 @@ function heldBy(session: Session, now: number): SeenAttempt[] {
       ageMs: now - attempt.runsSince,
       ...(attempt.cost === undefined ? {} : { cost: attempt.cost }),
       resultPending: !attempt.isOpen,
+      ...(slotRelease === undefined ? {} : { slotRelease }),
       ...(attempt.heldUp === undefined ? {} : { heldUp: attempt.heldUp }),
-    }),
-  );
+    };
+  });
   const lingering = [...session.lingering].map(([attemptId, { type, cost, since, reason }]): SeenAttempt => {
     const forMs = now - since;
     return {
@@ -310,6 +320,9 @@ function heldElsewhere(heartbeat: HeartbeatRecord | undefined, beatAge: number):
       ...attempt,
       ageMs: attempt.ageMs + beatAge,
       phaseAgeMs: attempt.phaseAgeMs + beatAge,
+      ...(attempt.slotRelease
+        ? { slotRelease: { ...attempt.slotRelease, ageMs: attempt.slotRelease.ageMs + beatAge } }
+        : {}),
       ...(attempt.revoked ? { revoked: { ...attempt.revoked, forMs: attempt.revoked.forMs + beatAge } } : {}),
     }));
   }

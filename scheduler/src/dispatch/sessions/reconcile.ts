@@ -1,6 +1,7 @@
 /** Compares the attempts that a reconnected worker lists with those of the scheduler. */
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { SlotReleaseRecord } from "../../domain/tasks/slot-release.ts";
 import type { AttemptRow } from "../../store/store.ts";
 import type { Admission } from "../admission/admission.ts";
 import { Attempt } from "../attempts/attempt.ts";
@@ -15,6 +16,12 @@ import type { Session } from "./session.ts";
  * keys, so that their end looks for them.
  */
 const UNKNOWN_CLASS = { type: "", queue: "", concurrency: [], requirements: {} };
+
+/** An attempt that a reconnecting worker lists. */
+export interface ListedAttempt extends AttemptKey {
+  /** Its handler waits without its slots. */
+  readonly slotRelease?: SlotReleaseRecord;
+}
 
 /** What to do with an attempt that the worker says it holds. */
 export interface AttemptDecision {
@@ -44,7 +51,7 @@ export function reconcile(
     old,
   }: {
     session: Session;
-    inFlight: readonly AttemptKey[];
+    inFlight: readonly ListedAttempt[];
     rows: readonly AttemptRow[];
     /** When the read of the rows began, monotonic milliseconds. */
     readAt: number;
@@ -56,9 +63,10 @@ export function reconcile(
   const unread = [...(old?.attempts.values() ?? [])].filter(
     (attempt) => attempt.isOpen && attempt.heldSince >= readAt && !byTask.has(attempt.taskId),
   );
-  const decisions = inFlight.map((key) => {
+  const decisions = inFlight.map(({ slotRelease, ...key }) => {
     const attempt = keepListed(parts, session, key, byTask.get(key.taskId), old, unread);
     if (!attempt) lingerOn(parts, session, key, old);
+    else if (slotRelease) resumeWait(parts, session, attempt, slotRelease);
     const keep = attempt !== undefined;
     const cancelled = attempt?.cancelReason !== undefined;
     return { key, keep, reason: keep ? "" : "the attempt is no longer this worker's", cancelled };
@@ -81,6 +89,18 @@ export function reconcile(
       parts.admission.release(attempt, "not_resumed");
   }
   return decisions;
+}
+
+/** Its handler waits: its place is free on this stream, too. */
+function resumeWait(
+  { clock }: ReconcileParts,
+  session: Session,
+  attempt: Attempt,
+  release: SlotReleaseRecord,
+): void {
+  if (attempt.state !== "running") return;
+  if (release.returning) attempt.noteSlotRelease(release, clock.monotonic());
+  else session.releaseSlot(attempt, release, clock.monotonic());
 }
 
 /** True when the task was assigned to the old stream's session again after the row was read. */

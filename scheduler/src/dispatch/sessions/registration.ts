@@ -1,7 +1,7 @@
 /** Registers workers' streams: the session in the store, its attempts, and its place among the classes. */
 import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
-import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import { formatAttemptId } from "../../domain/ids.ts";
 import { processInWords } from "../../domain/workers/contest.ts";
 import type { QuarantineSettings } from "../../domain/workers/quarantine.ts";
 import type { StartupPhaseRecord, WorkerHello } from "../../domain/workers/worker.ts";
@@ -17,7 +17,7 @@ import type { ClassIndex } from "../matching/class-index.ts";
 import { OutcomeWindow } from "../quarantine/outcome-window.ts";
 import { CompletionWindow } from "./completion-window.ts";
 import type { WorkerLink } from "./link.ts";
-import { type AttemptDecision, reconcile } from "./reconcile.ts";
+import { type AttemptDecision, type ListedAttempt, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";
 import { Session, type SessionQuarantine } from "./session.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
@@ -37,7 +37,7 @@ export interface Registration {
   readonly phases: readonly StartupPhaseRecord[];
   readonly ready: boolean;
   readonly draining: boolean;
-  readonly inFlight: readonly AttemptKey[];
+  readonly inFlight: readonly ListedAttempt[];
   /** Why its last stream ended, when this is a reconnect. */
   readonly lastError: string;
 }

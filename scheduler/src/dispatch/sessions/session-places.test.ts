@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { whyRemoved } from "../../domain/explain/removed.ts";
 import type { Cost } from "../../domain/matching/capacity.ts";
+import { type Candidate, removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import type { Attempt } from "../attempts/attempt.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import { SessionPlaces } from "./session-places.ts";
@@ -27,6 +29,19 @@ const COSTS: readonly (Cost | undefined)[] = [
   [{ name: "disk", amount: 3 }],
 ];
 
+const WAIT = { ageMs: 0, taskIds: [], taskCount: 0, reason: "", returning: false };
+
+/** What else the matcher looks at in a worker. */
+const CANDIDATE = {
+  ...{ workerId: "w", ready: true, draining: false, pauseReason: undefined },
+  ...{ queues: new Set(["default"]), labels: {}, resources: new Set<string>() },
+};
+
+const classOf = (type: string): TaskClass => ({
+  ...{ id: 1, queue: "default", type },
+  requirements: { labels: {}, resources: [] },
+});
+
 /** A kept place. */
 interface Reserved {
   readonly type: string;
@@ -39,6 +54,8 @@ class Model {
   readonly reserved: Reserved[] = [];
   readonly held: Attempt[] = [];
   readonly committing: Attempt[] = [];
+  /** Those whose handlers wait without their slots. */
+  readonly waiting: Attempt[] = [];
   readonly lingering: { readonly id: string; readonly type: string; readonly cost: Cost | undefined }[] = [];
   /** Attempts that are over; none of them may change. */
   readonly ended: Attempt[] = [];
@@ -68,6 +85,8 @@ const ACTIONS = [
   "holdUp",
   "release",
   "releaseTwice",
+  "releaseSlot",
+  "takeSlot",
   "linger",
   "letGo",
 ] as const;
@@ -99,7 +118,11 @@ describe("a session's places", () => {
             assertAgree(subject, model, slots, prefetch);
           }
           for (const kept of model.reserved.splice(0)) subject.unreserve(kept);
-          for (const over of [...model.held.splice(0), ...model.committing.splice(0)]) {
+          for (const over of [
+            ...model.held.splice(0),
+            ...model.committing.splice(0),
+            ...model.waiting.splice(0),
+          ]) {
             subject.release(over, 9);
             model.ended.push(over);
           }
@@ -126,6 +149,26 @@ describe("a session's places", () => {
     assert.equal(subject.outstanding, 1);
     subject.release(current, 0);
     assert.deepEqual([subject.outstanding, subject.types.get("a")?.active], [0, 0]);
+  });
+
+  it("are not given to more tasks of a type whose attempts wait, once 1,000 do, and to others they are", () => {
+    const subject = places(1, 0);
+    const worker = Object.assign(subject, CANDIDATE) as unknown as Candidate;
+    const wait = (taskId: number) => {
+      const attempt = madeAttempt({ type: "a", taskId, acceptedAt: 0, startedAt: 0 });
+      subject.hold(attempt, false);
+      return [subject.releaseSlot(attempt, WAIT, 0), attempt] as const;
+    };
+    for (let id = 1; id < 1_000; id++) wait(id);
+    assert.equal(removedBy(classOf("a"), worker), undefined);
+    const [, last] = wait(1_000);
+    assert.equal(removedBy(classOf("a"), worker), "slots");
+    assert.match(whyRemoved(classOf("a"), worker, "slots"), /^1000 attempts of a wait there without/);
+    assert.equal(removedBy(classOf("b"), worker), undefined);
+    assert.equal(wait(1_001)[0], true);
+    assert.equal(wait(1_002)[0], false, "beyond the limit, it counts as if it had its slot");
+    subject.release(last, 0);
+    assert.equal(subject.fullOfReleased, true);
   });
 
   it("have the type limits of the worker, and none for a limit of 0", () => {
@@ -163,7 +206,9 @@ function act(
 ): void {
   const { what, type, alone, cost, pick, id } = step;
   const take = <T>(items: T[]): T | undefined => items.splice(pick % Math.max(1, items.length), 1)[0];
-  const { reserved, held, committing, lingering, ended } = model;
+  const { reserved, held, committing, waiting, lingering, ended } = model;
+  const lists = [committing, held, waiting];
+  const any = lists[pick % lists.length] ?? held;
   if (what === "reserve" && subject.credit > 0) {
     const kept = { type, alone, requirements: { cost } };
     subject.reserve(kept);
@@ -183,7 +228,7 @@ function act(
     held.push(attempt);
   } else if (what === "holdNewer") {
     // Its task was requeued and claimed again before the answer to its commit arrived.
-    const older = take(pick % 2 === 0 ? committing : held);
+    const older = take(any);
     if (!older) return;
     const newer = madeAttempt({
       type: older.type,
@@ -196,12 +241,14 @@ function act(
     held.push(newer);
     ended.push(older);
   } else if (what === "startCommit") {
-    const open = held.filter(({ isOpen }) => isOpen);
+    const open = [...held, ...waiting].filter(({ isOpen }) => isOpen);
     const ending = open[pick % Math.max(1, open.length)];
     if (!ending) return;
     subject.startCommit(ending, true);
-    held.splice(held.indexOf(ending), 1);
+    const list = held.includes(ending) ? held : waiting;
+    list.splice(list.indexOf(ending), 1);
     committing.push(ending);
+    assert.equal(ending.isWaiting, false);
   } else if (what === "holdUp") {
     const stuck = take(committing);
     if (!stuck) return;
@@ -210,11 +257,26 @@ function act(
     assert.equal(stuck.heldUp, "the disk is still full");
     held.push(stuck);
   } else if (what === "release" || what === "releaseTwice") {
-    const over = take(pick % 2 === 0 ? committing : held);
+    const over = take(any);
     if (!over) return;
     subject.release(over, 0);
     if (what === "releaseTwice") subject.release(over, 0);
     ended.push(over);
+  } else if (what === "releaseSlot") {
+    const attempt = held[pick % Math.max(1, held.length)];
+    if (!attempt) return;
+    if (!attempt.isOpen) return assert.equal(subject.releaseSlot(attempt, WAIT, 0), false);
+    if (attempt.state === "assigned") attempt.accept(0);
+    if (attempt.state === "accepted") attempt.start(0);
+    assert.equal(subject.releaseSlot(attempt, WAIT, 0), true);
+    assert.equal(subject.releaseSlot(attempt, WAIT, 0), false);
+    held.splice(held.indexOf(attempt), 1);
+    waiting.push(attempt);
+  } else if (what === "takeSlot") {
+    const attempt = take(waiting);
+    if (!attempt) return;
+    subject.takeSlot(attempt);
+    held.push(attempt);
   } else if (what === "linger") {
     const key = { taskId: id, epoch: 1 };
     subject.linger({ key, type, cost, since: 0, reason: "revoked" });
@@ -229,7 +291,10 @@ function act(
 }
 
 function assertAgree(subject: SessionPlaces, model: Model, slots: number, prefetch: number): void {
-  const { reserved, held, committing, lingering, ended } = model;
+  const { reserved, held, committing, waiting, lingering, ended } = model;
+  assert.equal(subject.releasedCount, waiting.length);
+  for (const name of ["a", "b"])
+    assert.equal(subject.types.get(name)?.released, waiting.filter(({ type }) => type === name).length);
   const occupants = model.occupants();
   assert.equal(subject.outstanding, occupants);
   const usedSlots = model.used("slots");
@@ -238,7 +303,7 @@ function assertAgree(subject: SessionPlaces, model: Model, slots: number, prefet
   assert.deepEqual(subject.capacities.get("gpu"), { total: 20, used: model.used("gpu") });
   assert.equal(subject.capacities.get("disk")?.used ?? 0, model.used("disk"));
   assert.equal(subject.occupied, occupants > 0);
-  assert.equal(subject.attempts.size, held.length + committing.length);
+  assert.equal(subject.attempts.size, held.length + committing.length + waiting.length);
   assert.equal(subject.lingering.size, lingering.length);
   for (const name of ["a", "b"]) {
     assert.equal(subject.types.get(name)?.active, model.occupants(name), `attempts of type ${name}`);

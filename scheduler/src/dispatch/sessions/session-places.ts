@@ -3,6 +3,7 @@ import { ChurnMap } from "@muster/common/churn-map";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { type Capacity, type Cost, SLOTS, slotsOf } from "../../domain/matching/capacity.ts";
 import type { PayloadShortage, TaskClass, TypeCapacity } from "../../domain/matching/match.ts";
+import { MAX_SLOT_RELEASES, type SlotReleaseRecord } from "../../domain/tasks/slot-release.ts";
 import { type AdaptiveLimit, limitOf } from "../../domain/workers/adaptive-limit.ts";
 import type { Attempt } from "../attempts/attempt.ts";
 import { PayloadsAhead } from "./payloads-ahead.ts";
@@ -37,6 +38,7 @@ interface CountedType extends TypeCapacity {
   readonly bound: number;
   /** When a change of its limit was recorded last, monotonic milliseconds. */
   limitRecordedAt: number;
+  released: number;
 }
 
 /** The same of a named capacity. */
@@ -58,6 +60,8 @@ export class SessionPlaces {
   /** Attempts that are being claimed for it. */
   #reserved = 0;
   #committingCount = 0;
+  /** Attempts whose handlers wait without their slots. */
+  #releasedCount = 0;
   /** Attempts that must have the process for themselves, held and reserved. */
   #aloneCount = 0;
   #idleSince: number | undefined;
@@ -88,7 +92,14 @@ export class SessionPlaces {
         const limit = Math.min(bound, adapted?.limit ?? bound);
         return [
           type,
-          { limit, active: 0, adaptive: adapted, bound, limitRecordedAt: Number.NEGATIVE_INFINITY },
+          {
+            limit,
+            active: 0,
+            released: 0,
+            adaptive: adapted,
+            bound,
+            limitRecordedAt: Number.NEGATIVE_INFINITY,
+          },
         ];
       }),
     );
@@ -154,7 +165,23 @@ export class SessionPlaces {
 
   /** Attempts that occupy it, those being claimed and those whose handlers outlive a revocation among them. */
   get outstanding(): number {
-    return this.#attempts.size - this.#committingCount + this.#reserved + this.#lingering.size;
+    return (
+      this.#attempts.size -
+      this.#committingCount -
+      this.#releasedCount +
+      this.#reserved +
+      this.#lingering.size
+    );
+  }
+
+  /** Attempts that it holds and whose handlers wait without their slots. */
+  get releasedCount(): number {
+    return this.#releasedCount;
+  }
+
+  /** So many of its attempts wait without their slots that it is assigned no more of their types. */
+  get fullOfReleased(): boolean {
+    return this.#releasedCount >= MAX_SLOT_RELEASES;
   }
 
   get occupied(): boolean {
@@ -244,11 +271,33 @@ export class SessionPlaces {
    * @param reported Its worker has sent a result.
    */
   startCommit(attempt: Attempt, reported = false): void {
+    const released = attempt.state === "released";
     attempt.startCommit(reported);
     this.freeAhead(attempt);
     this.#committingCount++;
-    this.#count(attempt.type, attempt.cost, -1);
-    if (attempt.alone) this.#aloneCount--;
+    if (released) this.#countReleased(attempt, -1);
+    else this.#occupy(attempt, -1);
+  }
+
+  /**
+   * The attempt's handler waits, and its place is free; false when it does not run, or more attempts wait than may.
+   *
+   * @param now Monotonic milliseconds.
+   */
+  releaseSlot(attempt: Attempt, release: SlotReleaseRecord, now: number): boolean {
+    if (attempt.state !== "running") return false;
+    if (this.#releasedCount >= MAX_SLOT_RELEASES + this.#slots + this.#prefetch) return false;
+    attempt.releaseSlot(release, now);
+    this.#occupy(attempt, -1);
+    this.#countReleased(attempt, 1);
+    return true;
+  }
+
+  /** The attempt has its place again, or is to get it before anything new does: more may then be used than the worker has. */
+  takeSlot(attempt: Attempt): void {
+    attempt.takeSlot();
+    this.#countReleased(attempt, -1);
+    this.#occupy(attempt, 1);
   }
 
   /** The database has not taken the attempt's end: its place is not assigned again until it has. */
@@ -289,10 +338,24 @@ export class SessionPlaces {
 
   #end(attempt: Attempt): void {
     if (attempt.state === "committing") this.#committingCount--;
-    else this.#count(attempt.type, attempt.cost, -1);
-    if (attempt.alone && attempt.isOpen) this.#aloneCount--;
+    else if (attempt.state === "released") this.#countReleased(attempt, -1);
+    else {
+      this.#count(attempt.type, attempt.cost, -1);
+      if (attempt.alone && attempt.isOpen) this.#aloneCount--;
+    }
     this.freeAhead(attempt);
     attempt.end();
+  }
+
+  #occupy(attempt: Attempt, change: 1 | -1): void {
+    this.#count(attempt.type, attempt.cost, change);
+    if (attempt.alone) this.#aloneCount += change;
+  }
+
+  #countReleased({ type }: Attempt, change: 1 | -1): void {
+    this.#releasedCount += change;
+    const counted = this.#types.get(type);
+    if (counted) counted.released += change;
   }
 
   #noteIdle(now: number): void {

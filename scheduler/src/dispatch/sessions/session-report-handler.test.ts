@@ -39,6 +39,7 @@ function setUp(options: { ready?: boolean; failWith?: Error } = {}) {
     dispatcher: { pump: () => void seen.pumps++ },
     terminator: { terminateSession: async (_, reason) => void terminated.push(reason) },
     startup,
+    slotReports: { noteBeat: () => {} },
     eventWriter,
     clock: { monotonic: () => 9 },
     log,

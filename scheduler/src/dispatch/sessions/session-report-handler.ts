@@ -5,6 +5,7 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { noteBeat } from "../attempts/attempt-watch.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
+import type { SlotReports } from "../attempts/slot-reports.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import { recordResourceEvents } from "../resources/resource-events.ts";
@@ -32,6 +33,7 @@ export class SessionReportHandler {
     const lingering = session.lingering.size;
     session.noteHeartbeat(beat, clock.monotonic());
     noteBeat(session, beat, session.lastBeatAt);
+    this.#parts.slotReports.noteBeat(session, beat);
     if (session.lingering.size < lingering) dispatcher.pump();
     if (log.debugEnabled) {
       log.debug("worker.heartbeat", {
@@ -131,6 +133,7 @@ export interface SessionReportParts {
   readonly dispatcher: Pick<Dispatcher, "pump">;
   readonly terminator: Pick<SessionTerminator, "terminateSession">;
   readonly startup: StartupRecorder;
+  readonly slotReports: Pick<SlotReports, "noteBeat">;
   readonly eventWriter: Pick<EventWriter, "appendEvent">;
   readonly clock: Pick<Clock, "monotonic">;
   readonly log: Pick<Logger, "debug" | "debugEnabled" | "info" | "warn" | "error">;

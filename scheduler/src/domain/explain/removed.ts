@@ -1,6 +1,6 @@
 /** Why a filter removes a worker, in words. */
 import { shortages, totalOf } from "../matching/capacity.ts";
-import type { Candidate, Filter, TaskClass } from "../matching/match.ts";
+import { type Candidate, type Filter, isFullOfReleased, type TaskClass } from "../matching/match.ts";
 import { payloadInWords } from "./payload-ahead.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */
@@ -34,6 +34,8 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
       return "it is quarantined, because it failed far more often than its peers";
     case "slots": {
       const capacity = worker.types.get(type);
+      if (capacity !== undefined && isFullOfReleased(worker, capacity))
+        return `${capacity.released} attempts of ${type} wait there without their slots, and it is assigned no further ones until some go on`;
       const full = capacity !== undefined && capacity.active >= capacity.limit;
       if (!full && worker.fullOfBytes !== undefined) return payloadInWords("it", worker.fullOfBytes);
       if (!full && requirements.cost !== undefined) {

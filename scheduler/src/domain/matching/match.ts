@@ -59,6 +59,8 @@ export interface Candidate extends CapacityHolder {
   readonly occupied?: boolean;
   /** What it runs must have the process for itself. */
   readonly runsAlone?: boolean;
+  /** So many of its attempts wait without their slots that it is assigned no more tasks of their types. */
+  readonly fullOfReleased?: boolean;
   /** Until then (monotonic) it is kept free for a task that must run alone; 0 or absent when it is not. */
   readonly keptFreeUntil?: number;
   /** Room that it keeps for a task that costs more than it has free; see `isKeptFrom`. */
@@ -92,6 +94,8 @@ export interface TypeCapacity {
   readonly active: number;
   /** Set when its worker adapts the limit. */
   readonly adaptive?: AdaptiveLimit | undefined;
+  /** Attempts whose handlers wait without their slots; absent where that is not known. */
+  readonly released?: number;
 }
 
 /** The filters in the order in which they are applied; the first that removes a worker is its reason. */
@@ -142,10 +146,18 @@ export function removedBy(
     return open && worker.occupied ? "alone" : closed;
   }
   const passing = closed === undefined || closed === "alone" || closed === "unanswered";
-  if (passing && capacity.active >= capacity.limit) return "slots";
+  if (passing && (capacity.active >= capacity.limit || isFullOfReleased(worker, capacity))) return "slots";
   if (passing && cost !== undefined && !hasRoom(cost, worker)) return "slots";
   if (passing && (worker.keptFreeUntil ?? 0) > now) return "alone";
   return closed;
+}
+
+/** True when tasks of the type are not assigned, because too many attempts of the worker wait without their slots. */
+export function isFullOfReleased(
+  { fullOfReleased = false }: Candidate,
+  { released = 0 }: TypeCapacity,
+): boolean {
+  return fullOfReleased && released > 0;
 }
 
 /** What `removedBy` looks at in a class, as text: it answers alike for classes of one shape. */

@@ -7,11 +7,20 @@ import type { StateMachine } from "../state-machine.ts";
  * - `started`: the worker reported the start, and not yet the acceptance: the accept deadline still applies.
  * - `accepted`: the worker has it, and its handler has not been called.
  * - `running`: its handler has been called.
+ * - `released`: its handler waits, and its place is free meanwhile.
  * - `committing`: its result arrived or its end was concluded, and the end is being written. Its place is free.
  * - `held`: the database has not taken its end so far. It occupies its place until it has.
  * - `ended`: its session no longer holds it. It never changes again.
  */
-export type AttemptState = "assigned" | "started" | "accepted" | "running" | "committing" | "held" | "ended";
+export type AttemptState =
+  | "assigned"
+  | "started"
+  | "accepted"
+  | "running"
+  | "released"
+  | "committing"
+  | "held"
+  | "ended";
 
 /** Transitions of an attempt. `report`, `cancel` and `timeOut` change facts and keep the state. */
 export type AttemptTransition =
@@ -20,6 +29,8 @@ export type AttemptTransition =
   | "report"
   | "cancel"
   | "timeOut"
+  | "releaseSlot"
+  | "takeSlot"
   | "startCommit"
   | "holdUp"
   | "end";
@@ -30,6 +41,7 @@ const UNTIL_ENDED = {
   started: "started",
   accepted: "accepted",
   running: "running",
+  released: "released",
   committing: "committing",
   held: "held",
 } as const;
@@ -43,12 +55,15 @@ export const ATTEMPT_MACHINE: StateMachine<AttemptState, AttemptTransition> = {
     start: { assigned: "started", accepted: "running", committing: "committing", held: "held" },
     report: UNTIL_ENDED,
     cancel: UNTIL_ENDED,
-    timeOut: { accepted: "accepted", running: "running" },
+    timeOut: { accepted: "accepted", running: "running", released: "released" },
+    releaseSlot: { running: "released" },
+    takeSlot: { released: "running" },
     startCommit: {
       assigned: "committing",
       started: "committing",
       accepted: "committing",
       running: "committing",
+      released: "committing",
     },
     holdUp: { committing: "held", held: "held" },
     end: {
@@ -56,6 +71,7 @@ export const ATTEMPT_MACHINE: StateMachine<AttemptState, AttemptTransition> = {
       started: "ended",
       accepted: "ended",
       running: "ended",
+      released: "ended",
       committing: "ended",
       held: "ended",
     },

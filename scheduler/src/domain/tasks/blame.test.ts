@@ -28,6 +28,12 @@ describe("T24: whom a process's death is put down to", () => {
     ]);
   });
 
+  it("T24: one that waits without its slots did not run; what runs beside it is alone", () => {
+    const waits = { ...held(1, 5), waits: true };
+    assert.deepEqual(blames([waits, held(2, 3)]), ["innocent", "lone"]);
+    assert.deepEqual(blames([waits, held(2)]), ["innocent", "innocent"]);
+  });
+
   it("T24: all accepted attempts, of a worker that reports no starts", () => {
     assert.deepEqual(blames([held(1), held(2), held(3, undefined, false)]), [
       "suspect",

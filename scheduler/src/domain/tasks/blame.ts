@@ -30,7 +30,7 @@ export type Blame =
   | "lone"
   /** One of several that ran, and which of them ended the process is not known. */
   | "suspect"
-  /** It did not run, or another one is known to have ended the process. */
+  /** It did not run, or waited for another task, or another one is known to have ended the process. */
   | "innocent";
 
 /** An attempt that a process held when it died. */
@@ -38,6 +38,8 @@ export interface HeldAttempt extends AttemptKey {
   readonly accepted: boolean;
   /** Since its handler was called; undefined when it was not, or the worker does not tell of starts. */
   readonly startAgeMs?: number | undefined;
+  /** Its handler waited without its slots: it did not run. */
+  readonly waits?: boolean;
 }
 
 /**
@@ -56,7 +58,8 @@ export function blameOf(
     return formatAttemptId(attempt) === named ? "named" : "innocent";
   const started = held.filter(({ startAgeMs }) => startAgeMs !== undefined);
   // A worker that reports no start may have started all that it accepted.
-  const ran = started.length > 0 ? started : held.filter(({ accepted }) => accepted);
+  const called = started.length > 0 ? started : held.filter(({ accepted }) => accepted);
+  const ran = called.filter(({ waits }) => !waits);
   if (!ran.some((other) => formatAttemptId(other) === formatAttemptId(attempt))) return "innocent";
   return ran.length === 1 ? "lone" : "suspect";
 }

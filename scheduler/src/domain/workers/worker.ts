@@ -1,6 +1,7 @@
 /** The fields of a worker, its states and its heartbeat. */
 import type { AttemptKey } from "../ids.ts";
 import type { Capacity, Cost } from "../matching/capacity.ts";
+import type { SlotReleaseRecord } from "../tasks/slot-release.ts";
 import type { QuietRecord, Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
 import type { AdaptiveLimit } from "./adaptive-limit.ts";
 import type { CompletionRecord } from "./completions.ts";
@@ -37,6 +38,8 @@ export interface WorkerRecord {
   readonly goneReason: string | undefined;
   readonly fatal: FatalRecord | undefined;
   readonly activeCount: number;
+  /** Attempts among them that wait without their slots; only in lists of workers. */
+  readonly releasedCount?: number;
   /** Its capacities, `slots` first, with what its attempts take; only in lists of workers. */
   readonly capacities?: readonly WorkerCapacity[];
   /** How a supervisor started and ended its process, when one did. */
@@ -111,6 +114,8 @@ export interface RunningRecord {
   readonly cancelling: boolean;
   /** It is no longer the worker's, and its handler has not returned. */
   readonly revoked?: boolean;
+  /** Its handler waits without its slots. */
+  readonly slotRelease?: SlotReleaseRecord;
   /** Threshold of the phase's soft watchdog: 0, it is not watched; undefined, the worker has no say. */
   readonly warnAfterMs?: number | undefined;
   /** Hard limit of the phase where the worker has one of its own, 0 for none: it takes the place of that of the task. */
@@ -190,6 +195,8 @@ export interface SeenRecord {
   readonly outstanding: number;
   /** Slots that they take, where these are more. */
   readonly slots?: number;
+  /** Attempts that wait without their slots, which are not among them; absent when none does. */
+  readonly released?: number;
   /** The same by type. */
   readonly types: Readonly<Record<string, number>>;
   /** What they take of the other capacities; absent when they take nothing. */
@@ -221,6 +228,8 @@ export interface SeenAttempt {
   readonly ageMs: number;
   /** What it takes; absent for one slot and nothing else. */
   readonly cost?: Cost;
+  /** Its handler waits without its slots. */
+  readonly slotRelease?: SlotReleaseRecord;
   /** Its result has arrived and is being committed. */
   readonly resultPending: boolean;
   /** Why the database has not taken its result so far. */

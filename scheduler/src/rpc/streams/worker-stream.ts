@@ -11,6 +11,7 @@ import {
 } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import type { KeyPauser } from "../../dispatch/admission/key-pauser.ts";
+import type { SlotReports } from "../../dispatch/attempts/slot-reports.ts";
 import type { WorkerReportHandler } from "../../dispatch/attempts/worker-report-handler.ts";
 import type { LeaseSettings, SizeLimits } from "../../dispatch/limits.ts";
 import type {
@@ -39,6 +40,7 @@ import { fromCheckpointAck, toCheckpoint } from "../convert/tasks/checkpoint.ts"
 import { toHandlerReport } from "../convert/tasks/handler-report.ts";
 import { toAskedPause } from "../convert/tasks/key-pause.ts";
 import { toResult } from "../convert/tasks/result.ts";
+import { toSlotRelease } from "../convert/tasks/slot-release.ts";
 import { toReportedSteps } from "../convert/tasks/step.ts";
 import { toLogMessage } from "../convert/tasks/task-log.ts";
 import { toCount } from "../convert/values/numbers.ts";
@@ -58,7 +60,10 @@ import type { StreamRejector } from "./stream-rejector.ts";
 const MAX_UNREAD_MESSAGES = 10_000;
 
 /** Features beyond the protocol's first version, as Welcome lists them. */
-const FEATURES = ["brief_starts", "key_pauses", "checkpoints", "steps", "handler_reports", "adaptive_limits"];
+const FEATURES = [
+  ...["brief_starts", "key_pauses", "checkpoints", "steps", "handler_reports", "adaptive_limits"],
+  "slot_release",
+];
 const TASK_LOGS = "task_logs";
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
@@ -71,6 +76,7 @@ export interface WorkerStreamParts {
   readonly sessionReports: SessionReportHandler;
   readonly rejector: StreamRejector;
   readonly reportHandler: WorkerReportHandler;
+  readonly slotReports: Pick<SlotReports, "handle">;
   readonly keyPauser: Pick<KeyPauser, "pause">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -339,6 +345,15 @@ class WorkerStream implements WorkerLink {
           toAttemptKey(kind.value.attemptId),
           toHandlerReport(kind.value),
         );
+      case "slotReport": {
+        const { attemptId, slotRelease } = kind.value;
+        const { slotReports } = this.#parts;
+        return slotReports.handle(
+          session,
+          toAttemptKey(attemptId),
+          slotRelease && toSlotRelease(slotRelease),
+        );
+      }
       case "keyPauseRequest":
         void this.#pauseKey(session, kind.value.requestId, toAskedPause(kind.value));
         return;

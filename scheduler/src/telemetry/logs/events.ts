@@ -99,6 +99,7 @@ export const LOG_EVENTS = {
   "task.lost_race": "debug",
   "task.not_taken_late": "warn",
   "task.rejected": "warn",
+  "task.slot.kept": "warn",
   "task.step.refused": "warn",
   "task.requeued": "info",
   "task.revoked": "info",

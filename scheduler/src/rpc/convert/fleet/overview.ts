@@ -76,6 +76,7 @@ function fromWorkerOverview({
     state: fromWorkerState(line.state),
     problem,
     activeCount: line.active,
+    releasedCount: line.released ?? 0,
     slotCount: line.slots,
     pool: line.pool,
     ...(line.silentMs === undefined ? {} : { heartbeatAge: age(line.silentMs) }),

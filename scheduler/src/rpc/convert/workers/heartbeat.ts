@@ -3,6 +3,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Heartbeat, HeartbeatSchema, QuietExpectation } from "@muster/protocol";
 import type { HeartbeatRecord, RunningRecord } from "../../../domain/workers/worker.ts";
+import { fromSlotRelease, toSlotRelease } from "../tasks/slot-release.ts";
 import { toCount, toFraction } from "../values/numbers.ts";
 import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
@@ -42,6 +43,7 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
     resultPending: attempt.resultPending,
     cancelling: attempt.cancelling,
     revoked: attempt.revoked ?? false,
+    ...optional("slotRelease", attempt.slotRelease && fromSlotRelease(attempt.slotRelease)),
     ...optional(
       "warnAfter",
       attempt.warnAfterMs === undefined ? undefined : durationFromMs(attempt.warnAfterMs),
@@ -115,6 +117,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       resultPending: attempt.resultPending,
       cancelling: attempt.cancelling,
       ...(attempt.revoked ? { revoked: true } : {}),
+      ...(attempt.slotRelease ? { slotRelease: toSlotRelease(attempt.slotRelease) } : {}),
       warnAfterMs: toMs(attempt.warnAfter),
       ...optional("phaseTimeoutMs", toMs(attempt.phaseTimeout)),
       resultAgeMs: toMs(attempt.resultAge),

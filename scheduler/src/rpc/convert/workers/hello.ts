@@ -7,6 +7,7 @@ import type { Registration } from "../../../dispatch/sessions/registration.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
 import { parseAttemptId } from "../../../domain/ids.ts";
 import { invalidHello } from "../../../domain/refusals.ts";
+import { toSlotRelease } from "../tasks/slot-release.ts";
 import { toCapacities } from "../values/amounts.ts";
 import { mostBytes } from "../values/message-size.ts";
 import { toCount } from "../values/numbers.ts";
@@ -101,7 +102,11 @@ export function toRegistration(hello: Hello): Registration {
     phases: hello.startupPhases.map(toStartupPhase),
     ready: hello.ready || hello.startupPhases.some(({ phase }) => phase === "ready"),
     draining: hello.draining,
-    inFlight: hello.inFlight.flatMap(({ attemptId }) => parseAttemptId(attemptId) ?? []),
+    inFlight: hello.inFlight.flatMap(({ attemptId, slotRelease }) => {
+      const key = parseAttemptId(attemptId);
+      if (key === undefined) return [];
+      return slotRelease ? { ...key, slotRelease: toSlotRelease(slotRelease) } : key;
+    }),
     lastError: storable(hello.lastError, MAX_TEXT),
   };
 }

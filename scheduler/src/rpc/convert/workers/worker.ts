@@ -51,6 +51,7 @@ export function fromWorker(
     queues: [...hello.queues],
     slotCount: worker.heartbeat?.slots ?? hello.slots,
     activeCount: worker.activeCount,
+    releasedCount: worker.releasedCount ?? 0,
     capacities: (worker.capacities ?? []).map(({ name, total, used }) => ({
       name,
       total: BigInt(total),

@@ -27,6 +27,7 @@ const CASES = LIVING_STATES.map(
 const WORKER_STATE = `case ${CASES.join(" ")} else '${OTHER_LIVING_STATE}' end`;
 const SLOTS = "coalesce(nullif((l.heartbeat ->> 'slots')::int, 0), (s.hello ->> 'slots')::int)";
 const HELD_COUNT = "coalesce(h.count, 0)";
+const RELEASED_COUNT = "coalesce((l.heartbeat #>> '{seen,released}')::int, 0)";
 // Heartbeats are seconds old, so attempts in flight are counted in the table of tasks.
 const held = (ids: string, counts: string) =>
   `left join unnest(${ids}::bigint[], ${counts}::int[]) as h(session_id, count) on h.session_id = s.id`;
@@ -43,7 +44,7 @@ const GROUPS: Statement = {
   name: "overview-groups",
   text: `select s.hello -> 'types' as types, s.hello -> 'queues' as queues, s.hello -> 'labels' as labels,
     coalesce(l.heartbeat -> 'resources', s.hello -> 'resources') as resources, s.hello ->> 'sdk' as sdk,
-    ${WORKER_STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(${HELD_COUNT}) as active,
+    ${WORKER_STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(greatest(0, ${HELD_COUNT} - ${RELEASED_COUNT})) as active,
     ${SLOTS} as slots_each, s.hello -> 'capacities' as capacities
     from session_lease l join worker_session s on s.id = l.session_id ${held("$1", "$2")}
    where s.gone_time is null
@@ -58,7 +59,7 @@ const WORKERS: Statement = {
            concat_ws('; ',
              case when ${OWN_PAUSE} then coalesce(nullif(l.heartbeat ->> 'pauseReason', ''), 'paused') end,
              (select 'by an operator: ' || p.reason from worker_pause p where p.worker_id = s.worker_id)) as pause_reason,
-           coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${HELD_COUNT} as active, ${SLOTS} as slots,
+           coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${HELD_COUNT} as active, least(${HELD_COUNT}, ${RELEASED_COUNT}) as released, ${SLOTS} as slots,
            s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms,
            s.quarantine, l.heartbeat #> '{seen,completed}' as completed, (l.heartbeat #>> '{seen,idleMs}')::float8 as idle_ms
       from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}
@@ -66,7 +67,7 @@ const WORKERS: Statement = {
   ended as (
     select s.worker_id, null as state, s.gone_reason,
            coalesce((s.fatal ->> 'exceptionClass') || ': ' || (s.fatal ->> 'exceptionMessage'), '') as fatal,
-           '' as pause_reason, 0::float8 as loop_age_ms, 0 as active, 0 as slots, s.hello ->> 'pool' as pool,
+           '' as pause_reason, 0::float8 as loop_age_ms, 0 as active, 0 as released, 0 as slots, s.hello ->> 'pool' as pool,
            extract(epoch from now() - s.gone_time)::float8 * 1000 as silent_ms, null::jsonb as quarantine, null::jsonb as completed,
            null::float8 as idle_ms
       from worker_session s
@@ -137,6 +138,7 @@ interface WorkerColumns {
   pause_reason: string;
   loop_age_ms: number;
   active: number;
+  released: number;
   slots: number;
   pool: string;
   silent_ms: number | null;
@@ -208,6 +210,7 @@ function toWorkerLine(row: WorkerColumns): WorkerLine {
     quarantine: row.quarantine ? toQuarantine(row.quarantine) : undefined,
     loopAgeMs: row.loop_age_ms,
     active: row.active,
+    ...(row.released > 0 ? { released: row.released } : {}),
     slots: row.slots,
     pool: row.pool,
     silentMs: row.silent_ms ?? undefined,

@@ -22,6 +22,10 @@ const HAS_EXPIRED: Statement = {
       select from session_lease where lease_until < ${OVER}) as found`,
 };
 
+// Attempts whose handlers waited without their slots ended no process; of one that did so since the heartbeat it is not known.
+const WAITING =
+  "jsonb_path_query_array(l.heartbeat, '$.running[*] ? (exists (@.slotRelease)).attemptId') as waiting";
+
 const TAKE_EXPIRED: Statement = {
   name: "session-take-expired",
   text: `delete from session_lease l
@@ -29,7 +33,7 @@ const TAKE_EXPIRED: Statement = {
      select session_id from session_lease
       where lease_until < ${OVER}
       order by lease_until limit $3 for update skip locked)
-  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected`,
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected, ${WAITING}`,
 };
 
 // A lease that was renewed since has another end, and counts as another loss.
@@ -52,7 +56,7 @@ const TAKE: Statement = {
    where l.session_id in (
      select session_id from session_lease where session_id = any($1::bigint[]) order by session_id for update)
   returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected,
-    (not l.disconnected and l.lease_until > now()) as alive`,
+    (not l.disconnected and l.lease_until > now()) as alive, ${WAITING}`,
 };
 
 // A worker whose fatal report was not answered in time sends it again on a new stream, which opens the ended session once
@@ -162,6 +166,8 @@ interface TakenColumns {
   session_id: number;
   silent_ms: number;
   disconnected: boolean;
+  /** Attempts that waited without their slots, by its last heartbeat; null when it has sent none. */
+  waiting: readonly string[] | null;
   /** Its stream was connected and its lease not expired. Missing in the query of expired leases. */
   alive?: boolean;
 }
@@ -183,7 +189,11 @@ async function endTaken(
   if (taken.length === 0) return [];
   const ids = taken.map((row) => row.session_id);
   const ends = ids.map(endOf);
-  const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map(toAttemptRow);
+  const waiting = new Set(taken.flatMap((row) => row.waiting ?? []));
+  const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map((columns): AttemptRow => {
+    const row = toAttemptRow(columns);
+    return waiting.has(formatAttemptId(row)) ? { ...row, waits: true } : row;
+  });
   const keyedClasses = new Set(held.flatMap(({ keyed, classId }) => (keyed ? [classId] : [])));
   // The attempts may end by several statements: each of them finds its keys locked, in whatever order it comes.
   if (keyedClasses.size > 0) await tx.run(LOCK_KEYS, [[...keyedClasses]]);
