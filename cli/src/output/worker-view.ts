@@ -1,8 +1,16 @@
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Heartbeat, RunningAttempt, StartupPhase, Worker, WorkerFatal } from "@muster/protocol";
+import type {
+  Heartbeat,
+  RunningAttempt,
+  SlotRelease,
+  StartupPhase,
+  Worker,
+  WorkerFatal,
+} from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
 import { formatAge, formatDuration } from "../arguments/duration.ts";
 import type { Io } from "../io/io.ts";
+import { busyText } from "./busy-text.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
 import { expectationText } from "./expectation-text.ts";
 import { launchFields } from "./launch-view.ts";
@@ -58,7 +66,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
       return text === undefined ? [] : [["adaptive limit", text]];
     }),
     ["queues", unlessEmpty(worker.queues.join(" "))],
-    ["busy", worker.state === WorkerState.REFUSED ? undefined : `${worker.activeCount}/${worker.slotCount}`],
+    ["busy", worker.state === WorkerState.REFUSED ? undefined : busyText(worker)],
     ["completed", completedText(worker)],
     ["idle for", worker.completions?.idleAge && durationCell(worker.completions.idleAge)],
     ["capacities", unlessEmpty(capacitiesText(worker))],
@@ -144,9 +152,9 @@ function stackTitle(heartbeat: Heartbeat | undefined): string {
 }
 
 /** What is taken of each capacity besides the slots, as `gpu_memory_mb 8000/24000`. */
-export function capacitiesText({ capacities, activeCount }: Worker): string {
+export function capacitiesText({ capacities, activeCount, releasedCount }: Worker): string {
   return capacities
-    .filter(({ name, used }) => name !== "slots" || Number(used) !== activeCount)
+    .filter(({ name, used }) => name !== "slots" || Number(used) !== activeCount - releasedCount)
     .map(({ name, total, used }) => `${name} ${used}/${total}`)
     .join(" ");
 }
@@ -205,14 +213,24 @@ function runningText(attempt: RunningAttempt, worker: Worker, now: number): stri
 }
 
 function noteText(
-  { cancelling, resultPending, revoked, expectation }: RunningAttempt,
+  { cancelling, resultPending, revoked, expectation, slotRelease }: RunningAttempt,
   { heartbeatTime }: Worker,
   now: number,
 ): string {
   if (revoked) return "revoked, its handler has not returned";
   if (cancelling) return "cancelling";
+  if (slotRelease) return waitText(slotRelease);
   if (resultPending) return "result waits for its acknowledgement";
   return expectation ? expectationText(expectation, heartbeatTime, now) : "";
+}
+
+/** `without its slots for 5 s, waits for t-7 t-8 and 3 more tasks`. */
+function waitText({ age, taskIds, taskCount, reason, returning }: SlotRelease): string {
+  const without = `without its slots for ${formatDuration(age ? durationMs(age) : 0)}`;
+  if (returning) return `${without}, waits for room to go on`;
+  const more = taskCount > taskIds.length ? [`and ${taskCount - taskIds.length} more tasks`] : [];
+  const what = [...taskIds, ...more, ...(reason === "" ? [] : [reason])].join(" ");
+  return what === "" ? without : `${without}, waits for ${what}`;
 }
 
 /** Startup phases without the start of a phase whose end follows; connecting ends with the registration. */

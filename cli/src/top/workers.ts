@@ -1,6 +1,7 @@
 /** The section of workers in a frame of `muster top`. */
 import { type Overview, type WorkerOverview, WorkerState } from "@muster/protocol";
 import type { Colors } from "../io/io.ts";
+import { busyText } from "../output/busy-text.ts";
 import { enumName } from "../output/cells.ts";
 import type { Cell } from "../output/table.ts";
 import { type Section, span, WIDE_COLUMNS } from "./section.ts";
@@ -18,13 +19,13 @@ const NOTE = { title: "NOTE", shrink: "last" } as const;
 export function workers({ workers: list, workerStates }: Overview, colors: Colors, columns: number): Section {
   const wide = columns >= WIDE_COLUMNS;
   const row = (worker: WorkerOverview): Cell[] => {
-    const { workerId, state, problem, activeCount, slotCount, heartbeatAge, completions } = worker;
+    const { workerId, state, problem, slotCount, heartbeatAge, completions } = worker;
     const bad = state === WorkerState.SUSPECT || state === WorkerState.REFUSED || state === WorkerState.LOST;
     const paint = bad ? colors.red : problem === "" ? String : colors.yellow;
     return [
       { text: workerId },
       { text: enumName(WorkerState, state), paint },
-      { text: slotCount === 0 ? "" : `${activeCount}/${slotCount}` },
+      { text: slotCount === 0 ? "" : busyText(worker) },
       { text: span(heartbeatAge) },
       ...(wide
         ? [

@@ -1,5 +1,5 @@
 /** Explains why a task stands where it stands. */
-import type { Holder } from "../domain/explain/active-facts.ts";
+import type { AwaitedTask, Holder } from "../domain/explain/active-facts.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { ReasonCode } from "../domain/explain/codes.ts";
 import { type CostRaised, toCostRaises } from "../domain/explain/cost-raised.ts";
@@ -13,8 +13,9 @@ import { withLaunches } from "../domain/explain/starting.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
 import type { WaitingFacts } from "../domain/explain/waiting-facts.ts";
+import { slotReleaseOf } from "../domain/explain/without-slots.ts";
 import type { WaitingClass } from "../domain/explain/worker.ts";
-import { formatTaskId } from "../domain/ids.ts";
+import { formatAttemptId, formatTaskId, parseTaskId } from "../domain/ids.ts";
 import type { KnownSize } from "../domain/matching/known-size.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
 import { type CircuitAsked, withoutCircuitLock } from "../domain/tasks/circuit.ts";
@@ -53,6 +54,9 @@ const READ_CODES: ReadonlySet<ReasonCode> = new Set([
   "KEY_PAUSED",
 ]);
 
+/** Tasks that are read of those that a handler waits for. */
+const MAX_AWAITED = 5;
+
 /** Latest events that are read: those of open phases are among them. */
 const MAX_EVENTS = 200;
 
@@ -85,7 +89,30 @@ export class TaskExplainer {
       ? await readWithheld(this.#parts, task.queue, record?.schedulerId, now)
       : {};
     const behind = holder && "candidate" in holder ? await this.#behind(holder.candidate) : [];
-    return explainActive({ task, holder, events, behind, withheld, watch, acceptDeadlineMs, now });
+    const awaited = await this.#awaited(task, holder, clock);
+    return explainActive({ task, holder, events, behind, awaited, withheld, watch, acceptDeadlineMs, now });
+  }
+
+  /** The first tasks that its handler waits for without its slots, and why the first queued one waits; read only then. */
+  async #awaited(
+    { id: taskId, epoch }: TaskRecord,
+    holder: Holder | undefined,
+    clock: () => Date,
+  ): Promise<AwaitedTask[]> {
+    const attemptId = formatAttemptId({ taskId, epoch });
+    const running = holder?.record.heartbeat?.running.find((each) => each.attemptId === attemptId);
+    const { taskIds = [] } = slotReleaseOf(holder, attemptId, running, 0) ?? {};
+    const awaited: AwaitedTask[] = [];
+    let explained = false;
+    for (const id of taskIds.slice(0, MAX_AWAITED)) {
+      const task: TaskRecord | undefined = await this.#parts.store.getTask(parseTaskId(id) ?? 0);
+      if (!task) continue;
+      const asks: boolean = task.state === "queued" && !explained;
+      const reasons: readonly Reason[] = asks ? await this.#waitingReasons(task, clock, false) : [];
+      explained ||= asks;
+      awaited.push({ task, reason: reasons[0] });
+    }
+    return awaited;
   }
 
   /** Classes that wait for a slot of this worker: no worker is free for them, and only its slots keep this one away. */

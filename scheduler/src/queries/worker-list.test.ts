@@ -57,7 +57,13 @@ function listOf(
   };
   return new WorkerList({
     store,
-    fleet: { activeCount: () => 2, capacities: () => [], isSilentElsewhere: () => false, ...fleet },
+    fleet: {
+      activeCount: () => 2,
+      releasedCount: () => 1,
+      capacities: () => [],
+      isSilentElsewhere: () => false,
+      ...fleet,
+    },
   });
 }
 
@@ -108,6 +114,7 @@ test("a worker is found by its id with its attempts, or as rejected, or not at a
   const list = listOf([session(1)], [rejected("a")]);
   const found = await list.get("w1");
   assert.equal(found?.kind === "session" && found.record.activeCount, 2);
+  assert.equal(found?.kind === "session" && found.record.releasedCount, 1);
   assert.equal((await list.get("a"))?.kind, "rejected");
   assert.equal(await list.get("unknown"), undefined);
   assert.equal(await list.get(""), undefined);

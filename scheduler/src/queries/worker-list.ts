@@ -35,7 +35,10 @@ export interface WorkerListFilter {
 }
 
 /** What the list reads of the workers in memory. */
-export type WorkerListFleet = Pick<FleetView, "activeCount" | "capacities" | "isSilentElsewhere">;
+export type WorkerListFleet = Pick<
+  FleetView,
+  "activeCount" | "capacities" | "isSilentElsewhere" | "releasedCount"
+>;
 
 type WorkerListStore = Pick<
   FleetStore & LaunchStore & MaintenanceStore & SessionStore,
@@ -124,6 +127,7 @@ export class WorkerList {
       return {
         ...known,
         activeCount: this.#fleet.activeCount(known),
+        releasedCount: this.#fleet.releasedCount(known),
         ...(hasRegistered(known) ? { capacities: this.#fleet.capacities(known) } : {}),
       };
     });

@@ -9,6 +9,7 @@ import { takePages } from "../../api/paging.ts";
 import { enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
+import { busyText } from "../../output/busy-text.ts";
 import { ageCell, durationCell, enumName, workerStateCell } from "../../output/cells.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
@@ -120,7 +121,7 @@ function row(worker: Worker, io: Io): (Cell | string)[] {
     workerStateCell(worker, io.stdout.colors),
     detailText(worker, io.clock.now()),
     worker.pool,
-    worker.state === WorkerState.REFUSED ? "" : `${worker.activeCount}/${worker.slotCount}`,
+    worker.state === WorkerState.REFUSED ? "" : busyText(worker),
     worker.taskTypes.map(({ taskType }) => taskType).join(" "),
     ageCell(worker.heartbeatTime, io.clock.now()),
   ];

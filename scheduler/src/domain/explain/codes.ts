@@ -172,6 +172,16 @@ export const ASSIGNED_CODES = {
     remedy:
       "none, unless its handler waits for a task that needs a slot of the same workers: the remedy says so when tasks do",
   },
+  WAITING_FOR_TASKS: {
+    means:
+      "its handler waits without its slots for tasks that it runs with `ctx.run`; shows each with its state, since when, and why a queued one waits",
+    remedy: "it goes on by itself when they have ended; `muster why ID` of the named one",
+  },
+  ALL_SLOTS_BUSY: {
+    means:
+      "what its handler waited for without its slots has ended, and others have these slots; shows which and for how long",
+    remedy: "it goes on before any new task starts on its worker; `muster why ID` of a named one",
+  },
   WAITING_FOR_BATCH: {
     means:
       "its worker gathers attempts for one call of a batch handler, or the calls that run there leave no room for another; shows how long, and the size of a full batch",

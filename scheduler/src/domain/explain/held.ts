@@ -4,10 +4,10 @@ import type { FleetMember } from "./fleet.ts";
 import { agree, type Evidence, plural, span } from "./reason.ts";
 
 /**
- * State of an attempt at its worker. `unlisted`: accepted, and a later heartbeat does not list it; `taken`: accepted
+ * State of an attempt at its worker. `waiting`: its handler waits without its slots; `unlisted`: accepted, and a later heartbeat does not list it; `taken`: accepted
  * since the last heartbeat.
  */
-type HeldState = "running" | "taken" | "unlisted" | "unaccepted" | "committing";
+type HeldState = "running" | "waiting" | "taken" | "unlisted" | "unaccepted" | "committing";
 
 /** An attempt that a worker holds, by the scheduler that assigned it and by the worker's last heartbeat. */
 export interface Held {
@@ -46,6 +46,8 @@ function heldState(
   const phaseAgeMs = attempt.phase || !listed?.phase ? attempt.phaseAgeMs : listed.phaseAgeMs + beatAgeMs;
   const base = { attemptId, phase, phaseAgeMs, ageMs, listed: listed !== undefined };
   if (resultPending || listed?.resultPending) return { ...base, state: "committing" };
+  const release = attempt.slotRelease ?? listed?.slotRelease;
+  if (release && !release.returning) return { ...base, ageMs: release.ageMs, state: "waiting" };
   if (listed || stage === undefined) return { ...base, state: "running" };
   if (stage === "assigned") return { ...base, state: "unaccepted" };
   if (hasHeartbeat && ageMs > beatAgeMs) return { ...base, state: "unlisted" };
@@ -56,12 +58,15 @@ function heldState(
 export function holds(held: readonly Held[], count: number, slots: number): string {
   const of = (wanted: HeldState) => held.filter((attempt) => attempt.state === wanted);
   const [unlisted, unaccepted] = [of("unlisted"), of("unaccepted")];
-  const [taken, committing] = [of("taken").length, of("committing").length];
-  const others = unlisted.length + unaccepted.length + taken + committing;
+  const [taken, committing, waiting] = [of("taken").length, of("committing").length, of("waiting").length];
+  const others = unlisted.length + unaccepted.length + taken + committing + waiting;
   if (others === 0) return `it runs ${plural(count, "attempt")} in ${plural(slots, "slot")}`;
   const running = count - others;
   const parts = [
     ...(running > 0 ? [`${running} ${agree(running, ["runs", "run"])}`] : []),
+    ...(waiting > 0
+      ? [`${waiting} ${agree(waiting, ["waits without its slots", "wait without their slots"])}`]
+      : []),
     ...oldestOf(unlisted, (first, age) => `accepted ${first} ${age} ago, which its heartbeats do not list`),
     ...oldestOf(unaccepted, (first, age) => `was assigned ${first} ${age} ago and has not accepted it`),
     ...(taken > 0 ? [`accepted ${taken} since its last heartbeat`] : []),
@@ -95,6 +100,8 @@ function describe({ attemptId, state, phase, phaseAgeMs, ageMs }: Held): string 
   switch (state) {
     case "running":
       return `${attemptId}${where} for ${span(phase ? phaseAgeMs : ageMs)}`;
+    case "waiting":
+      return `${attemptId}${where}, which has waited without its slots for ${span(ageMs)}`;
     case "committing":
       return `${attemptId}, whose result is not committed yet`;
     case "taken":

@@ -21,6 +21,7 @@ import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
 import { timingOut } from "./timing-out.ts";
 import { waitingForBatch } from "./waiting-for-batch.ts";
+import { slotReleaseOf, withoutSlots } from "./without-slots.ts";
 
 /** Why an assigned task makes no progress. */
 export function explainActive(facts: ActiveFacts): Reason[] {
@@ -54,7 +55,10 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   else if (!pending) reasons.push(...timingOut(facts, worker, running));
   const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
   if (running && holder && loopAge >= LOOP_BLOCKED_MS) reasons.push(loopBlocked(holder, running, now));
-  const stuck = pending ? undefined : stuckTask(facts, running);
+  const release = pending
+    ? undefined
+    : slotReleaseOf(holder, attemptId, running, age(holder?.record.heartbeatTime));
+  const stuck = pending || release ? undefined : stuckTask(facts, running);
   if (stuck) reasons.push(stuckReason(facts, stuck, running));
   if (pending)
     reasons.push(resultPending(worker, attemptId, running, heldUp, age(holder?.record.heartbeatTime), now));
@@ -66,6 +70,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   }
   if (reasons.length > 0) return reasons;
   if (task.state === "assigned") return awaitingAccept(facts, worker);
+  if (release) return [withoutSlots(facts, worker, release)];
   const unstarted = awaitingStart(facts, worker);
   return [
     unstarted ??
@@ -233,7 +238,7 @@ function waitsBehind(behind: readonly WaitingClass[], worker: string): string {
   if (!largest) return "";
   const total = behind.reduce((sum, { ready }) => sum + ready, 0);
   const { type, queue } = largest.taskClass;
-  return `. No slot is free on ${worker}, and ${plural(total, "task", ["waits", "wait"])} for one (${largest.ready} ${type} in ${queue}): if its handler waits for the result of one of them, start another worker or raise WORKER_MAX_CONCURRENCY, or both wait forever`;
+  return `. No slot is free on ${worker}, and ${plural(total, "task", ["waits", "wait"])} for one (${largest.ready} ${type} in ${queue}): if its handler waits for the result of one of them, let it wait with \`ctx.run\`, which frees its slot; start another worker or raise WORKER_MAX_CONCURRENCY now, or both wait forever`;
 }
 
 function runningReason(

@@ -34,7 +34,10 @@ export function explainLiving(
   const heldFacts = [...heldEvidence(held, beatAge), ...lastHeartbeat(record, beatAge)];
   // Another scheduler shortens its list of attempts and reports their number.
   const lingering = member.held.filter(({ revoked }) => revoked).length;
-  const count = Math.max(held.length, member.elsewhere ? (beat?.seen?.outstanding ?? 0) - lingering : 0);
+  const count = Math.max(
+    held.length,
+    member.elsewhere ? (beat?.seen?.outstanding ?? 0) + (beat?.seen?.released ?? 0) - lingering : 0,
+  );
   const slots = beat?.slots || record.hello.slots;
   const late = lateHeartbeat(member, beatAge);
   if (state === "suspect") {

@@ -13,6 +13,7 @@ import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.ts
 import { classOf, SILENT } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
 import { LOCK } from "./waiting-prose.ts";
+import { WITHOUT_SLOTS_PROSE } from "./without-slots-prose.ts";
 
 const REACHED = { key: "customer 17", limit: 4, taskIds: [3, 4, 5, 6] };
 
@@ -108,6 +109,7 @@ export const ASSIGNED_PROSE: readonly ProseCase[] = [
     when: "the database is away",
     write: () => [heldMeanwhile(held("t-7.2", "load", 1_000), "w-1")],
   },
+  ...WITHOUT_SLOTS_PROSE,
   {
     code: "WAITING_FOR_BATCH",
     when: "2 s in the phase batch_wait",
