@@ -221,6 +221,13 @@ describe("the examples of the SDK's pages", () => {
     assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
   });
 
+  it("docs/children.md: a parent that waits for its children on one slot", async () => {
+    const start = await page("children", ["wait.ts"]);
+    const program = start("wait.ts", { WORKER_LOG_LEVEL: "error" });
+    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
+    assert.equal(program.stdout.trim(), "page 0 page 1 page 2");
+  });
+
   it("docs/children.md: children with names, a task after them, and their list", async () => {
     const start = await page("children", ["children.ts"]);
     const program = start("children.ts", { WORKER_LOG_LEVEL: "error" });

@@ -15,7 +15,7 @@ export type {
   ArtifactOptions,
   ArtifactWriter,
 } from "./artifacts/artifact.ts";
-export type { ChildOptions, SubmitChild } from "./attempt/child-options.ts";
+export type { ChildOptions, ChildRunOptions, RunChild, SubmitChild } from "./attempt/child-options.ts";
 export type {
   EarlierProgress,
   Expectation,
@@ -26,6 +26,7 @@ export type {
   TaskContext,
   TaskWarning,
 } from "./attempt/context.ts";
+export type { ReleasedSlot } from "./attempt/released-slot.ts";
 export type { StepOptions } from "./attempt/step-options.ts";
 export type { BatchOptions } from "./batching/batch-options.ts";
 export { type ContractOptions, defineTask } from "./contract/define-task.ts";

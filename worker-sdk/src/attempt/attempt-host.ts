@@ -9,6 +9,7 @@ import type { AttemptLog } from "../task-log/attempt-log.ts";
 import type { Children } from "./children.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { KeyPauses } from "./key-pauses.ts";
+import type { SlotReleases } from "./slot-releases.ts";
 
 /** What an attempt needs of its worker. */
 export interface AttemptHost {
@@ -25,7 +26,9 @@ export interface AttemptHost {
   /** Undefined: what handlers log is not kept. */
   readonly taskLogs: { open(attemptId: string): Pick<AttemptLog, "write" | "writeText" | "end"> } | undefined;
   /** Undefined for a run without a scheduler. */
-  readonly children?: Pick<Children, "submit"> | undefined;
+  readonly children?: (Pick<Children, "start"> & Partial<Pick<Children, "submit">>) | undefined;
+  /** Frees and takes the slots of attempts whose handlers wait. */
+  readonly slots: Pick<SlotReleases, "begin" | "end">;
   /**
    * Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never.
    *

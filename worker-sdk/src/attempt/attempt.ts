@@ -1,6 +1,7 @@
 /** One attempt: its handler, its events and its outcome. */
 import { type FactValue, mergeFacts } from "@muster/common/facts";
 import { cutWellFormed } from "@muster/common/text";
+import { MAX_WAIT_REASON } from "@muster/protocol/constants";
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import { makeArtifact } from "../artifacts/artifacts.ts";
 import type { TaskHandle } from "../client/task-handle.ts";
@@ -16,7 +17,8 @@ import { recordedLog } from "../task-log/recorded-log.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { Checkpoints, resumeValue } from "./checkpoints.ts";
-import type { ChildOptions, SubmitChild } from "./child-options.ts";
+import type { ChildOptions, RunChild, SubmitChild } from "./child-options.ts";
+import { ChildRuns } from "./child-runs.ts";
 import type { PhaseOptions, ProgressCount, RunningPhase, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { checkedExpectation, type Expectation } from "./expectation.ts";
@@ -27,6 +29,7 @@ import { isBytes } from "./json-form.ts";
 import type { PhaseWatchdog } from "./phase-watchdog.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
+import { ReleasedSlot } from "./released-slot.ts";
 import type { StepOptions } from "./step-options.ts";
 import { Steps } from "./steps.ts";
 
@@ -93,6 +96,7 @@ export class Attempt implements TaskContext<never, never, never> {
   #checkpoints: Checkpoints | undefined;
   #steps: Steps | undefined;
   #reports: HandlerReports | undefined;
+  #childRuns: ChildRuns | undefined;
   #resumeFrom: { readonly value: unknown } | undefined;
   #chunks = 0;
   #scratch: Promise<ScratchFolder> | undefined;
@@ -380,10 +384,40 @@ export class Attempt implements TaskContext<never, never, never> {
   ): Promise<TaskHandle<never>> => {
     if (this.closed) throw new Error("ctx.submit() was called after the attempt had ended.");
     const { children } = this.#host;
-    if (children === undefined) throw new Error("ctx.submit() needs a scheduler, and this run has none.");
-    const parent = { taskId: this.assignment.taskId, signal: this.signal };
+    if (children?.submit === undefined)
+      throw new Error("ctx.submit() needs a scheduler, and this run has none.");
+    const { taskId, queue } = this.assignment;
+    const parent = { taskId, queue, signal: this.signal };
     return (await children.submit(parent, task, payload, options)) as TaskHandle<never>;
   };
+
+  /** A getter, as `scratch` is. */
+  get run(): RunChild {
+    return async (task: string | ContractParts, payload?: unknown, options?: ChildOptions): Promise<never> =>
+      (await this.#waitsOf("ctx.run()").run(task, payload, options)) as never;
+  }
+
+  /** A getter, as `scratch` is. */
+  get releaseSlot(): (reason?: string) => Promise<ReleasedSlot> {
+    return async (reason = "") => {
+      if (typeof reason !== "string")
+        throw new TypeError(`ctx.releaseSlot(): the reason is a ${typeof reason}; give a text.`);
+      const waits = this.#waitsOf("ctx.releaseSlot()");
+      this.signal.throwIfAborted();
+      return new ReleasedSlot(waits.begin({ reason: cutWellFormed(reason, MAX_WAIT_REASON) }), this.signal);
+    };
+  }
+
+  /** Its handler has called `run` or `releaseSlot`. */
+  get hasWaited(): boolean {
+    return this.#childRuns !== undefined;
+  }
+
+  #waitsOf(call: string): ChildRuns {
+    if (this.closed) throw new Error(`${call} was called after the attempt had ended.`);
+    this.#childRuns ??= new ChildRuns(this, this.#host);
+    return this.#childRuns;
+  }
 
   readonly warn = (warning: TaskWarning): void => {
     // JavaScript code passes numbers and undefined, which have no wire form here.
@@ -422,6 +456,7 @@ export class Attempt implements TaskContext<never, never, never> {
     this.#reports?.close();
     this.#checkpoints?.close(this.revoked ? NOT_OURS : "the attempt has ended");
     this.#phases?.close();
+    this.#childRuns?.close();
     this.unwinding?.close();
     this.#lines?.end();
     this.#host.deadlines.remove(this.runDeadline);

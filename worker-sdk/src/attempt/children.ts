@@ -3,13 +3,8 @@ import type { Client, ClientOptions } from "../client/client.ts";
 import type { TaskHandle } from "../client/task-handle.ts";
 import type { ContractParts } from "../contract/task-contract.ts";
 import type { ChildOptions } from "./child-options.ts";
-
-/** The attempt that submits a child. */
-export interface Parent {
-  readonly taskId: string;
-  /** Aborts when its handler has to stop. */
-  readonly signal: AbortSignal;
-}
+import { placementOf } from "./child-placement.ts";
+import type { Parent, StartedChild } from "./parent.ts";
 
 /** One client for all handlers, made for the first child: most workers submit none. */
 export class Children {
@@ -42,6 +37,35 @@ export class Children {
     parent.signal.throwIfAborted();
     const client = await this.#open();
     return client.submit(task as string, payload, asked);
+  }
+
+  /**
+   * Submits a child whose parent is about to wait for it, or finds that of an earlier attempt.
+   *
+   * @throws as `submit` does.
+   */
+  async start(
+    parent: Parent,
+    task: string | ContractParts,
+    payload: unknown,
+    options: ChildOptions,
+  ): Promise<StartedChild> {
+    parent.signal.throwIfAborted();
+    const client = await this.#open();
+    const placement = await placementOf(parent.queue, task, options, () => {
+      parent.place ??= client.get(parent.taskId, { signal: parent.signal }).catch((error: unknown) => {
+        // The next child asks again.
+        delete parent.place;
+        throw error;
+      });
+      return parent.place;
+    });
+    const handle = await this.submit(parent, task, payload, { ...placement, ...options });
+    return {
+      id: handle.id,
+      succeeded: handle.conflict?.holderState === "succeeded",
+      result: (signal) => handle.result({ signal }),
+    };
   }
 
   /** Closes the connection. What handlers that have not returned submit later is refused. */

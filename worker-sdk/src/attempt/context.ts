@@ -2,8 +2,9 @@
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import type { EarlierProgress } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
-import type { SubmitChild } from "./child-options.ts";
+import type { RunChild, SubmitChild } from "./child-options.ts";
 import type { Expectation } from "./expectation.ts";
+import type { ReleasedSlot } from "./released-slot.ts";
 import type { StepOptions } from "./step-options.ts";
 
 export type { EarlierProgress, Expectation };
@@ -360,13 +361,45 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    * const page = await ctx.submit("ocr.page", { page: 3 }, { name: "page-3" });
    * ```
    *
-   * With a `name` another attempt of this task gets the child that is there. A handler that waits for a child keeps its slot
-   * meanwhile: let other workers run the children, or submit a task that starts `after` them.
+   * With a `name` another attempt of this task gets the child that is there. A handler that waits for the result of a handle keeps
+   * its slot meanwhile: `run` frees it.
    *
    * @throws MusterError, InvalidPayloadError, OptionsError, TypeError as `client.submit` does (the promise rejects), and Error when
    * the attempt has ended.
    */
   readonly submit: SubmitChild;
+  /**
+   * Runs a task as a child of this one, and returns its result. While it waits, the attempt frees its slot and everything else that
+   * its task costs, so that the child may run there; it keeps its lease, its concurrency keys and its timeouts. When the child
+   * has ended, the attempt takes its slot again, before any new task starts on this worker, and the promise resolves.
+   *
+   * ```ts
+   * const pages = await Promise.all(ctx.payload.pages.map((page) => ctx.run(scan, { page })));
+   * ```
+   *
+   * Several calls at once free the slot with the first and take it with the end of the last: they resolve together then.
+   * Another attempt of this task that makes the same call gets the same child, or its result; see `name`. A child in the queue of
+   * its parent goes before tasks that have not begun (`priority`), and shares with its parent (`fairness`).
+   *
+   * @throws TaskFailedError, TaskCancelledError when the child ended so; InvalidResultError.
+   * @throws the reason of `ctx.signal`, at once and without the slot; what `submit` throws.
+   */
+  readonly run: RunChild;
+  /**
+   * Frees the slot of the attempt, and everything else that its task costs, while the handler waits for something else than a task.
+   * The attempt keeps its lease, its concurrency keys and its timeouts, and takes its slot again before any new task starts.
+   *
+   * ```ts
+   * {
+   *   await using slot = await ctx.releaseSlot("the export of the billing system");
+   *   await exported(id, { signal: ctx.signal });
+   * }
+   * ```
+   *
+   * @param reason What it waits for: operators see it. At most 256 characters are kept. @default none
+   * @throws TypeError when the reason is no text; the reason of `ctx.signal` when the handler has to stop.
+   */
+  releaseSlot(reason?: string): Promise<ReleasedSlot>;
   /** Reports that a secondary step failed: the task then ends as succeeded with warnings. */
   warn(warning: TaskWarning): void;
 }

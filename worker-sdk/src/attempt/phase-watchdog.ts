@@ -27,6 +27,7 @@ export class PhaseWatchdog {
   #intervalMs: number;
   #deadline: Deadline;
   #warnings = 0;
+  #suspended = false;
 
   /** @param beganMs When the phase began, on the monotonic clock; now by default. */
   constructor(
@@ -58,6 +59,7 @@ export class PhaseWatchdog {
 
   /** The phase made progress: the threshold counts from now, and a phase that was stuck has recovered. */
   progress(): void {
+    if (this.#suspended) return;
     this.#recover();
     this.#stillSinceMs = this.#clock.monotonicMs();
     this.#intervalMs = this.#warnAfterMs;
@@ -66,9 +68,24 @@ export class PhaseWatchdog {
 
   /** It is not stuck before this time, and when it was it has recovered. @param untilMs On the monotonic clock. */
   hold(untilMs: number): void {
+    if (this.#suspended) return;
     this.#recover();
     this.#intervalMs = this.#warnAfterMs;
     this.#warnAt(Math.max(untilMs, this.#stillSinceMs + this.#warnAfterMs));
+  }
+
+  /** The phase is not watched until `resume()` is called. */
+  suspend(): void {
+    this.#recover();
+    this.#suspended = true;
+    this.#deadlines.remove(this.#deadline);
+  }
+
+  /** The threshold counts from now. */
+  resume(): void {
+    if (!this.#suspended) return;
+    this.#suspended = false;
+    this.progress();
   }
 
   /** The phase ended. */

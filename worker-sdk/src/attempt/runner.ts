@@ -18,12 +18,13 @@ import type { StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { withinAttempt } from "./attempt-scope.ts";
-import { CapacityUse, slotsOf } from "./capacity-use.ts";
+import { CapacityUse, slotsOf, type TaskCost } from "./capacity-use.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import { classifyError } from "./failure/classify.ts";
 import { logOutcome, runEnd } from "./outcome-log.ts";
 import { PhaseWatchdog } from "./phase-watchdog.ts";
+import { SlotReleases, type WaitingAttempt } from "./slot-releases.ts";
 
 /** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
 const DEFAULT_GRACE_MS = 5000;
@@ -40,6 +41,8 @@ interface TypeState {
   /** Set when its concurrency adapts. */
   readonly limit: AdaptiveLimit | undefined;
   active: number;
+  /** Handlers that have not returned and take no slot: they wait, or had to stop while they waited. */
+  absent: number;
   /** Longest recent time that the handler blocked the main thread before its first await; infinite at first. */
   syncMs: number;
 }
@@ -57,6 +60,8 @@ export class Runner {
   /** How attempts ended since the process started. */
   readonly totals: Totals = { completed: 0, failed: 0, cancelled: 0, released: 0 };
   readonly #use: CapacityUse;
+  /** The slots of attempts whose handlers wait. */
+  readonly slots: SlotReleases;
   #waiting: Attempt[] = [];
   /** A task has cost more than one slot; before, attempts are counted and their costs are not. */
   #costsDiffer = false;
@@ -80,9 +85,18 @@ export class Runner {
     this.#executeOptions = executeOptions;
     this.#isolated = isolated;
     this.#use = new CapacityUse(options.concurrency, options.capacities);
+    this.slots = new SlotReleases(
+      {
+        free: (attempt) => this.#freeSlots(attempt),
+        tryTake: (attempt) => this.#tryTakeSlots(attempt),
+        startWaiting: () => this.#startWaiting(),
+      },
+      host,
+      options.concurrency + options.prefetch,
+    );
     for (const task of options.tasks.values()) {
       const limit = task.adaptive && new AdaptiveLimit(task.adaptive, host.clock);
-      this.#types.set(task.type, { task, limit, active: 0, syncMs: Number.POSITIVE_INFINITY });
+      this.#types.set(task.type, { task, limit, active: 0, absent: 0, syncMs: Number.POSITIVE_INFINITY });
       task.batches?.open(host);
     }
   }
@@ -104,14 +118,18 @@ export class Runner {
     if (reason === "DRAINING") for (const { task } of this.#types.values()) task.batches?.drain();
   }
 
-  /** Accepts assignments within slots and prefetch, rejects the rest, and starts those for whose cost there is room. */
-  take(groups: readonly AssignmentGroup[]): void {
+  /**
+   * Accepts assignments within slots and prefetch, rejects the rest, and starts those for whose cost there is room.
+   *
+   * @param ahead Accepts any number: a run without a scheduler has no other queue.
+   */
+  take(groups: readonly AssignmentGroup[], ahead = false): void {
     const { link, log } = this.#host;
     const accepted: Attempt[] = [];
     for (const assignment of groups.flatMap(ungroup)) {
       const type = this.#types.get(assignment.type);
       if (assignment.cost !== undefined) this.#costsDiffer = true;
-      const refusal = this.#refusal(assignment, type, accepted);
+      const refusal = this.#refusal(assignment, type, accepted, ahead);
       if (refusal !== undefined || type === undefined) {
         const { attemptId } = assignment;
         const reason = refusal ?? "UNKNOWN_TYPE";
@@ -254,7 +272,7 @@ export class Runner {
   /** Handlers that have not returned, those of released and abandoned attempts too. */
   get unreturnedCount(): number {
     let count = 0;
-    for (const { active } of this.#types.values()) count += active;
+    for (const { active, absent } of this.#types.values()) count += active + absent;
     return count;
   }
 
@@ -268,12 +286,15 @@ export class Runner {
     assignment: AssignmentMessage,
     type: TypeState | undefined,
     justAccepted: readonly Attempt[],
+    ahead: boolean,
   ): RejectReason | undefined {
     if (type === undefined) return "UNKNOWN_TYPE";
     if (this.#rejectReason !== undefined) return this.#rejectReason;
     const { concurrency, prefetch } = this.#options;
-    const taken = this.#running.size + this.#waiting.length + justAccepted.length + this.#extra(justAccepted);
-    if (taken + slotsOf(assignment.cost) > concurrency + prefetch) return "NO_SLOT";
+    // Attempts that wait without their slots do not count: what was on its way when one took its slots again waits for them.
+    const running = this.#running.size - this.slots.absentCount;
+    const taken = running + this.#waiting.length + justAccepted.length + this.#extra(justAccepted);
+    if (!ahead && taken + slotsOf(assignment.cost) > concurrency + prefetch) return "NO_SLOT";
     // It could never start.
     if (!this.#use.fits(assignment.cost)) return "NO_SLOT";
     // The handler of this attempt, which was revoked before, has not returned.
@@ -283,13 +304,39 @@ export class Runner {
   /** Slots that the attempts here take beyond one each. */
   #extra(justAccepted: readonly Attempt[]): number {
     if (!this.#costsDiffer) return 0;
-    return [...this.#running.values(), ...this.#waiting, ...justAccepted].reduce(
-      (sum, { assignment }) => sum + slotsOf(assignment.cost) - 1,
-      0,
-    );
+    const extra = ({ assignment }: { readonly assignment: { readonly cost: TaskCost } }) =>
+      slotsOf(assignment.cost) - 1;
+    let sum = 0;
+    for (const attempt of [...this.#running.values(), ...this.#waiting, ...justAccepted])
+      sum += extra(attempt);
+    for (const attempt of this.slots.absent) sum -= extra(attempt);
+    return sum;
+  }
+
+  #freeSlots({ assignment }: WaitingAttempt): void {
+    this.#use.give(assignment.cost);
+    this.#moveAbsent(assignment.type, 1);
+  }
+
+  #tryTakeSlots({ assignment }: WaitingAttempt): "taken" | "no_room" | "type_full" {
+    const type = this.#types.get(assignment.type);
+    if (type !== undefined && isAtLimit(type)) return "type_full";
+    if (!this.#use.hasRoom(assignment.cost)) return "no_room";
+    this.#use.take(assignment.cost);
+    this.#moveAbsent(assignment.type, -1);
+    return "taken";
+  }
+
+  #moveAbsent(name: string, change: 1 | -1): void {
+    const type = this.#types.get(name);
+    if (type === undefined) return;
+    type.active -= change;
+    type.absent += change;
   }
 
   #startWaiting(): void {
+    // Those that go on after a wait are first, and keep the room that they need.
+    if (!this.slots.serve()) return;
     for (let index = 0; index < this.#waiting.length && this.#use.freeSlots > 0; ) {
       const attempt = this.#waiting[index];
       const type = attempt === undefined ? undefined : this.#types.get(attempt.definition.type);
@@ -346,8 +393,10 @@ export class Runner {
   }
 
   #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {
-    type.active -= 1;
-    this.#use.give(attempt.assignment.cost);
+    if (this.slots.ended(attempt)) {
+      type.active -= 1;
+      this.#use.give(attempt.assignment.cost);
+    } else type.absent -= 1;
     if (this.#returnWaiters.length > 0 && this.unreturnedCount === 0)
       for (const wake of this.#returnWaiters.splice(0)) wake();
     attempt.endScratch(outcome.kind);
@@ -367,7 +416,8 @@ export class Runner {
       this.#host.log.warn(fields, "the handler of a revoked attempt returned; its outcome is dropped");
     } else {
       this.#report(attempt, outcome);
-      if (type.limit !== undefined) this.#measure(attempt, type, type.limit, outcome);
+      // How long one has waited without its slots says nothing of the limit.
+      if (type.limit !== undefined && !attempt.hasWaited) this.#measure(attempt, type, type.limit, outcome);
     }
     this.#startWaiting();
     this.#wakeIdle();
@@ -424,7 +474,7 @@ export class Runner {
       stuck: (elapsedMs) =>
         attempt.ownLog.warn(
           { event: "task.cancel.unwinding", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },
-          "the handler was asked to stop and has not returned; it keeps its slot",
+          `the handler was asked to stop and has not returned${this.slots.isAbsent(attempt) ? "" : "; it keeps its slot"}`,
         ),
       recovered: (elapsedMs) =>
         attempt.ownLog.info(

@@ -181,6 +181,7 @@ export class IsolatedRun implements ElsewhereAttempt, ChildListener {
       case "reject":
       case "resourceStates":
       case "resources":
+      case "slot":
       case "result":
       case "started":
       case "startupPhase":

@@ -91,6 +91,20 @@ export interface StartupPhaseMessage {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
+/** The slots of an attempt whose handler waits. */
+export interface SlotReleaseMessage {
+  /** When they were freed, on the monotonic clock. */
+  readonly sinceMs: number;
+  /** The first tasks that it waits for. */
+  readonly taskIds: readonly string[];
+  /** All of them. */
+  readonly taskCount: number;
+  /** What it waits for besides. */
+  readonly reason: string;
+  /** Its wait is over, and there is no room for it yet. */
+  readonly returning: boolean;
+}
+
 /** How an attempt ended. */
 export type Outcome =
   | {
@@ -268,6 +282,12 @@ export type ToLink =
       readonly metrics: Readonly<Record<string, number>>;
       readonly facts: Facts;
     }
+  /** The slots of an attempt were freed, or are taken again. */
+  | {
+      readonly kind: "slot";
+      readonly attemptId: string;
+      readonly release: SlotReleaseMessage | undefined;
+    }
   | { readonly kind: "cancelling"; readonly attemptId: string }
   /** A batch handler was called with so many attempts. */
   | { readonly kind: "batch"; readonly type: string; readonly size: number }
@@ -329,6 +349,8 @@ export type FromLink =
       readonly phaseWarningsMs: Readonly<Record<string, number>>;
       /** The scheduler follows the limits that the worker adapts. */
       readonly followsLimits: boolean;
+      /** The scheduler counts freed slots. */
+      readonly slotRelease: boolean;
     }
   | {
       readonly kind: "disconnected";

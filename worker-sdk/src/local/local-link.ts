@@ -21,6 +21,8 @@ interface Followed {
   readonly run: LocalRun;
   expects: boolean;
   phases: OpenPhases | undefined;
+  /** Its handler waits without its slots. */
+  waits: boolean;
 }
 
 /** The other side of a worker that has no connection. */
@@ -36,7 +38,7 @@ export class LocalLink {
 
   /** Passes what is reported of an attempt to its run. */
   follow(run: LocalRun): void {
-    this.#runs.set(run.id, { run, expects: false, phases: undefined });
+    this.#runs.set(run.id, { run, expects: false, waits: false, phases: undefined });
   }
 
   /** What a worker's parts send to. */
@@ -87,6 +89,9 @@ export class LocalLink {
         this.#endExpectation(message.attemptId);
         this.#runs.get(message.attemptId)?.run.receive(message);
         return;
+      case "slot":
+        this.#slotChanged(message);
+        return;
       case "checkpoint":
         this.#endExpectation(message.attemptId);
         this.#checkpointed(message);
@@ -134,6 +139,16 @@ export class LocalLink {
         }),
     });
     followed.phases.started(message);
+    if (followed.waits) followed.phases.suspend();
+  }
+
+  #slotChanged(message: Extract<ToLink, { kind: "slot" }>): void {
+    const followed = this.#runs.get(message.attemptId);
+    if (followed === undefined) return;
+    followed.waits = message.release !== undefined;
+    if (followed.waits) followed.phases?.suspend();
+    else followed.phases?.resume();
+    followed.run.receive(message);
   }
 
   #expect(message: Extract<ToLink, { kind: "expect" }>): void {

@@ -3,6 +3,16 @@ import type { Runner } from "../attempt/runner.ts";
 import type { FailureFacts } from "../errors.ts";
 import type { Outcome, RejectReason, ToLink } from "../link/messages.ts";
 
+/** A child that a handler has started with `ctx.run()`. */
+export interface LocalChild {
+  /** Id of its task, for example `t-2`. */
+  readonly id: string;
+  /** Its task type. */
+  readonly type: string;
+  /** The input: parsed JSON, or bytes. */
+  readonly input: unknown;
+}
+
 /** A progress report that was sent. Not every report is: a worker limits their rate, and sends the latest one always. */
 export interface ProgressReport {
   /** Share from 0 to 1; undefined when the report is a count. */
@@ -130,6 +140,8 @@ export class LocalRun<Output = unknown> {
   readonly #steps = new Map<string, RunStep>();
   #metrics: Readonly<Record<string, number>> = {};
   #facts: FailureFacts = {};
+  readonly #children: LocalChild[] = [];
+  #waitsWithoutSlot = false;
   readonly #runner: Runner;
   readonly #end = Promise.withResolvers<RunOutcome>();
   readonly #chunks: Uint8Array[] = [];
@@ -201,6 +213,16 @@ export class LocalRun<Output = unknown> {
     return this.#facts;
   }
 
+  /** Children that `ctx.run()` has started so far; one that an earlier attempt had started is not among them. */
+  get children(): readonly LocalChild[] {
+    return this.#children;
+  }
+
+  /** True while its handler waits without its slot. */
+  get waitsWithoutSlot(): boolean {
+    return this.#waitsWithoutSlot;
+  }
+
   /** Bytes of `ctx.output()` so far. */
   get outputBytes(): number {
     return this.#outputBytes;
@@ -267,6 +289,9 @@ export class LocalRun<Output = unknown> {
         this.#metrics = message.metrics;
         this.#facts = message.facts;
         break;
+      case "slot":
+        this.#waitsWithoutSlot = message.release !== undefined;
+        break;
       case "output":
         this.#keep(message.data);
         break;
@@ -281,6 +306,12 @@ export class LocalRun<Output = unknown> {
         break;
       default:
     }
+    this.#wake();
+  }
+
+  /** @internal Its handler has started a child. */
+  startedChild(child: LocalChild): void {
+    this.#children.push(child);
     this.#wake();
   }
 

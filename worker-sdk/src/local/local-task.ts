@@ -101,11 +101,11 @@ type Init = MessageInitShape<typeof AssignmentSchema>;
 export function assignmentOf(
   type: string,
   input: unknown,
-  { defaultTaskId, ...options }: LocalTaskOptions & { readonly defaultTaskId: string },
+  options: LocalTaskOptions & { readonly taskId: string },
 ): AssignmentGroup[] {
   const unknown = unknownOptions(options, NAMES);
   if (unknown.length > 0) throw new OptionsError(`Task ${type}`, unknown);
-  const { taskId = defaultTaskId, attempt = 1, timeouts, watchdogs } = options;
+  const { taskId, attempt = 1, timeouts, watchdogs } = options;
   checkCount("attempt", attempt, 1);
   const maxAttempts = options.maxAttempts ?? Math.max(attempt, DEFAULT_MAX_ATTEMPTS);
   checkCount("maxAttempts", maxAttempts, attempt);

@@ -8,6 +8,7 @@ import { createProgramLogger, type Logger } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";
 import { AttemptParts } from "../run/attempt-parts.ts";
 import { Startup } from "../run/startup.ts";
+import { type ChildAnswers, LocalChildren } from "./local-children.ts";
 import { LocalLink } from "./local-link.ts";
 import { LocalRun } from "./local-run.ts";
 import { assignmentOf, type LocalTaskOptions } from "./local-task.ts";
@@ -31,6 +32,8 @@ export interface LocalSettings {
   readonly scratchFolder?: string;
   /** False runs isolated handlers in this process. @default true */
   readonly isolate?: boolean;
+  /** Answers for children that the worker has no handler for. @default none: such a child is refused */
+  readonly children?: ChildAnswers;
 }
 
 /** A worker whose attempts are started by a caller instead of a scheduler. The attempts are the worker's own. */
@@ -40,10 +43,12 @@ export class LocalWorker {
   readonly #log: Logger;
   readonly #link: LocalLink;
   readonly #attempts: AttemptParts;
+  /** Those that have not ended, by the id of their tasks. */
+  readonly #runs = new Map<string, LocalRun>();
   #count = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(parts: LocalParts, { scratchFolder, ...settings }: LocalSettings) {
+  constructor(parts: LocalParts, { scratchFolder, children = {}, ...settings }: LocalSettings) {
     const { options } = parts;
     const log = settings.log ?? options.logger ?? createProgramLogger(options.logLevel);
     const clock = settings.clock ?? systemClock;
@@ -68,7 +73,23 @@ export class LocalWorker {
       ...{ options: this.#options, log, clock, link: this.#link.link },
       ...{ resources, loaders },
       ...(settings.isolate === undefined ? {} : { isolate: settings.isolate }),
+      children: new LocalChildren({
+        types: new Set(options.tasks.keys()),
+        answers: children,
+        nextId: () => this.#nextId(),
+        start: (type, input, { queue, cost, headers }) => {
+          const taskId = this.#nextId();
+          const given = {
+            ...(queue === undefined ? {} : { queue }),
+            ...(cost === undefined ? {} : { cost }),
+            ...(headers === undefined ? {} : { headers }),
+          };
+          return { taskId, ended: this.#start(type, input, { ...given, taskId }, true).ended };
+        },
+        started: (parentId, child) => this.#runs.get(parentId)?.startedChild(child),
+      }),
     });
+    this.#attempts.runner.slots.setSupported(true);
     this.#attempts.settings = { phaseWarningsMs: {}, maxResultBytes: MAX_RESULT_BYTES };
   }
 
@@ -96,18 +117,24 @@ export class LocalWorker {
    * @throws Error for a type without a handler; TypeError, RangeError for an input or an option that is not valid.
    */
   start<Output>(type: string, input: unknown, options: LocalTaskOptions = {}): LocalRun<Output> {
+    return this.#start(type, input, options, false);
+  }
+
+  /** @param waits It waits for a slot when none is free. */
+  #start<Output>(type: string, input: unknown, options: LocalTaskOptions, waits: boolean): LocalRun<Output> {
     if (this.#closing !== undefined) throw new WorkerStoppedError();
     if (!this.#options.tasks.has(type)) throw this.#unknown(type);
-    this.#count += 1;
-    const groups = assignmentOf(type, input, { defaultTaskId: `t-${this.#count}`, ...options });
+    const taskId = options.taskId ?? this.#nextId();
+    const groups = assignmentOf(type, input, { ...options, taskId });
     const [id = ""] = groups.flatMap(({ attemptIds }) => attemptIds);
     const run = new LocalRun<Output>(id, this.#attempts.runner, options.iterations ?? 0);
     this.#link.follow(run);
+    this.#follow(taskId, run);
     const missing = (options.resources ?? []).filter((name) => !this.#parts.resources.has(name));
-    if (missing.length === 0) this.#attempts.runner.take(groups);
+    if (missing.length === 0) this.#attempts.runner.take(groups, waits);
     else
       this.#load(missing).then(
-        () => this.#attempts.runner.take(groups),
+        () => this.#attempts.runner.take(groups, waits),
         (error: Error) => run.refuse(error),
       );
     return run;
@@ -122,6 +149,19 @@ export class LocalWorker {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  #nextId(): string {
+    this.#count += 1;
+    return `t-${this.#count}`;
+  }
+
+  #follow(taskId: string, run: LocalRun): void {
+    this.#runs.set(taskId, run);
+    const forget = () => {
+      if (this.#runs.get(taskId) === run) this.#runs.delete(taskId);
+    };
+    run.ended.then(forget, forget);
   }
 
   async #close(): Promise<void> {

@@ -13,6 +13,7 @@ export const LOG_EVENTS = {
   "task.cancel.unwound": "info",
   "task.cancelled": "info",
   "task.checkpoint.refused": "warn",
+  "task.slot.kept": "warn",
   "task.quiet_expected": "debug",
   "task.completed": "info",
   "task.failed": "info",

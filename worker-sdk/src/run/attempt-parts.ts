@@ -1,6 +1,5 @@
 /** The parts of a worker that run attempts: everything but the connection and the process. */
 import type { AttemptHost } from "../attempt/attempt-host.ts";
-import type { Children } from "../attempt/children.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
 import { KeyPauses } from "../attempt/key-pauses.ts";
 import { Runner } from "../attempt/runner.ts";
@@ -28,7 +27,7 @@ export interface AttemptPartsNeeds {
   readonly resources: Resources;
   readonly loaders: ResourceLoaders;
   /** Submits for handlers; undefined for a run without a scheduler. */
-  readonly children?: Children | undefined;
+  readonly children?: AttemptHost["children"];
   /** False runs isolated handlers in this process. @default true */
   readonly isolate?: boolean;
 }
@@ -77,6 +76,10 @@ export class AttemptParts {
       log,
       keyPauses: this.keyPauses,
       children,
+      slots: {
+        begin: (attempt, wait) => this.runner.slots.begin(attempt, wait),
+        end: (attempt, wait) => this.runner.slots.end(attempt, wait),
+      },
       taskLogs: options.taskLogs && new TaskLogs(options.taskLogs, clock, link),
       warnAfterS: (phase, assignment, declared) =>
         warnAfterS(phase, {

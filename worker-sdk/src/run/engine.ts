@@ -361,6 +361,7 @@ export class Engine {
       phaseWarningsMs,
       maxResultBytes: maxResultBytes > 0 ? maxResultBytes : settings.maxResultBytes,
     };
+    this.#attempts.runner.slots.setSupported(message.slotRelease);
     this.#pauses.welcomed(message.pauseReason);
     this.#attempts.runner.registered(message.followsLimits);
     if (!message.first) {

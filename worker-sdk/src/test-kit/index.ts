@@ -8,8 +8,10 @@
 import "../node-version.ts";
 
 export type { FailureFacts } from "../errors.ts";
+export type { ChildAnswers } from "../local/local-children.ts";
 export type {
   CancelOptions,
+  LocalChild,
   LocalRun,
   PausedKey,
   ProgressReport,

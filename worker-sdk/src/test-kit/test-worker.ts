@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { ErrorDeclarations } from "../contract/declared-errors.ts";
 import type { Schema, SchemaInput, SchemaOutput } from "../contract/schema.ts";
 import type { ContractParts, TaskContract } from "../contract/task-contract.ts";
+import type { ChildAnswers } from "../local/local-children.ts";
 import type { LocalRun, RunOutcome } from "../local/local-run.ts";
 import type { LocalTaskOptions } from "../local/local-task.ts";
 import type { LocalWorker } from "../local/local-worker.ts";
@@ -26,6 +27,12 @@ export interface TestWorkerOptions {
    * @default false
    */
   readonly isolate?: boolean;
+  /**
+   * Answers for tasks that handlers run as children (`ctx.run`) and that the worker has no handler for, by type. What an answer
+   * throws fails the child; children of other types run in the worker itself.
+   * @default none: `ctx.run` throws for such a type
+   */
+  readonly children?: ChildAnswers;
 }
 
 /** The limit of a type whose concurrency adapts. */
@@ -72,6 +79,7 @@ export async function testWorker(
     clock: clock.clock,
     scratchFolder: scratch,
     isolate: options.isolate ?? false,
+    ...(options.children === undefined ? {} : { children: options.children }),
   });
   return new TestWorker(local, { clock, log: records, scratch });
 }

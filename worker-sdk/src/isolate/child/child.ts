@@ -73,6 +73,13 @@ export class IsolatedProcess {
       keyPauses: this.#keyPauses,
       taskLogs: options.taskLogs && keptLines(options.taskLogs),
       children: this.#children,
+      slots: {
+        begin: ({ ownLog }) => {
+          const reason = "the handler runs in a process of its own";
+          ownLog.warn({ event: "task.slot.kept", reason }, "the handler waits with its slot");
+        },
+        end: () => Promise.resolve(),
+      },
       warnAfterS: (phase, assignment, declared) =>
         warnAfterS(phase, { assignment, declared, options, schedulerMs: this.#phaseWarningsMs[phase] }),
     };

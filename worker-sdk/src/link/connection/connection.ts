@@ -18,6 +18,7 @@ import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { KeyPauseRequests } from "../outbox/key-pauses.ts";
 import { LogOutbox } from "../outbox/log-outbox.ts";
 import { Outbox } from "../outbox/outbox.ts";
+import { SLOT_RELEASE } from "../outbox/slot-reports.ts";
 import { PauseReports } from "../pressure/pause-reports.ts";
 import type { SharedState } from "../shared.ts";
 import { Dialer } from "./dialer.ts";
@@ -80,10 +81,15 @@ export class Connection {
     this.#phases = [...data.startupPhases];
     this.#processMetrics = new ProcessMetrics(clock, shared);
     this.#checkpoints = new CheckpointQueue(this.#inFlight, emit);
-    this.#outbox = new Outbox(this.#inFlight, this.#checkpoints, (kind, count) => {
-      this.#counters.add("messages_shed", count);
-      this.#counters.add(`${kind}_shed`, count);
-    });
+    this.#outbox = new Outbox(
+      this.#inFlight,
+      this.#checkpoints,
+      (kind, count) => {
+        this.#counters.add("messages_shed", count);
+        this.#counters.add(`${kind}_shed`, count);
+      },
+      clock,
+    );
     this.#logs = new LogOutbox(clock, this.#counters);
     this.#keyPauses = new KeyPauseRequests(clock, { send: (kind) => this.#outbox.control(kind), emit });
     this.#attempts = new AttemptReports({
@@ -289,6 +295,9 @@ export class Connection {
       case "handlerReport":
         this.#attempts.handlerReport(message);
         return;
+      case "slot":
+        this.#attempts.slot(message);
+        return;
       case "cancelling":
         this.#attempts.cancelling(message.attemptId);
         return;
@@ -355,6 +364,7 @@ export class Connection {
       pauseReason: welcome.pause?.reason,
       phaseWarningsMs: durationsMs(welcome.phaseWarnings),
       followsLimits: welcome.features.includes(ADAPTIVE_LIMITS),
+      slotRelease: welcome.features.includes(SLOT_RELEASE),
     });
     this.#welcomed = true;
     this.#checkpoints.open(welcome.features);

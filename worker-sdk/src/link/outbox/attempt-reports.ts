@@ -77,6 +77,7 @@ export class AttemptReports {
       event: (phase, change, facts) => this.#phaseEvent(attempt, message, `task.${phase}.${change}`, facts),
     });
     attempt.phases.started(message);
+    if (attempt.slotRelease !== undefined) attempt.phases.suspend();
   }
 
   /** Its handler has given a phase another threshold or limit. */
@@ -99,6 +100,22 @@ export class AttemptReports {
     attempt.expectation = { sinceMs, quietForMs, reason };
     attempt.phases?.expect(sinceMs + quietForMs);
     this.#changed();
+  }
+
+  /** The slots of an attempt were freed, or are taken again. Its open phases are not watched meanwhile. */
+  slot({ attemptId, release }: Extract<ToLink, { kind: "slot" }>): void {
+    const attempt = this.#current(attemptId);
+    if (attempt === undefined) return;
+    attempt.slotRelease = release;
+    attempt.slotReported = true;
+    if (release !== undefined) attempt.phases?.suspend();
+    else {
+      attempt.phases?.resume();
+      // What the handler has said before the wait still holds.
+      const { expectation } = attempt;
+      if (expectation !== undefined) attempt.phases?.expect(expectation.sinceMs + expectation.quietForMs);
+    }
+    this.#outbox.slot(attempt);
   }
 
   /** The handler was aborted. */

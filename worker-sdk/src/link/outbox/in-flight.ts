@@ -5,7 +5,9 @@ import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
 import type { QuietExpectation } from "../../attempt/expectation.ts";
 import { durationFromMs } from "../../duration.ts";
+import type { SlotReleaseMessage } from "../messages.ts";
 import type { OpenPhases } from "./open-phases.ts";
+import { releaseOf } from "./slot-release.ts";
 
 /** Most events that are kept; beyond it sent ones are dropped first, then new ones are dropped and counted. */
 export const MAX_EVENTS = 10_000;
@@ -57,6 +59,10 @@ export interface InFlightAttempt {
   /** Iterations that its task has begun, of which this attempt has reported some; 0 for none. */
   iterations: number;
   cancelling: boolean;
+  /** Its handler waits without its slots. */
+  slotRelease: SlotReleaseMessage | undefined;
+  /** It was without its slots once: a new stream has to be given its state. */
+  slotReported: boolean;
   /** It no longer belongs to this worker, and its handler has not returned: only heartbeats list it. */
   revoked: boolean;
   peakRssBytes: number;
@@ -83,11 +89,11 @@ export class InFlightAttempts {
     return this.#pendingResults;
   }
 
-  /** Attempts whose handler runs. */
+  /** Attempts whose handler runs; one that waits without its slots does not. */
   get runningCount(): number {
     let count = 0;
-    for (const { started, result } of this.#attempts.values())
-      if (started && result === undefined) count += 1;
+    for (const { started, result, slotRelease } of this.#attempts.values())
+      if (started && result === undefined && (slotRelease === undefined || slotRelease.returning)) count += 1;
     return count;
   }
 
@@ -113,6 +119,8 @@ export class InFlightAttempts {
       expectation: undefined,
       iterations: 0,
       cancelling: false,
+      slotRelease: undefined,
+      slotReported: false,
       revoked: false,
       peakRssBytes: 0,
       result: undefined,
@@ -195,6 +203,9 @@ function describe(attempt: InFlightAttempt, nowMs: number): RunningAttempt {
       : { expectation: expected(attempt.expectation, nowMs) }),
     cancelling: attempt.cancelling && !pending,
     revoked: attempt.revoked,
+    ...(attempt.slotRelease === undefined || pending
+      ? {}
+      : { slotRelease: releaseOf(attempt.slotRelease, nowMs) }),
   });
 }
 

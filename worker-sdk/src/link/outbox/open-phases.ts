@@ -30,7 +30,7 @@ interface OpenPhase {
   timeoutMs: number | undefined;
   readonly context: Readonly<Record<string, string>>;
   /** Progress came while it was reported as stuck. */
-  movedBy: "progress" | "expectation" | "extension" | PhaseEnd;
+  movedBy: "progress" | "expectation" | "extension" | "waits" | PhaseEnd;
   watchdog: PhaseWatchdog | undefined;
 }
 
@@ -43,6 +43,7 @@ export class OpenPhases {
   readonly #deadlines: Deadlines;
   readonly #listener: OpenPhasesListener;
   readonly #open: OpenPhase[] = [];
+  #suspended = false;
 
   constructor(clock: Clock, deadlines: Deadlines, listener: OpenPhasesListener) {
     this.#clock = clock;
@@ -120,6 +121,7 @@ export class OpenPhases {
       },
       sinceMs,
     );
+    if (this.#suspended) entry.watchdog.suspend();
   }
 
   /** A phase was closed. */
@@ -129,6 +131,22 @@ export class OpenPhases {
     if (phase === undefined) return;
     phase.movedBy = how;
     phase.watchdog?.close();
+  }
+
+  /** The handler waits without its slots: no phase is stuck meanwhile, and their thresholds count anew afterwards. */
+  suspend(): void {
+    this.#suspended = true;
+    for (const phase of this.#open) {
+      phase.movedBy = "waits";
+      phase.watchdog?.suspend();
+      phase.movedBy = "progress";
+    }
+  }
+
+  /** The handler goes on. */
+  resume(): void {
+    this.#suspended = false;
+    for (const { watchdog } of this.#open) watchdog?.resume();
   }
 
   /** Progress was reported: what is declared to make progress moves. */

@@ -1,6 +1,7 @@
 /** The messages to the scheduler until they are acknowledged. */
 import { ChurnMap } from "@muster/common/churn-map";
 import type { CheckpointAck } from "@muster/protocol";
+import type { Clock } from "../../clock.ts";
 import type { WorkerMessageKind } from "../codec/wire.ts";
 import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";
 import type { Stream } from "../connection/stream.ts";
@@ -8,6 +9,7 @@ import type { ToLink } from "../messages.ts";
 import type { CheckpointQueue } from "./checkpoints.ts";
 import { HandlerReportQueue } from "./handler-reports.ts";
 import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
+import { SlotReports } from "./slot-reports.ts";
 import { StepReports } from "./step-reports.ts";
 
 /** Events that a scheduler with the feature `brief_starts` accepts in the message of the acceptance. */
@@ -46,7 +48,9 @@ export class Outbox {
   readonly #checkpoints: CheckpointQueue;
   readonly #stepReports: StepReports;
   readonly #handlerReports: HandlerReportQueue;
+  readonly #slotReports: SlotReports;
   readonly #onShed: (kind: "progress" | "output", count: number) => void;
+  readonly #clock: Pick<Clock, "monotonicMs">;
   #stream: Stream | undefined;
   #briefStarts = false;
   #accepted: string[] = [];
@@ -67,10 +71,13 @@ export class Outbox {
     inFlight: InFlightAttempts,
     checkpoints: CheckpointQueue,
     onShed: (kind: "progress" | "output", count: number) => void,
+    clock: Pick<Clock, "monotonicMs">,
   ) {
+    this.#clock = clock;
     this.#inFlight = inFlight;
     this.#stepReports = new StepReports(inFlight);
     this.#handlerReports = new HandlerReportQueue(inFlight);
+    this.#slotReports = new SlotReports(inFlight);
     this.#checkpoints = checkpoints;
     this.#onShed = onShed;
   }
@@ -84,6 +91,7 @@ export class Outbox {
   open(stream: Stream, briefStarts: boolean, features: readonly string[] = []): void {
     this.#stepReports.open(features);
     this.#handlerReports.open(features);
+    this.#slotReports.open(features);
     this.#stream = stream;
     this.#briefStarts = briefStarts;
     this.#inFlight.startStream();
@@ -160,6 +168,12 @@ export class Outbox {
     this.#schedule();
   }
 
+  /** The slots of an attempt were freed or taken. Only the latest state is sent. */
+  slot(attempt: InFlightAttempt): void {
+    this.#slotReports.put(attempt);
+    this.#schedule();
+  }
+
   /** Keeps a checkpoint, which is sent before the result of its attempt. */
   checkpoint(message: Extract<ToLink, { kind: "checkpoint" }>): void {
     this.#checkpoints.put(message);
@@ -209,6 +223,7 @@ export class Outbox {
     this.#checkpoints.forget(attempt.attemptId);
     this.#stepReports.forget(attempt.attemptId);
     this.#handlerReports.forget(attempt.attemptId);
+    this.#slotReports.forget(attempt);
   }
 
   /** Writes what may be written now, in the order that keeps an attempt's history in order. */
@@ -225,6 +240,7 @@ export class Outbox {
     this.#stepReports.writeTo(stream);
     this.#handlerReports.writeTo(stream);
     this.#checkpoints.writeTo(stream);
+    this.#slotReports.writeTo(stream, this.#clock.monotonicMs());
     for (const { attemptId, iterations } of this.#counted.keys())
       stream.write(encode({ case: "taskProgress", value: { attemptId, iterationCount: iterations } }));
     this.#counted.clear();
