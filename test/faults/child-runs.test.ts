@@ -155,6 +155,25 @@ describe("handlers that wait for their children", () => {
     assert.equal(attemptCount, 1);
   });
 
+  it("a parent keeps its concurrency key: a child that needs the same one is named with it", async () => {
+    const queue = "keyed";
+    await worker("keyed", queue);
+    const concurrency = [{ key: "book-7", limit: 1 }];
+    const task = await pair.atOne.submit("nest", { depth: 1, queue, key: "book-7" }, { queue, concurrency });
+    await released(task.id);
+    const child = await childOf(task.id);
+    await pair.fleet.taskReason(task.id, "WAITING_FOR_TASKS", 5_000, {
+      evidence: {
+        awaited_task_reason: /^CONCURRENCY_KEY_HELD$/,
+        shared_key: new RegExp(`^book-7, of ${child.id}$`),
+      },
+      commands: [`muster cancel ${child.id}`],
+    });
+    assert.equal(pair.fleet.runs(child.id).length, 0);
+    await task.cancel("it waits for its own key");
+    assert.deepEqual(await pair.atOne.handle(child.id).result({ timeoutS: 30 }), [child.id]);
+  });
+
   it("a handler that waits for something else frees its slot, and goes on before new tasks start", async () => {
     const queue = "outside";
     const gates = [pair.fleet.gate(), pair.fleet.gate()] as const;

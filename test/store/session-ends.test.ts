@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
+import { formatAttemptId } from "../../scheduler/src/domain/ids.ts";
 import { workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
-import { madeBeat } from "../../scheduler/src/domain/testing/made-records.ts";
+import { madeBeat, madeRunning } from "../../scheduler/src/domain/testing/made-records.ts";
 import {
   commitRequest,
   decideLost,
@@ -69,6 +70,29 @@ describe("store: ends of sessions", () => {
       { queue: "default", type: "poison", requirements: one?.requirements ?? { labels: {}, resources: [] } },
     ]);
     assert.notEqual(plain?.id, one?.classId);
+  });
+
+  it("T24: says of what a session held which attempts waited without their slots by its last heartbeat", async () => {
+    const { store } = fixture;
+    const [first, second] = await fixture.submit("waits", 2);
+    const sessionId = await fixture.session();
+    const held = [
+      await fixture.claimOne(first ?? 0, sessionId),
+      await fixture.claimOne(second ?? 0, sessionId),
+    ];
+    const [waits, runs] = held.map((row) => formatAttemptId(row));
+    const slotRelease = { ageMs: 5, taskIds: ["t-1"], taskCount: 1, reason: "", returning: false };
+    const running = [{ ...madeRunning(waits ?? ""), slotRelease }, madeRunning(runs ?? "")];
+    await store.renewLeases([{ sessionId, beat: madeBeat({ running }) }], "a", 30_000);
+    const seen: unknown[] = [];
+    await store.endSessions([{ sessionId, reason: "lost", fatal: undefined }], (row, { held: all }) => {
+      seen.push(all.map((each) => each.waits ?? false));
+      return commitRequest(row, { kind: "released", reason: "drain" }).decision;
+    });
+    assert.deepEqual(seen, [
+      [true, false],
+      [true, false],
+    ]);
   });
 
   it("T24: counts the earlier losses of a worker id, and no planned stop", async () => {

@@ -6,16 +6,17 @@ import { Worker } from "@muster/worker";
 /** Handlers that wait for children. Each run is appended to `RUNS_FILE` as `taskId attemptId workerId time`. */
 const worker = new Worker({
   tasks: {
-    /** Runs itself as a child, `depth` times, in `queue`; the last one waits for the file `gate`. Returns the ids from the top. */
+    /** Runs itself as a child, `depth` times, in `queue`, with the concurrency key `key`; the last one waits for the file `gate`. Returns the ids from the top. */
     nest: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
-      const { depth, gate, queue } = Object(ctx.payload);
+      const { depth, gate, queue, key } = Object(ctx.payload);
       if (depth === 0) {
         while (gate !== undefined && !existsSync(String(gate)))
           await delay(20, undefined, { signal: ctx.signal });
         return [ctx.task.id];
       }
-      const below = await ctx.run<string[]>("nest", { depth: depth - 1, gate, queue }, { queue });
+      const options = key === undefined ? { queue } : { queue, concurrency: [{ key, limit: 1 }] };
+      const below = await ctx.run<string[]>("nest", { depth: depth - 1, gate, queue }, options);
       return [ctx.task.id, ...below];
     },
     /** The same for one child, with its slot. */

@@ -65,7 +65,7 @@ export class ChildRuns {
     slots.begin(this.#attempt, wait);
     return async () => {
       await slots.end(this.#attempt, wait);
-      // Nobody waits for what a handler that has returned has left behind, and its failure is no fault of the process.
+      // A wait that a handler has left behind does not end: its rejection would count as an error of the process.
       if (this.#attempt.closed) await new Promise<never>(() => {});
     };
   }
