@@ -351,7 +351,7 @@ test("3: not found", async () => {
   });
   const why = await runMuster(["why", "unknown"], { env });
   assert.equal(why.exitCode, 3);
-  assert.match(why.stderr, /^error: no task, worker, queue or schedule has the id "unknown"$/m);
+  assert.match(why.stderr, /^error: no task, worker, queue, schedule or pool has the id "unknown"$/m);
 });
 
 const TASK_ENDED = `error: t-1 has ended (TASK_ALREADY_ENDED)

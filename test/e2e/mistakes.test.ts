@@ -117,7 +117,7 @@ describe("mistakes at the command line", () => {
     assert.match(gone.stderr, /`muster workers`/);
     assert.match(
       (await muster("why", "nothing")).stderr,
-      /no task, worker, queue or schedule has the id "nothing"/,
+      /no task, worker, queue, schedule or pool has the id "nothing"/,
     );
   });
 });
