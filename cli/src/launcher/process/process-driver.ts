@@ -22,6 +22,9 @@ const LONGEST_GRACE_MS = 60_000;
 /** A supervisor that was sent the second signal and still runs is killed after this, milliseconds. */
 const STUCK_SUPERVISOR_MS = 10_000;
 
+/** Time between two signals to one supervisor, milliseconds. */
+const SIGNAL_AGAIN_MS = 500;
+
 /** Characters of output that are reported. */
 const TAIL_CHARACTERS = 16 * 1024;
 
@@ -37,7 +40,8 @@ export interface ProcessDriverOptions {
 /** A stop that was asked for. */
 interface Stop {
   readonly killAtMs: number;
-  signals: number;
+  /** When the last signal was sent; undefined before the first. */
+  signalledAtMs: number | undefined;
 }
 
 /**
@@ -98,7 +102,7 @@ export class ProcessDriver implements LaunchDriver {
     const before = this.#stops.get(launchId);
     this.#stops.set(launchId, {
       killAtMs: Math.min(killAtMs, before?.killAtMs ?? killAtMs),
-      signals: before?.signals ?? 0,
+      signalledAtMs: before?.signalledAtMs,
     });
     this.#enforce(launchId);
     this.#lookNow();
@@ -148,21 +152,22 @@ export class ProcessDriver implements LaunchDriver {
     if (!stop) return;
     const folder = this.#folderOf(launchId);
     const { supervisor, worker } = folder;
-    const overdueMs = this.#options.clock.monotonic() - stop.killAtMs;
+    const nowMs = this.#options.clock.monotonic();
+    const overdueMs = nowMs - stop.killAtMs;
     if (folder.exit !== undefined) return;
+    const { signalledAtMs } = stop;
     if (lives(supervisor) && supervisor) {
-      // The supervisor passes the first signal on; a second one kills the worker's group.
-      const wanted = overdueMs < 0 ? 1 : 2;
-      while (stop.signals < wanted) {
-        stop.signals++;
+      // The supervisor passes the first signal on; a second one kills the worker's group. Two at once would reach it as one.
+      if (signalledAtMs === undefined || (overdueMs >= 0 && nowMs - signalledAtMs >= SIGNAL_AGAIN_MS)) {
+        stop.signalledAtMs = nowMs;
         signalProcess(supervisor.pid, "SIGTERM");
       }
       if (overdueMs < SECOND_STOP_MS + STUCK_SUPERVISOR_MS) return;
       signalProcess(supervisor.pid, "SIGKILL");
     }
     if (!lives(worker) || !worker) return;
-    if (stop.signals === 0) {
-      stop.signals = 1;
+    if (signalledAtMs === undefined) {
+      stop.signalledAtMs = nowMs;
       signalGroup(worker.pid, "SIGTERM");
     }
     if (overdueMs >= 0) signalGroup(worker.pid, "SIGKILL");
