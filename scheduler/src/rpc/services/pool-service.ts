@@ -21,6 +21,12 @@ import { storable } from "../convert/values/text.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { nameToken, pageSize, pageToken, parseNameToken, parsePageToken } from "./pages.ts";
 
+/** What is decided of a pool without workers that is being deleted. */
+const NOTHING = {
+  desired: { count: 0, forWork: 0, counted: 0, minimum: 0, bound: "work" },
+  demand: { waiting: 0, held: 0, ready: 0, completionsPerSecond: 0, usualStartMs: undefined },
+} as const;
+
 /** Parts that PoolService uses. */
 export interface PoolServiceParts {
   readonly store: Pick<PoolStore, "changePool" | "listPoolLaunches">;
@@ -141,8 +147,19 @@ export function poolService(parts: PoolServiceParts): Handlers<typeof PoolServic
 
     resumePool: ({ name, reason }) => change(name, (pool) => resumePool(pool, reasonOf(reason))),
 
-    deletePool: ({ name, reason }) =>
-      change(name, (pool, nowMs) => deletePool(pool, reasonOf(reason), nowMs)),
+    async deletePool({ name, reason }) {
+      const { pool: deleted } = await store.changePool(storable(name, 256), (pool, nowMs) => {
+        if (!pool) throw poolNotFound(name);
+        return deletePool(pool, reasonOf(reason), nowMs);
+      });
+      poolsChanged();
+      const { pools: planned, nowMs } = await pools.plan();
+      const found = planned.get(name);
+      if (found) return { pool: fromPool(found.known, found.decision, nowMs) };
+      // Without workers it may have been removed already.
+      if (!deleted) throw poolNotFound(name);
+      return { pool: fromPool({ pool: deleted, open: [], usualStartMs: undefined }, NOTHING, nowMs) };
+    },
   };
 }
 
