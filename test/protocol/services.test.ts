@@ -48,9 +48,19 @@ describe("protocol: health, reflection and Connect", () => {
     assert.equal(unknown.code, status.NOT_FOUND);
   });
 
+  it("answers the first calls of reflection alike, of both versions at the same time", async () => {
+    const requests = [field(7, "*"), field(4, "muster.v1.Hello")];
+    const paths = Array.from({ length: 8 }, (_, n) => reflectionPath(n % 2 === 0 ? "v1" : "v1alpha"));
+    const streams = await Promise.all(paths.map((path) => reflect(scheduler.grpc, path, requests)));
+    for (const answers of streams) {
+      assert.equal(answers.length, requests.length);
+      assert.deepEqual(answers, streams[0]);
+    }
+  });
+
   it("lists its services and hands out their descriptors by reflection, in both versions", async () => {
     for (const version of ["v1", "v1alpha"]) {
-      const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+      const path = reflectionPath(version);
       const answers = await reflect(scheduler.grpc, path, [
         field(7, "*"),
         ...SERVICES.map(({ typeName }) => field(4, typeName)),
@@ -254,6 +264,10 @@ function rawUnary(
       },
     );
   });
+}
+
+function reflectionPath(version: string): string {
+  return `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
 }
 
 /** Sends the requests on one reflection stream and answers what came, in order. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Client, credentials } from "@grpc/grpc-js";
+import { Client, credentials, status } from "@grpc/grpc-js";
 import {
   FleetService,
   LauncherService,
@@ -55,6 +55,8 @@ describe("the scheduler's health", () => {
       ),
     ];
     for (const service of services) assert.equal(await serving(service), SERVING, service);
+    const { statuses, cancel } = watch(TaskService.typeName);
+    await within("the watch begins", 1_000, async () => (statuses.length > 0 ? true : undefined));
     const [taken] = await fleet.db.query<{ number: number; name: string; checksum: string }>(
       "delete from muster.migration where number = 1 returning number, name, checksum",
     );
@@ -82,6 +84,9 @@ describe("the scheduler's health", () => {
         ? true
         : undefined,
     );
+    await within("the watch says all of it", 1_000, async () => (statuses.length > 2 ? true : undefined));
+    assert.deepEqual(statuses, [SERVING, NOT_SERVING, SERVING]);
+    cancel();
   });
 
   it("bears that the connection for notifications is cut", async () => {
@@ -110,16 +115,32 @@ async function probe(path: string): Promise<{ status: number; body: Report }> {
 
 /** The status of a service on `grpc.health.v1`, from the bytes of the answer. */
 function serving(service: string): Promise<number | undefined> {
-  const name = Buffer.from(service);
-  const request =
-    name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       "/grpc.health.v1.Health/Check",
       (value: Buffer) => value,
       (value: Buffer) => value,
-      request,
+      healthRequest(service),
       (error, answer?: Buffer) => (error ? reject(error) : resolve(answer?.[1])),
     );
   });
+}
+
+/** The statuses of a service as they come, until it is cancelled. */
+function watch(service: string): { readonly statuses: readonly number[]; cancel(): void } {
+  const statuses: number[] = [];
+  const call = client.makeServerStreamRequest(
+    "/grpc.health.v1.Health/Watch",
+    (value: Buffer) => value,
+    (value: Buffer) => value,
+    healthRequest(service),
+  );
+  call.on("data", (answer: Buffer) => statuses.push(answer[1] ?? 0));
+  call.on("error", (error) => assert.equal(Object(error).code, status.CANCELLED));
+  return { statuses, cancel: () => call.cancel() };
+}
+
+function healthRequest(service: string): Buffer {
+  const name = Buffer.from(service);
+  return name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
 }

@@ -16,7 +16,6 @@ import {
   TaskService,
   WorkerService,
 } from "@muster/protocol";
-import { HealthImplementation } from "grpc-health-check";
 import { systemClock } from "../../clock.ts";
 import type { Address, Config } from "../../config/config.ts";
 import { Refusal } from "../../domain/errors.ts";
@@ -38,6 +37,7 @@ import {
 import { guardCalls } from "./call-guard.ts";
 import type { Calls } from "./calls.ts";
 import { toGrpcError } from "./errors.ts";
+import { Health } from "./health.ts";
 import { dropLateMessages } from "./late-messages.ts";
 import { addReflection } from "./reflection.ts";
 
@@ -141,21 +141,13 @@ export async function startGrpcServer(options: {
       (call) => serveLauncherStream(call, { ...launcherStream, stopping, calls }),
     ),
   });
-  const names = ["", ...SERVICES.map(({ typeName }) => typeName)];
-  const health = new HealthImplementation(
-    Object.fromEntries(names.map((name) => [name, "SERVING" as const])),
-  );
-  health.addToServer(server);
-  addReflection(server, SERVICES);
+  const health = new Health(SERVICES.map(({ typeName }) => typeName));
+  health.addTo(server, calls);
+  addReflection(server, SERVICES, calls);
   const listener = await listenForGrpc(server, config.grpcAddress, listening);
-  let told = true;
   return {
     address: { host: config.grpcAddress.host, port: listener.port },
-    setServing: (serving) => {
-      if (serving === told) return;
-      told = serving;
-      for (const name of names) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
-    },
+    setServing: (serving) => health.setServing(serving),
     stop: (timeoutMs) => {
       listener.close();
       return stop(server, timeoutMs);

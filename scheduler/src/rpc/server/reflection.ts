@@ -1,12 +1,32 @@
+import { createRequire } from "node:module";
 import type { DescFile, DescService } from "@bufbuild/protobuf";
 import { toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import type { Server } from "@grpc/grpc-js";
 import type { PackageDefinition } from "@grpc/proto-loader";
-import { ReflectionService } from "@grpc/reflection";
+import type { Calls } from "./calls.ts";
+import { addDeferred, type DeferredMethod, type ServiceTarget } from "./deferred.ts";
+
+/** The methods of server reflection, in its two versions. */
+export const REFLECTION_METHODS: readonly DeferredMethod[] = ["v1", "v1alpha"].map((version) => ({
+  path: `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+  requestStream: true,
+  responseStream: true,
+}));
 
 /** Lets `buf curl`, grpcurl and generic clients ask the server what it serves. */
-export function addReflection(server: Server, services: readonly DescService[]): void {
+export function addReflection(
+  server: ServiceTarget,
+  services: readonly DescService[],
+  calls: Pick<Calls, "report">,
+): void {
+  addDeferred(server, REFLECTION_METHODS, (target) => mountReflection(target, services), calls);
+}
+
+/** Loads the package and adds its services. */
+export function mountReflection(target: ServiceTarget, services: readonly DescService[]): void {
+  const { ReflectionService } = createRequire(import.meta.url)(
+    "@grpc/reflection",
+  ) as typeof import("@grpc/reflection");
   const files = new Map<string, DescFile>();
   for (const service of services) collect(service.file, files);
   const fileDescriptorProtos = [...files.values()].map((file) =>
@@ -24,7 +44,7 @@ export function addReflection(server: Server, services: readonly DescService[]):
     ]),
   );
   new ReflectionService(definition, { services: services.map(({ typeName }) => typeName) }).addToServer(
-    server,
+    target,
   );
 }
 
