@@ -5,7 +5,8 @@ import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../reports.
 import { type Circuit, circuitLock } from "../tasks/circuit.ts";
 import { newCircuit } from "../tasks/circuit-machine.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../workers/rejected-worker.ts";
-import { type WorkFacts, workChecks } from "./work.ts";
+import { workChecks } from "./work.ts";
+import type { WorkFacts } from "./work-facts.ts";
 
 const NOW = new Date("2026-01-02T12:00:00Z");
 const ago = (ms: number) => new Date(NOW.getTime() - ms);
