@@ -10,9 +10,8 @@ import type { Reason } from "../reason.ts";
 import { explainActive, explainEnded } from "../task.ts";
 import { ENDED_DEPENDENCY_PROSE } from "./dependency-prose.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.ts";
-import { classOf, SILENT } from "./made-facts.ts";
+import { classOf, LOCK, SILENT } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
-import { LOCK } from "./waiting-prose.ts";
 import { WITHOUT_SLOTS_PROSE } from "./without-slots-prose.ts";
 
 const REACHED = { key: "customer 17", limit: 4, taskIds: [3, 4, 5, 6] };

@@ -9,7 +9,7 @@ import type { FleetMember } from "../fleet.ts";
 import type { Reason } from "../reason.ts";
 import { explainWaiting } from "../waiting.ts";
 import type { WaitingFacts } from "../waiting-facts.ts";
-import { ago, NOW, TASK } from "./fixture.ts";
+import { ago, member, NOW, TASK } from "./fixture.ts";
 
 /** The class of a task. */
 export function classOf({ queue, type, requirements, alone }: TaskRecord = TASK): TaskClass {
@@ -130,3 +130,37 @@ export const SILENT = {
   warnAfterMs: 300_000,
   by: "scheduler",
 } as const;
+
+/** A lock of another session. */
+export const LOCK = {
+  waitingCount: 2,
+  waitMs: 4_000,
+  holder: { pid: 4711, application: "psql", state: "idle in transaction", ageMs: 60_000 },
+};
+
+/** A database that is away. */
+export const OUTAGE = {
+  since: ago(12_000),
+  awayMs: 12_000,
+  error: "connect ECONNREFUSED 10.0.0.5:5432",
+  condition: "unreachable",
+  lock: undefined,
+  runningCount: 3,
+  workerCount: 2,
+  waitingCount: 40,
+} as const;
+
+/** A worker without room. */
+export const full = (more: Partial<FleetMember> = {}) => member({ candidate: { credit: 0 }, more });
+
+/** Other queues have work for the same workers. */
+export const TURN = {
+  queue: {
+    ...{ name: "default", weight: 1, otherCount: 7, otherWeight: 11 },
+    others: [
+      { name: "bulk", weight: 3 },
+      { name: "nightly", weight: 2 },
+    ],
+  },
+  next: { queue: "bulk", key: "" },
+};

@@ -10,9 +10,8 @@ import { databaseUnavailable } from "../outage.ts";
 import { explainRejections } from "../rejected.ts";
 import { explainGone, explainLiving } from "../worker.ts";
 import { ago, BEAT, held, member, NOW, QUARANTINE, running, TASK } from "./fixture.ts";
-import { classOf, ended, launch, rejected } from "./made-facts.ts";
+import { classOf, ended, launch, OUTAGE, rejected } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
-import { OUTAGE } from "./waiting-prose.ts";
 
 const HOST = { hostname: "gpu-7", pid: 4711, uid: 0, gid: 0, cwd: "/", cpus: 8, memoryBytes: 0, runtime: "" };
 const HELLO = { ...member().record.hello, host: HOST };
