@@ -1,6 +1,5 @@
 /** Puts the parts of the hot path together. */
 import type { Clock } from "../clock.ts";
-import type { TaskClass } from "../domain/matching/match.ts";
 import { ACT, type Modes } from "../domain/mechanisms/mechanism.ts";
 import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
@@ -10,20 +9,13 @@ import type { Logger } from "../telemetry/logs/logger.ts";
 import { MeasuredClasses } from "../telemetry/metrics/class-measures.ts";
 import { Counters } from "../telemetry/metrics/counters.ts";
 import type { Tracing } from "../telemetry/spans/tracing.ts";
-import { Admission } from "./admission/admission.ts";
+import { type AdmissionParts, createAdmission } from "./admission/admission-parts.ts";
 import { Circuits } from "./admission/circuits.ts";
-import { ConcurrencyKeys } from "./admission/concurrency-keys.ts";
 import { KeyPauser } from "./admission/key-pauser.ts";
-import { PausedQueues } from "./admission/paused-queues.ts";
-import { RateLimits } from "./admission/rate-limits.ts";
 import type { AdmissionRule } from "./admission/rule.ts";
-import { StrictOrders } from "./admission/strict-orders.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
-import { CheckpointWriter } from "./attempts/checkpoint-writer.ts";
-import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
-import { LogWriter } from "./attempts/log-writer.ts";
-import { MetricWriter } from "./attempts/metric-writer.ts";
+import { createWriters, type ReportWriters } from "./attempts/report-writers.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { RetryPolicies } from "./attempts/retry-policies.ts";
 import { Revocations } from "./attempts/revocations.ts";
@@ -39,7 +31,6 @@ import { Peers } from "./claiming/peers.ts";
 import { TaskFollowers } from "./following/task-followers.ts";
 import { TaskSignals } from "./following/task-signals.ts";
 import { LaunchStops } from "./launches/launch-stops.ts";
-import { Launches } from "./launches/launches.ts";
 import { RejectedWorkers } from "./launches/rejected-workers.ts";
 import type { LeaseSettings } from "./limits.ts";
 import { Backlog } from "./matching/backlog.ts";
@@ -54,14 +45,8 @@ import { Quarantines } from "./quarantine/quarantines.ts";
 import { QueueSettingsCache } from "./queue-settings.ts";
 import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
-import { LeaseExpiryGuard } from "./sessions/lease-expiry-guard.ts";
-import { LeaseReaper } from "./sessions/lease-reaper.ts";
-import { Registrar } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
-import { SessionLiveness } from "./sessions/session-liveness.ts";
-import { SessionReportHandler } from "./sessions/session-report-handler.ts";
-import { SessionTerminator } from "./sessions/session-terminator.ts";
-import { StartupRecorder } from "./sessions/startup-recorder.ts";
+import { createSessions, type SessionParts } from "./sessions/session-parts.ts";
 import { WorkerPauses } from "./sessions/worker-pauses.ts";
 import { ShareWeights } from "./sharing/share-weights.ts";
 import { Batches } from "./submission/batches.ts";
@@ -70,62 +55,43 @@ import { QueueLimits } from "./submission/queue-limits.ts";
 import { SubmitLog } from "./submission/submit-log.ts";
 import { Submitter } from "./submission/submitter.ts";
 
-/** A renewal that comes this many heartbeats late counts as starved. */
-const STARVED_AFTER_HEARTBEATS = 3;
-
 const NO_QUARANTINE: QuarantineSettings = { minSamples: 0, windowMs: 300_000, probeMs: 30_000 };
 
 /** The parts that assign tasks and commit their results, wired together. */
-export interface Dispatch {
-  readonly admission: Admission;
+export interface Dispatch extends AdmissionParts, ReportWriters, SessionParts {
   readonly backlog: Backlog;
   readonly circuits: Circuits;
   readonly classes: ClassIndex;
-  readonly concurrencyKeys: ConcurrencyKeys;
   readonly batches: Batches;
   readonly changer: TaskChanger;
-  readonly checkpoints: CheckpointWriter;
   readonly control: TaskControl;
   readonly counters: Counters;
   readonly clock: Clock;
   readonly dispatcher: Dispatcher;
   readonly fleet: FleetView;
-  readonly expiryGuard: LeaseExpiryGuard;
   readonly fitWarnings: FitWarnings;
   readonly followers: TaskFollowers;
   readonly lapsed: LapsedAttempts;
   readonly mechanisms: Mechanisms;
-  readonly eventWriter: EventWriter;
-  readonly logWriter: LogWriter;
-  readonly metricWriter: MetricWriter;
   readonly keyPauser: KeyPauser;
-  readonly launches: Launches;
   readonly launchStops: LaunchStops;
   readonly launchers: LauncherSessions;
   readonly pools: PoolController;
-  readonly pausedQueues: PausedQueues;
   readonly peers: Peers;
   readonly queueLimits: QueueLimits;
   readonly queueSettings: QueueSettingsCache;
-  readonly rateLimits: RateLimits;
   readonly queueViews: QueueViews;
-  readonly reaper: LeaseReaper;
   readonly rejectedWorkers: RejectedWorkers;
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;
   readonly quarantines: Quarantines;
   readonly resources: ResourceRequester;
-  readonly registrar: Registrar;
   readonly retryPolicies: RetryPolicies;
   readonly revocations: Revocations;
-  readonly sessionReports: SessionReportHandler;
   readonly slotReports: SlotReports;
-  readonly liveness: SessionLiveness;
-  readonly terminator: SessionTerminator;
   readonly committer: ResultCommitter;
   readonly shareWeights: ShareWeights;
   readonly signals: TaskSignals;
-  readonly strictOrders: StrictOrders;
   readonly submitLog: SubmitLog;
   readonly submitter: Submitter;
   readonly waits: Waits;
@@ -171,36 +137,25 @@ export function createDispatch(options: {
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store, clock, options.ageingMs);
   const shareWeights = new ShareWeights(store, classes.windows.order);
-  const pausedQueues = new PausedQueues();
-  const mayStart = (taskClass: TaskClass) => {
-    peers.hintWork([taskClass.id]);
-    dispatcher.pumpSoon();
-  };
-  const unpark = (classIds: Iterable<number>) => classes.windows.unpark(classIds);
-  const concurrencyKeys = new ConcurrencyKeys(mayStart, unpark);
-  const strictOrders = new StrictOrders({
-    unpark,
+  const holders = createAdmission({
+    ...{ clock, windows: classes.windows, rules: options.rules },
     frontOf: (classId) => classes.get(classId)?.window.peek()?.id,
-    onWaitEnded: mayStart,
-    enqueue: (task) => dispatcher.enqueueFirst(task),
+    onWaitEnded: (taskClass) => {
+      peers.hintWork([taskClass.id]);
+      dispatcher.pumpSoon();
+    },
+    enqueueFirst: (task) => dispatcher.enqueueFirst(task),
+    pump: () => dispatcher.pump(),
   });
-  const rateLimits = new RateLimits({
-    clock,
-    unpark,
-    onDue: () => dispatcher.pump(),
-  });
-  const admission = new Admission(
-    [pausedQueues, concurrencyKeys, strictOrders, rateLimits, ...(options.rules ?? [])],
-    { clock, onFreed: () => dispatcher.pump() },
-  );
+  const { admission, concurrencyKeys, rateLimits, strictOrders } = holders;
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
-  const eventWriter = new EventWriter({ store, clock, log, signals });
-  const checkpoints = new CheckpointWriter({ store, clock, log, signals });
-  const metricWriter = new MetricWriter({ store, clock, log, counters });
-  const enabled = options.taskLogs ?? true;
-  const logWriter = new LogWriter({ ...{ store, clock, log, signals, counters, enabled } });
+  const writers = createWriters({
+    ...{ store, clock, log, signals, counters },
+    taskLogs: options.taskLogs ?? true,
+  });
+  const { eventWriter, checkpoints, logWriter, metricWriter } = writers;
   const queueSettings = new QueueSettingsCache(store);
   const mechanisms = new Mechanisms({
     ...{ queueSettings, eventWriter, counters, log },
@@ -288,78 +243,13 @@ export function createDispatch(options: {
     quarantines,
     traces,
   });
-  const terminator = new SessionTerminator({
-    store,
-    admission,
-    registry,
-    classes,
-    committer,
-    eventWriter,
-    signals,
-    clock,
-    log,
-    counters,
-    leases,
-    schedulerId,
-    traces,
-    metricWriter,
-    retryPolicies,
-  });
-  const startup = new StartupRecorder({ store, eventWriter, log });
-  const registrar = new Registrar({
-    store,
-    admission,
-    registry,
-    classes,
-    terminator,
-    startup,
-    committer,
-    lapsed,
-    eventWriter,
-    clock,
-    log,
-    leases,
-    quarantine,
-    schedulerId,
-  });
   const slotReports = new SlotReports({ eventWriter, clock, log, onRoom: () => dispatcher.pumpSoon() });
-  const sessionReports = new SessionReportHandler({
-    slotReports,
-    classes,
-    dispatcher,
-    terminator,
-    startup,
-    eventWriter,
-    clock,
-    log,
-    counters,
-  });
-  const liveness = new SessionLiveness({
-    store,
-    registry,
-    terminator,
-    startup,
-    clock,
-    log,
-    counters,
-    leases,
-    watch,
-    schedulerId,
-  });
-  const expiryGuard = new LeaseExpiryGuard(
-    clock,
-    leases.leaseMs,
-    leases.heartbeatMs * STARVED_AFTER_HEARTBEATS,
-  );
-  const launches = new Launches({
-    ...{ store, terminator, eventWriter, log, counters, leases },
-    retryPolicies,
+  const sessions = createSessions({
+    ...{ store, admission, registry, classes, dispatcher, committer, lapsed, slotReports, signals },
+    ...{ eventWriter, metricWriter, mechanisms, retryPolicies, traces, clock, log, counters },
+    ...{ leases, watch, quarantine, schedulerId },
   });
   const launchStops = new LaunchStops({ store, clock, log, counters });
-  const reaper = new LeaseReaper({
-    ...{ store, leases, eventWriter, metricWriter, mechanisms, terminator, launches, expiryGuard },
-    retryPolicies,
-  });
   const queueLimits = new QueueLimits(store, counters);
   const submitLog = new SubmitLog({ clock, log, counters });
   const submitter = new Submitter({
@@ -438,55 +328,42 @@ export function createDispatch(options: {
   });
   const batches = new Batches({ store, schedulerId, classes, control, changer, counters });
   return {
-    admission,
+    ...holders,
+    ...writers,
+    ...sessions,
     backlog,
     batches,
     changer,
-    checkpoints,
     circuits,
     classes,
-    concurrencyKeys,
     control,
     counters,
     clock,
     dispatcher,
-    expiryGuard,
     fitWarnings,
     fleet,
     followers,
     lapsed,
     mechanisms,
-    eventWriter,
-    logWriter,
-    metricWriter,
     keyPauser,
-    launches,
     launchStops,
     launchers,
     pools,
-    pausedQueues,
     peers,
     queueLimits,
     queueSettings,
-    rateLimits,
     queueViews,
     quarantines,
-    reaper,
     rejectedWorkers,
     registry,
     reportHandler,
     resources,
-    registrar,
     retryPolicies,
     revocations,
-    sessionReports,
     slotReports,
-    liveness,
-    terminator,
     committer,
     shareWeights,
     signals,
-    strictOrders,
     submitLog,
     submitter,
     waits,
