@@ -1,5 +1,6 @@
 /** Submits tasks for the handlers of a worker, as children of their tasks. */
-import type { Client, ClientOptions } from "../client/client.ts";
+import type { Client } from "../client/client.ts";
+import type { ClientOptions } from "../client/client-options.ts";
 import type { TaskHandle } from "../client/task-handle.ts";
 import type { ContractParts } from "../contract/task-contract.ts";
 import type { ChildOptions } from "./child-options.ts";

@@ -1,7 +1,6 @@
 /** The client: submits tasks and follows them. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
-import { whileFull } from "@muster/common/while-full";
 import type {
   Batch,
   GetFailureStatisticsResponse,
@@ -9,40 +8,23 @@ import type {
   Plain,
   PlainTask,
   SubmittedTask,
-  Task,
-  TaskSpec,
-  TaskStateName,
 } from "@muster/protocol";
 import {
-  BatchSchema,
   ErrorReason,
   FleetService,
   GetFailureStatisticsResponseSchema,
   GetMetricStatisticsResponseSchema,
   LauncherService,
   PoolService,
-  parentTag,
   plain,
-  plainTask,
   ScheduleService,
   TaskService,
-  UniqueConflictOutcome,
-  UniqueConflictSchema,
   WorkerService,
 } from "@muster/protocol";
-import { sleep, systemClock } from "../clock.ts";
 import type { ErrorDeclarations } from "../contract/declared-errors.ts";
 import type { Schema, SchemaInput, SchemaOutput } from "../contract/schema.ts";
 import type { ContractParts, InputArguments, TaskContract } from "../contract/task-contract.ts";
 import type { Random } from "../network/backoff.ts";
-import type { ConnectionOptions } from "../options/connection-options.ts";
-import { processEnvironment, resolveConnection } from "../options/connection-options.ts";
-import { type OptionNames, unknownOptions } from "../options/known-options.ts";
-import { checkSeconds, numberSetting } from "../options/option-checks.ts";
-import { OptionsError } from "../options/options-error.ts";
-import { resolvePayloads } from "../options/payload-settings.ts";
-import type { PayloadOptions } from "../payloads/payload-options.ts";
-import { isTracing } from "../tracing/provider.ts";
 import { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 import {
   type BulkChange,
@@ -52,67 +34,26 @@ import {
   changeTasks,
   encodeChange,
 } from "./bulk-changes.ts";
-import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
+import { type CallLimits, timeoutMsOf } from "./call-limits.ts";
 import type { BatchFilter, CallOptions, FindOptions, SubmitCallOptions } from "./call-options.ts";
-import { ClientPayloads, decodeTask } from "./client-payloads.ts";
-import { resultOf, specsOf } from "./contract-calls.ts";
+import { type ClientOptions, resolveClient } from "./client-options.ts";
+import { type ClientPayloads, decodeTask } from "./client-payloads.ts";
+import { specsOf } from "./contract-calls.ts";
 import { MusterError } from "./errors.ts";
 import { encodeFailureOptions, type FailureOptions } from "./failures.ts";
+import { listBatches, listChildren } from "./listings.ts";
 import { encodeMetricOptions, type MetricOptions } from "./metric-options.ts";
+import { resultReader } from "./result-reader.ts";
 import { Schedules } from "./schedules.ts";
-import { SubmitQueue } from "./submit-queue.ts";
+import { idOf, type StoredHandle } from "./stored-handle.ts";
+import { outcomeOf } from "./submit-outcome.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
 import { Submitter } from "./submitter.ts";
-import { outputOf, TaskHandle } from "./task-handle.ts";
+import { TaskHandle } from "./task-handle.ts";
 import { encodeTaskSpec } from "./task-spec.ts";
+import { TaskSubmits } from "./task-submits.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { createFailoverTransport } from "./transport.ts";
-import { noAnswer } from "./unreachable.ts";
-
-const NAMES: OptionNames<ClientOptions> = {
-  scheduler: true,
-  token: true,
-  tls: true,
-  timeoutS: true,
-  payloads: true,
-  random: true,
-};
-
-/** Children in a page of a listing. */
-const CHILDREN_PAGE = 500;
-
-/** Entries of a page of a listing of batches. */
-const BATCHES_PAGE = 100;
-
-/** Default timeout of a call with one answer: a healthy scheduler needs milliseconds. */
-const DEFAULT_TIMEOUT_S = 30;
-
-/**
- * Options of `Client`.
- *
- * @example
- * ```ts
- * const options: ClientOptions = { scheduler: "scheduler.internal:7070", token, timeoutS: 5 };
- * ```
- */
-export interface ClientOptions extends ConnectionOptions {
-  /**
-   * Timeout in seconds of calls with one answer (submits, gets, lists, cancels, everything of `tasks`, `fleet` and
-   * `schedules`); the
-   * option of the call wins. Watches and `result()` have no timeout: they last as long as the task, and a dead
-   * connection is detected within 30 s and dialled again.
-   * @default 30
-   */
-  readonly timeoutS?: number;
-  /**
-   * How payloads are encoded and results are decoded: compression, encryption, and a store for large ones. The workers need
-   * the same option.
-   * @default none: payloads are sent as they are, and encoded results throw a PayloadError
-   */
-  readonly payloads?: PayloadOptions;
-  /** Random numbers for the jitter of the delays before a dropped watch is resumed. @default `Math.random` */
-  readonly random?: Random;
-}
 
 /**
  * Submits tasks and follows them. A client holds a connection, and from its second submit on another one for submits.
@@ -148,29 +89,18 @@ export class Client {
   readonly #timeoutMs: number;
   /** Undefined without the option `payloads`. */
   readonly #payloads: ClientPayloads | undefined;
-  readonly #queue = new SubmitQueue((tasks, timeoutMs) =>
-    this.#submitTasks(tasks, { timeoutMs, signal: undefined }),
-  );
+  readonly #submits: TaskSubmits;
 
   /**
    * Reads options and environment; dials at the first call.
    * @throws OptionsError with every fault of the options.
    */
   constructor(options: ClientOptions = {}) {
-    const faults: string[] = [...unknownOptions(options, NAMES)];
-    const connection = resolveConnection(options, processEnvironment, faults);
-    const timeoutS = numberSetting(
-      { option: ["timeoutS", options.timeoutS], default: DEFAULT_TIMEOUT_S },
-      { min: 0.001, max: MAX_TIMEOUT_S },
-      processEnvironment,
-      faults,
-    );
-    const payloads = resolvePayloads(options.payloads, faults);
-    if (faults.length > 0) throw new OptionsError("Client", faults);
-    this.#payloads = payloads && new ClientPayloads(payloads);
+    const { connection, payloads, random, timeoutMs } = resolveClient(options);
+    this.#payloads = payloads;
     this.addresses = connection.addresses;
-    this.#random = options.random ?? Math.random;
-    this.#timeoutMs = timeoutS * 1000;
+    this.#random = random;
+    this.#timeoutMs = timeoutMs;
     this.#transport = createFailoverTransport(connection, this.#timeoutMs);
     this.tasks = createClient(TaskService, this.#transport);
     this.fleet = createClient(FleetService, this.#transport);
@@ -186,6 +116,9 @@ export class Client {
     this.launcher = createClient(LauncherService, this.#transport);
     this.supervision = createClient(WorkerService, this.#transport);
     this.#submitter = new Submitter(connection, this.#transport, this.tasks);
+    this.#submits = new TaskSubmits({
+      ...{ submitter: this.#submitter, payloads, addresses: this.addresses },
+    });
   }
 
   /**
@@ -224,19 +157,7 @@ export class Client {
   ): Promise<TaskHandle<unknown>> {
     const named = typeof task === "string";
     const asked = named ? { ...options, type: task, payload } : await this.#oneOf(task, payload, options);
-    const spec = encodeTaskSpec(asked);
-    const limits = this.#limits(options);
-    const submit = () =>
-      withRoom(
-        // Under a tracer every submit is a span and a call of its own.
-        async () => (isTracing() ? (await this.#submitTasks([spec], limits))[0] : this.#queued(spec, limits)),
-        options,
-      );
-    const submitted = this.#payloads
-      ? (await this.#payloads.submit([spec], limits.signal, async () => [await submit()]))[0]
-      : await submit();
-    if (submitted === undefined)
-      throw new MusterError(`SubmitTasks: no answer for ${asked.type}.`, { code: Code.Internal });
+    const submitted = await this.#submits.one(encodeTaskSpec(asked), this.#limits(options), options);
     return this.#handleOf(submitted, named ? undefined : task);
   }
 
@@ -269,12 +190,7 @@ export class Client {
     const task = isList(what) ? undefined : what;
     const options = isList(second) ? third : second;
     const specs = isList(what) ? what : await specsOf(what, second, third);
-    const encoded = specs.map(encodeTaskSpec);
-    const limits = this.#limits(options);
-    const submit = () => withRoom(() => this.#submitTasks(encoded, limits), options);
-    const submitted = this.#payloads
-      ? await this.#payloads.submit(encoded, limits.signal, submit)
-      : await submit();
+    const submitted = await this.#submits.many(specs.map(encodeTaskSpec), this.#limits(options), options);
     return submitted.map((each) => this.#handleOf(each, task));
   }
 
@@ -288,14 +204,11 @@ export class Client {
    * ```
    */
   async batch({ title = "", completion, ...options }: BatchOptions = {}): Promise<BatchHandle> {
-    const { timeoutMs, signal } = this.#limits(options);
+    const call = this.#call(options);
     const specs = completion ? [encodeTaskSpec(completion)] : [];
     const create = () =>
-      this.tasks.createBatch(
-        { title, ...(specs[0] ? { completion: specs[0] } : {}) },
-        { timeoutMs, ...(signal ? { signal } : {}) },
-      );
-    const { batch } = await (this.#payloads?.around(specs, signal, create) ?? create());
+      this.tasks.createBatch({ title, ...(specs[0] ? { completion: specs[0] } : {}) }, call);
+    const { batch } = await (this.#payloads?.around(specs, options.signal, create) ?? create());
     if (batch === undefined)
       throw new MusterError("CreateBatch: no batch was sent.", { code: Code.Internal });
     return this.#batchOf(batch.id, batch.completionTaskId);
@@ -303,8 +216,7 @@ export class Client {
 
   /** Returns a handle for a batch that was created earlier. @throws MusterError `BATCH_NOT_FOUND`. */
   async batchHandle(batchId: string, options: CallOptions = {}): Promise<BatchHandle> {
-    const { timeoutMs, signal } = this.#limits(options);
-    const { batch } = await this.tasks.getBatch({ batchId }, { timeoutMs, ...(signal ? { signal } : {}) });
+    const { batch } = await this.tasks.getBatch({ batchId }, this.#call(options));
     return this.#batchOf(batchId, batch?.completionTaskId ?? "");
   }
 
@@ -317,14 +229,7 @@ export class Client {
    * ```
    */
   async *batches({ open = false, title = "", ...options }: BatchFilter = {}): AsyncGenerator<Plain<Batch>> {
-    const { timeoutMs, signal } = this.#limits(options);
-    let pageToken = "";
-    do {
-      const request = { open, title, pageSize: BATCHES_PAGE, pageToken };
-      const page = await this.tasks.listBatches(request, { timeoutMs, ...(signal ? { signal } : {}) });
-      for (const batch of page.batches) yield plain(BatchSchema, batch);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
+    yield* listBatches(this.tasks, { open, title }, this.#call(options));
   }
 
   #batchOf(id: string, completionTaskId: string): BatchHandle {
@@ -372,12 +277,9 @@ export class Client {
     task: TaskContract<I, O, E>,
   ): TaskHandle<SchemaOutput<O>>;
   handle(taskId: string | StoredHandle, task?: ContractParts): TaskHandle<unknown> {
-    const id = typeof taskId === "string" ? taskId : taskId?.id;
-    if (typeof id !== "string" || id === "")
-      throw new TypeError(
-        "handle() takes the id of a task, for example t-1042, or a handle as JSON.stringify wrote it.",
-      );
-    return new TaskHandle(this.tasks, id, false, this.#random, undefined, this.#readerOf(task));
+    const id = idOf(taskId);
+    const resultOf = resultReader(task, this.#payloads);
+    return new TaskHandle(id, { tasks: this.tasks, random: this.#random, resultOf });
   }
 
   /**
@@ -393,12 +295,9 @@ export class Client {
     uniqueKey: string,
     { queue = "", ...options }: FindOptions = {},
   ): Promise<TaskHandle<Output> | undefined> {
-    const { timeoutMs, signal } = this.#limits(options);
+    const call = this.#call(options);
     try {
-      const { task } = await this.tasks.getTask(
-        { uniqueKey: { queue, key: uniqueKey } },
-        { timeoutMs, ...(signal ? { signal } : {}) },
-      );
+      const { task } = await this.tasks.getTask({ uniqueKey: { queue, key: uniqueKey } }, call);
       return task && this.handle<Output>(task.id);
     } catch (error) {
       if (error instanceof MusterError && error.reason === ErrorReason.TASK_NOT_FOUND) return undefined;
@@ -415,14 +314,7 @@ export class Client {
    * ```
    */
   async *children(taskId: string, options: CallOptions = {}): AsyncGenerator<PlainTask> {
-    const { timeoutMs, signal } = this.#limits(options);
-    let pageToken = "";
-    do {
-      const request = { tags: [parentTag(taskId)], pageSize: CHILDREN_PAGE, pageToken };
-      const page = await this.tasks.listTasks(request, { timeoutMs, ...(signal ? { signal } : {}) });
-      for (const child of page.tasks) yield plainTask(child);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
+    yield* listChildren(this.tasks, taskId, this.#call(options));
   }
 
   /**
@@ -464,9 +356,9 @@ export class Client {
    * ```
    */
   failures(options: FailureOptions = {}): Promise<Plain<GetFailureStatisticsResponse>> {
-    const { timeoutMs, signal } = this.#limits(options);
+    const call = this.#call(options);
     return this.fleet
-      .getFailureStatistics(encodeFailureOptions(options), { timeoutMs, ...(signal ? { signal } : {}) })
+      .getFailureStatistics(encodeFailureOptions(options), call)
       .then((counts) => plain(GetFailureStatisticsResponseSchema, counts));
   }
 
@@ -484,9 +376,9 @@ export class Client {
    * ```
    */
   metrics(options: MetricOptions = {}): Promise<Plain<GetMetricStatisticsResponse>> {
-    const { timeoutMs, signal } = this.#limits(options);
+    const call = this.#call(options);
     return this.fleet
-      .getMetricStatistics(encodeMetricOptions(options), { timeoutMs, ...(signal ? { signal } : {}) })
+      .getMetricStatistics(encodeMetricOptions(options), call)
       .then((totals) => plain(GetMetricStatisticsResponseSchema, totals));
   }
 
@@ -494,19 +386,6 @@ export class Client {
   close(): void {
     this.#submitter.close();
     this.#transport.close();
-  }
-
-  /** Submits with a call that other submits may share; timeout and signal stay its own. */
-  async #queued(spec: TaskSpec, limits: CallLimits): Promise<SubmittedTask> {
-    const givenUp = { yes: limits.signal?.aborted === true };
-    const submitted = this.#queue.submit(spec, limits.timeoutMs, givenUp);
-    const late = () => noAnswer("SubmitTasks", this.addresses.join(", "), limits.timeoutMs);
-    try {
-      return await limited(limits, submitted, late);
-    } catch (error) {
-      givenUp.yes = true;
-      throw error;
-    }
   }
 
   async #oneOf(task: ContractParts, input: unknown, options: SubmitOptions): Promise<SubmitSpec> {
@@ -519,71 +398,22 @@ export class Client {
     return { timeoutMs: timeoutMsOf("submit", timeoutS) ?? this.#timeoutMs, signal };
   }
 
-  async #submitTasks(tasks: TaskSpec[], limits: CallLimits): Promise<readonly SubmittedTask[]> {
-    const submitted = await this.#submitter.submit(tasks, limits);
-    if (submitted.length !== tasks.length) {
-      throw new MusterError(`SubmitTasks: ${submitted.length} answers for ${tasks.length} tasks.`, {
-        code: Code.Internal,
-      });
-    }
-    return submitted;
+  #call(options: CallOptions): { readonly timeoutMs: number; readonly signal?: AbortSignal } {
+    const { timeoutMs, signal } = this.#limits(options);
+    return { timeoutMs, ...(signal ? { signal } : {}) };
   }
 
-  #handleOf(
-    { taskId, duplicate, conflict, warnings, concurrency }: SubmittedTask,
-    task: ContractParts | undefined,
-  ): TaskHandle<unknown> {
-    const met = conflict && {
-      outcome:
-        conflict.outcome === UniqueConflictOutcome.REPLACED ? ("replaced" as const) : ("returned" as const),
-      holderState: plain(UniqueConflictSchema, conflict).holderState as TaskStateName,
-    };
-    const facts = warnings.length > 0 ? warnings.map(({ code, message }) => ({ code, message })) : undefined;
-    const keys = concurrency && {
-      limitReached: concurrency.limitReached,
-      cancelledTaskIds: concurrency.cancelledTaskIds,
-    };
-    return new TaskHandle(
-      this.tasks,
-      taskId,
-      duplicate,
-      this.#random,
-      met,
-      this.#readerOf(task),
-      facts,
-      keys,
-    );
-  }
-
-  /** What makes the result of an ended task; undefined for the plain form. */
-  #readerOf(task: ContractParts | undefined): ((ended: Task) => Promise<unknown>) | undefined {
-    const payloads = this.#payloads;
-    if (payloads === undefined) return task && ((ended) => resultOf(task, ended));
-    return async (ended) => {
-      const decoded = await payloads.decodeOutput(ended);
-      return task === undefined ? outputOf(decoded) : resultOf(task, decoded);
-    };
+  #handleOf(submitted: SubmittedTask, task: ContractParts | undefined): TaskHandle<unknown> {
+    return new TaskHandle(submitted.taskId, {
+      ...{ tasks: this.tasks, random: this.#random, resultOf: resultReader(task, this.#payloads) },
+      submit: outcomeOf(submitted),
+    });
   }
 
   /** Closes the client, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** `submit`, repeated while the queue is full and its caller waits for room. */
-function withRoom<T>(submit: () => Promise<T>, { roomTimeoutS, signal }: SubmitCallOptions): Promise<T> {
-  checkSeconds("submit", "roomTimeoutS", roomTimeoutS, MAX_TIMEOUT_S);
-  return whileFull(submit, (roomTimeoutS ?? 0) * 1_000, {
-    monotonicMs: systemClock.monotonicMs,
-    sleep: (ms) => sleep(ms, signal),
-  });
-}
-
-/** A handle as `JSON.stringify` writes it. */
-export interface StoredHandle {
-  /** Id of the task. */
-  readonly id: string;
 }
 
 function isList<T>(value: readonly T[] | object): value is readonly T[] {

@@ -9,7 +9,7 @@ import { type Checked, check, type Schema, type SchemaIssue } from "../contract/
 import type { ContractParts } from "../contract/task-contract.ts";
 import { TaskFailedError } from "./errors.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
-import { outputOf } from "./task-handle.ts";
+import { outputOf } from "./task-result.ts";
 
 /** Options of which only one may be given: that of a submit replaces the default of the other. */
 const EXCLUSIVE: readonly (readonly [keyof SubmitOptions, keyof SubmitOptions])[] = [

@@ -35,7 +35,8 @@ export type {
   SubmitCallOptions,
   WaitOptions,
 } from "./call-options.ts";
-export { Client, type ClientOptions, type StoredHandle } from "./client.ts";
+export { Client } from "./client.ts";
+export type { ClientOptions } from "./client-options.ts";
 export {
   ClientReason,
   MusterError,
@@ -48,6 +49,8 @@ export type { FailureOptions } from "./failures.ts";
 export type { MetricOptions } from "./metric-options.ts";
 export type { ScheduleOptions } from "./schedule-spec.ts";
 export { Schedules } from "./schedules.ts";
+export type { StoredHandle } from "./stored-handle.ts";
+export type { ConcurrencyOutcome, KeyConflict, SubmitWarning } from "./submit-outcome.ts";
 export type {
   CircuitOptions,
   ConcurrencyKey,
@@ -63,14 +66,7 @@ export type {
   UniqueOptions,
 } from "./submit-spec.ts";
 export type { RevokeOptions, TaskChanges } from "./task-changes.ts";
-export {
-  type ConcurrencyOutcome,
-  isEnded,
-  type KeyConflict,
-  type SubmitWarning,
-  TaskHandle,
-  type TaskMessages,
-  type TaskOutput,
-  type TaskUpdate,
-} from "./task-handle.ts";
+export { TaskHandle } from "./task-handle.ts";
 export type { LineLevel, LogEntry, LogsOptions } from "./task-logs.ts";
+export { isEnded } from "./task-result.ts";
+export type { TaskMessages, TaskOutput, TaskUpdate } from "./task-watch.ts";

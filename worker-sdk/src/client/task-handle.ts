@@ -1,87 +1,25 @@
 /** The handle of a submitted task. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import type { OutputChunk, PlainTask, Task, TaskService, TaskStateName } from "@muster/protocol";
-import { plainTask, TaskState } from "@muster/protocol";
-import { sleep, systemClock } from "../clock.ts";
+import type { PlainTask, Task, TaskService } from "@muster/protocol";
+import { plainTask } from "@muster/protocol";
 import type { Random } from "../network/backoff.ts";
-import { Backoff } from "../network/backoff.ts";
-import { isEncoded } from "../payloads/envelope.ts";
-import { notDecodable } from "../payloads/payload-coder.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, RetryTaskOptions, WaitOptions } from "./call-options.ts";
-import { isDropped } from "./dropped.ts";
-import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
+import { MusterError } from "./errors.ts";
+import {
+  type ConcurrencyOutcome,
+  type KeyConflict,
+  NO_SUBMIT,
+  type SubmitOutcome,
+  type SubmitWarning,
+} from "./submit-outcome.ts";
 import { encodeRevoke, encodeTaskChanges, type RevokeOptions, type TaskChanges } from "./task-changes.ts";
-import { type LogEntry, type LogsOptions, logEntry, logFilter } from "./task-logs.ts";
-
-/** Breaks in a row, without an update between them, after which a watch assumes a bug and throws. */
-const MAX_UNEXPLAINED = 5;
-
-/** Positions that a scheduler takes: those of the latest attempts. */
-const MAX_POSITIONS = 1_000;
-
-type LogFilter = ReturnType<typeof logFilter>;
-
-/** One update of a watch. */
-export interface TaskUpdate {
-  /** The task as it is now. */
-  readonly task: PlainTask;
-  /** Output chunks that no earlier update had, in order. */
-  readonly outputChunks: readonly TaskOutput[];
-}
-
-/** One update of `watchMessages()`. */
-export interface TaskMessages {
-  /** The task, as it was then. */
-  readonly task: Task;
-  /** Pieces of streamed output that have come since the last message. */
-  readonly outputChunks: readonly OutputChunk[];
-}
-
-/** One chunk of the output of an attempt. */
-export interface TaskOutput {
-  /** The attempt that wrote it, for example `t-1042.1`. */
-  readonly attemptId: string;
-  /** 1 for the first of the attempt; a gap shows that chunks were lost. */
-  readonly sequence: number;
-  /** What the handler gave to `ctx.output`. */
-  readonly data: Uint8Array;
-}
-
-/** A submit whose unique key an earlier task held. */
-export interface KeyConflict {
-  /** `returned`: nothing was changed. `replaced`: the earlier task waited, and has what this submit asked for. */
-  readonly outcome: "returned" | "replaced";
-  /** State of the earlier task when the submit was decided. */
-  readonly holderState: TaskStateName;
-}
-
-/** A fact about an accepted task that its producer should know. */
-export interface SubmitWarning {
-  /** `NEVER_FITS`: no known worker has the capacities that the task costs. */
-  readonly code: string;
-  /** One sentence, with what would have to change. */
-  readonly message: string;
-}
-
-const NO_WARNINGS: readonly SubmitWarning[] = Object.freeze([]);
-
-/** What the concurrency keys of a submit did at once. */
-export interface ConcurrencyOutcome {
-  /** Set when a key with `cancelNewest` had no place left: the task has ended as cancelled. */
-  readonly limitReached:
-    | {
-        readonly key: string;
-        /** The limit in force. */
-        readonly limit: number;
-        /** Open tasks that had the key, the oldest first; at most 20. */
-        readonly taskIds: readonly string[];
-      }
-    | undefined;
-  /** Older tasks that keys with `cancelRunning` cancel. Those that run end when their handlers return. */
-  readonly cancelledTaskIds: readonly string[];
-}
+import { followedLogs, keptLogs } from "./task-log-reader.ts";
+import { type LogEntry, type LogsOptions, logFilter } from "./task-logs.ts";
+import { hasEnded, outputOf } from "./task-result.ts";
+import { plainUpdate, type TaskMessages, type TaskUpdate, watchTask } from "./task-watch.ts";
+import { WaitLimit } from "./wait-limit.ts";
 
 /**
  * A submitted task.
@@ -109,23 +47,23 @@ export class TaskHandle<Output = unknown> {
 
   /** @internal Use `Client.submit` or `Client.handle`. */
   constructor(
-    tasks: ConnectClient<typeof TaskService>,
     id: string,
-    duplicate = false,
-    random: Random = Math.random,
-    conflict?: KeyConflict,
-    resultOf: (task: Task) => Output | Promise<Output> = outputOf<Output>,
-    warnings: readonly SubmitWarning[] = NO_WARNINGS,
-    concurrency?: ConcurrencyOutcome,
+    parts: {
+      readonly tasks: ConnectClient<typeof TaskService>;
+      readonly random: Random;
+      readonly submit?: SubmitOutcome | undefined;
+      readonly resultOf?: ((task: Task) => Output | Promise<Output>) | undefined;
+    },
   ) {
-    this.#tasks = tasks;
+    const { duplicate, conflict, warnings, concurrency } = parts.submit ?? NO_SUBMIT;
     this.id = id;
     this.duplicate = duplicate;
     this.conflict = conflict;
     this.warnings = warnings;
     this.concurrency = concurrency;
-    this.#random = random;
-    this.#resultOf = resultOf;
+    this.#tasks = parts.tasks;
+    this.#random = parts.random;
+    this.#resultOf = parts.resultOf ?? outputOf<Output>;
   }
 
   /**
@@ -255,14 +193,7 @@ export class TaskHandle<Output = unknown> {
    * @throws as `result()` does, except for how the task ended.
    */
   async *watch(options: WaitOptions = {}): AsyncGenerator<TaskUpdate, void, undefined> {
-    for await (const { task, outputChunks } of this.watchMessages(options)) {
-      yield {
-        task: plainTask(task),
-        outputChunks: outputChunks.map(({ attemptId, sequence, data }) => ({
-          ...{ attemptId, sequence: Number(sequence), data },
-        })),
-      };
-    }
+    for await (const update of this.watchMessages(options)) yield plainUpdate(update);
   }
 
   /**
@@ -273,7 +204,7 @@ export class TaskHandle<Output = unknown> {
   async *watchMessages(options: WaitOptions = {}): AsyncGenerator<TaskMessages, void, undefined> {
     const limit = new WaitLimit(this.id, options);
     try {
-      yield* this.#updates(limit);
+      yield* watchTask(this.#tasks, this.id, { signal: limit.signal, random: this.#random });
     } finally {
       limit.close();
     }
@@ -295,75 +226,14 @@ export class TaskHandle<Output = unknown> {
    * ```
    */
   async *logs(options: LogsOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
-    const filter = logFilter(options);
+    const query = { taskId: this.id, filter: logFilter(options) };
     const limit = new WaitLimit(this.id, options);
+    const { signal } = limit;
     try {
-      if (options.follow) yield* this.#newLogs(filter, limit);
-      else yield* this.#keptLogs(filter, limit);
+      if (options.follow) yield* followedLogs(this.#tasks, query, { signal, random: this.#random });
+      else yield* keptLogs(this.#tasks, query, signal);
     } finally {
       limit.close();
-    }
-  }
-
-  async *#keptLogs(filter: LogFilter, { signal }: WaitLimit): AsyncGenerator<LogEntry, void, undefined> {
-    for (let pageToken: string | undefined; pageToken !== ""; ) {
-      const request = { taskId: this.id, filter, pageSize: 1_000, pageToken: pageToken ?? "" };
-      const page = await this.#tasks.listTaskLogs(request, { signal });
-      yield* page.records.map(logEntry);
-      pageToken = page.nextPageToken;
-    }
-  }
-
-  async *#newLogs(filter: LogFilter, limit: WaitLimit): AsyncGenerator<LogEntry, void, undefined> {
-    const backoff = new Backoff({ baseMs: 200, maxMs: 5000, random: this.#random });
-    const seen = new Map<string, bigint>();
-    let unexplained = 0;
-    for (;;) {
-      const after = [...seen].slice(-MAX_POSITIONS).map(([attemptId, sequence]) => ({ attemptId, sequence }));
-      try {
-        const request = { taskId: this.id, filter, after };
-        for await (const { records, positions } of this.#tasks.watchTaskLogs(request, {
-          signal: limit.signal,
-        })) {
-          backoff.reset();
-          unexplained = 0;
-          yield* records.map(logEntry);
-          for (const { attemptId, sequence } of positions) seen.set(attemptId, sequence);
-        }
-        return;
-      } catch (error) {
-        limit.signal.throwIfAborted();
-        if (!isDropped(error)) throw error;
-        if (error.code !== Code.Unavailable) unexplained += 1;
-        if (unexplained > MAX_UNEXPLAINED) throw error;
-      }
-      await sleep(backoff.next(), limit.signal);
-    }
-  }
-
-  async *#updates(limit: WaitLimit): AsyncGenerator<TaskMessages, void, undefined> {
-    const backoff = new Backoff({ baseMs: 200, maxMs: 5000, random: this.#random });
-    const seen = new Map<string, bigint>();
-    let unexplained = 0;
-    for (;;) {
-      try {
-        for await (const { task, outputChunks } of this.#tasks.watchTask(
-          { taskId: this.id },
-          { signal: limit.signal },
-        )) {
-          backoff.reset();
-          unexplained = 0;
-          if (task === undefined) continue;
-          yield { task, outputChunks: unseen(outputChunks, seen) };
-          if (hasEnded(task.state)) return;
-        }
-      } catch (error) {
-        limit.signal.throwIfAborted();
-        if (!isDropped(error)) throw error;
-        if (error.code !== Code.Unavailable) unexplained += 1;
-        if (unexplained > MAX_UNEXPLAINED) throw error;
-      }
-      await sleep(backoff.next(), limit.signal);
     }
   }
 
@@ -385,86 +255,6 @@ export class TaskHandle<Output = unknown> {
       throw error;
     }
   }
-}
-
-/** Aborts a wait at its timeout or with its caller's signal. */
-class WaitLimit {
-  readonly signal: AbortSignal;
-  readonly #controller = new AbortController();
-  readonly #close: () => void;
-
-  constructor(taskId: string, { timeoutS, signal }: WaitOptions) {
-    const timeoutMs = timeoutMsOf(`Waiting for task ${taskId}`, timeoutS);
-    this.signal = this.#controller.signal;
-    const abort = (): void => this.#controller.abort(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort, { once: true });
-    const cancel =
-      timeoutMs === undefined
-        ? undefined
-        : systemClock.after(timeoutMs, () => this.#controller.abort(notEnded(taskId, timeoutMs / 1000)));
-    this.#close = () => {
-      cancel?.();
-      signal?.removeEventListener("abort", abort);
-    };
-  }
-
-  close(): void {
-    this.#close();
-  }
-}
-
-/** True for the states of an ended task: `succeeded`, `failed`, `cancelled`. */
-export function isEnded(state: TaskStateName): boolean {
-  return state === "succeeded" || state === "failed" || state === "cancelled";
-}
-
-function hasEnded(state: TaskState): boolean {
-  return state === TaskState.SUCCEEDED || state === TaskState.FAILED || state === TaskState.CANCELLED;
-}
-
-/**
- * The result of an ended task.
- *
- * @internal
- * @throws TaskFailedError, TaskCancelledError when the task ended so.
- * @throws PayloadError `PAYLOAD_CODEC_MISSING` when the result is encoded: `Client.decode()` decodes it.
- * @throws TypeError when the task has not ended.
- */
-export function outputOf<Output>(task: Task): Output {
-  switch (task.state) {
-    case TaskState.SUCCEEDED:
-      return decodeOutput(task) as Output;
-    case TaskState.FAILED:
-      throw new TaskFailedError(plainTask(task));
-    case TaskState.CANCELLED:
-      throw new TaskCancelledError(plainTask(task));
-    default:
-      throw new TypeError(`Task ${task.id} has not ended: its state is ${task.state}.`);
-  }
-}
-
-function decodeOutput(task: Task): unknown {
-  if (isEncoded(task.outputContentType)) throw notDecodable("result");
-  const type = task.outputContentType.split(";")[0]?.trim().toLowerCase() ?? "";
-  if (type !== "" && type !== "application/json") return task.output;
-  if (task.output.byteLength === 0) return null;
-  return JSON.parse(new TextDecoder().decode(task.output));
-}
-
-function unseen(chunks: readonly OutputChunk[], seen: Map<string, bigint>): OutputChunk[] {
-  return chunks.filter((chunk) => {
-    if (chunk.sequence <= (seen.get(chunk.attemptId) ?? 0n)) return false;
-    seen.set(chunk.attemptId, chunk.sequence);
-    return true;
-  });
-}
-
-function notEnded(taskId: string, timeoutS: number): MusterError {
-  return new MusterError(`task ${taskId} has not ended within ${timeoutS} s`, {
-    code: Code.DeadlineExceeded,
-    remedy: `it goes on; ask \`muster why ${taskId}\``,
-  });
 }
 
 function emptyAnswer(call: string): MusterError {

@@ -56,7 +56,7 @@ export class LocalChildren {
     parent.signal.throwIfAborted();
     // The client is loaded with the first child, as in a started worker.
     const { specsOf, resultOf } = await import("../client/contract-calls.ts");
-    const { outputOf } = await import("../client/task-handle.ts");
+    const { outputOf } = await import("../client/task-result.ts");
     const type = typeof task === "string" ? task : task.type;
     const [spec] = typeof task === "string" ? [{ payload }] : await specsOf(task, [payload], options);
     const sent = readable(spec?.payload);
