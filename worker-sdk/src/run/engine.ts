@@ -1,6 +1,5 @@
 /** Runs a started worker: link, attempts, shutdown. */
 import { Children } from "../attempt/children.ts";
-import { messageOf } from "../attempt/failure/classify.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import {
@@ -22,18 +21,14 @@ import type { CompiledOptions } from "../options/options.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
 import { OtelMetrics } from "../tracing/metrics.ts";
 import { AttemptParts } from "./attempt-parts.ts";
+import { FatalDelivery } from "./fatal-delivery.ts";
 import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
-import { type LinkParts, linkData } from "./link-data.ts";
+import { type LinkParts, linkData, threadLevel } from "./link-data.ts";
 import { logLinkMessage } from "./link-log.ts";
 import { Pauses } from "./pauses.ts";
 import { ProbeLoop } from "./probe-loop.ts";
 import { Startup } from "./startup.ts";
-
-/**
- * Longest time that a fatal report delays the end of the process: a new dial on a busy machine takes a second or two.
- */
-const FATAL_FLUSH_MS = 3000;
 
 /** How long handlers may take to return once the drain timeout has aborted them. */
 const UNWIND_MS = 2000;
@@ -64,6 +59,7 @@ export class Engine {
   readonly #startup: Startup;
   readonly #link: Link;
   readonly #linkData: ReturnType<typeof linkData>;
+  readonly #delivery: FatalDelivery;
   readonly #attempts: AttemptParts;
   readonly #children: Children;
   readonly #pauses: Pauses;
@@ -101,6 +97,7 @@ export class Engine {
       hung: (silentMs) =>
         this.#linkFailed(`hangs: its loop has not turned for ${Math.round(silentMs / 1000)} s`),
     });
+    this.#delivery = new FatalDelivery({ log: this.#log, link: this.#link, linkData: this.#linkData });
     report = (phase) => {
       early.push(phase);
       this.#link.send({ kind: "startupPhase", phase });
@@ -167,7 +164,7 @@ export class Engine {
     this.#link.acknowledgeExit();
     const fatal = describeFatal(phase, error);
     logFatal(this.#log, fatal, { event, error, startFacts: startFacts(this.#options) });
-    if (mustBeReported(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
+    if (mustBeReported(error)) this.#delivery.send(fatal);
     this.#attempts.loading.stop();
     this.#probe?.stop();
     const inFlight = this.#attempts.runner.inFlightIds;
@@ -192,7 +189,8 @@ export class Engine {
   /** @param unreported What the link's thread cannot report any more. */
   async #end(info: FatalInfo, unreported: Omit<LastReport, "ready"> | undefined): Promise<void> {
     const tornDown = this.#attempts.tearDown(TEARDOWN_MS, info.error);
-    if (unreported !== undefined) await this.#reportWithoutLink({ ...unreported, ready: this.#isReady });
+    if (unreported !== undefined)
+      await this.#delivery.sendWithoutLink({ ...unreported, ready: this.#isReady });
     if (!(await this.#link.terminate()) && this.#linkData.program) {
       const fields = { event: "worker.killed", signal: "SIGKILL", exit_code: 137 };
       this.#log.warn(fields, "the connection's thread cannot be ended: the process is killed");
@@ -200,22 +198,6 @@ export class Engine {
     }
     await tornDown;
     this.#ended.resolve(info);
-  }
-
-  /** Loads a gRPC client for this thread only now: it is 170 modules, and the link's thread has its own. */
-  async #reportWithoutLink(report: LastReport): Promise<void> {
-    try {
-      const { dialFatal } = await import("../link/connection/fatal-dial.ts");
-      if (!(await dialFatal(this.#linkData, report, FATAL_FLUSH_MS))) this.#logUnsent();
-    } catch (error) {
-      const fields = { event: "worker.fatal.unsent", error: messageOf(error) };
-      this.#log.warn(fields, "the report could not be sent to the scheduler");
-    }
-  }
-
-  #logUnsent(): void {
-    const fields = { event: "worker.fatal.unsent" };
-    this.#log.warn(fields, `the scheduler did not take the report within ${FATAL_FLUSH_MS} ms`);
   }
 
   async #prepare(): Promise<void> {
@@ -413,9 +395,4 @@ export class Engine {
 
 function secondsOf(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : ms / 1000;
-}
-
-/** The link's thread logs nothing above `warn`. */
-function threadLevel(level: LogLevel | undefined): "debug" | "info" | "warn" | undefined {
-  return level === "error" || level === "silent" ? undefined : level;
 }

@@ -4,6 +4,7 @@ import { availableParallelism, hostname, totalmem } from "node:os";
 import { firstReport } from "../adaptive/adaptive-limit.ts";
 import { processAgeMs } from "../clock.ts";
 import type { LinkData, StartupPhaseMessage } from "../link/messages.ts";
+import type { LogLevel } from "../logging/logger.ts";
 import type { EffectiveSetting } from "../options/effective-setting.ts";
 import type { CompiledOptions } from "../options/options.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
@@ -84,4 +85,9 @@ export function linkData(
     registerTimeoutS: options.registerTimeoutS,
     processAgeMs: processAgeMs(),
   };
+}
+
+/** The link's thread logs nothing above `warn`. */
+export function threadLevel(level: LogLevel | undefined): "debug" | "info" | "warn" | undefined {
+  return level === "error" || level === "silent" ? undefined : level;
 }
