@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { FailureClass } from "@muster/protocol";
+import { until } from "../../test/support/waits.ts";
 import { command } from "./command/index.ts";
 import { MemoryGroup } from "./command/memory-group.ts";
 import { connected, outcomeOf } from "./worker-fixture.test.ts";
@@ -25,15 +26,6 @@ function runs(pid: number): boolean {
     return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
   } catch {
     return false;
-  }
-}
-
-async function until<T>(look: () => T | undefined): Promise<T> {
-  for (const deadline = performance.now() + 30_000; ; ) {
-    const found = look();
-    if (found !== undefined) return found;
-    assert.ok(performance.now() < deadline, "it did not come within 30 s");
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
@@ -139,7 +131,7 @@ describe("programs as tasks", () => {
     });
     const { stream } = setup;
     stream.assign("t-1.1", "stubborn", pids);
-    const started = await until(() => {
+    const started = await until("four processes have written their ids", () => {
       const found = existsSync(pids) ? readFileSync(pids, "utf8").trim().split("\n").map(Number) : [];
       return found.length >= 4 ? found : undefined;
     });
