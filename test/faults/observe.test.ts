@@ -7,7 +7,8 @@ import { MECHANISM_NAMES, MECHANISMS } from "../../scheduler/src/domain/mechanis
 import { factOf } from "../support/fleet/expected-reasons.ts";
 import { Fleet, H } from "../support/fleet/fleet.ts";
 import { acted, counted, recorded, times, totalOf } from "../support/fleet/mechanism-counts.ts";
-import { type Driven, FAULT_GROUPS, MECHANISM_FAULTS } from "../support/fleet/mechanism-faults.ts";
+import type { Driven } from "../support/fleet/mechanism-fault.ts";
+import { FAULT_GROUPS, MECHANISM_FAULTS } from "../support/fleet/mechanism-faults.ts";
 import { answer, cancel, connect, SUCCEEDED } from "../support/fleet/mechanism-peers.ts";
 import { cutAll } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";

@@ -28,18 +28,22 @@ export function answer(worker: RawWorker, attemptId: string, outcome: Outcome): 
 /** Ends every attempt of the worker in the same way, until its stream ends. */
 export function answerAll(worker: RawWorker, outcome: Outcome): void {
   const seen = new Set<string>();
-  const answerNext = async (): Promise<void> => {
-    const frame = await worker.next("assignments", ({ assignments }) =>
-      assignments.some(({ attemptId }) => !seen.has(attemptId)),
-    );
-    for (const { attemptId } of frame.assignments) {
-      if (seen.has(attemptId)) continue;
-      seen.add(attemptId);
-      answer(worker, attemptId, outcome);
-    }
-    await answerNext();
-  };
-  void answerNext().catch(() => undefined);
+  worker.eachAssignment(({ attemptId }) => {
+    if (seen.has(attemptId)) return;
+    seen.add(attemptId);
+    answer(worker, attemptId, outcome);
+  });
+}
+
+/** Accepts every attempt of the worker but these, and ends it as succeeded, until its stream ends. */
+export function acceptOthers(worker: RawWorker, attemptIds: readonly string[]): void {
+  const seen = new Set(attemptIds);
+  worker.eachAssignment(({ attemptId }) => {
+    if (seen.has(attemptId)) return;
+    seen.add(attemptId);
+    worker.accept(attemptId);
+    answer(worker, attemptId, SUCCEEDED);
+  });
 }
 
 /** In mode `act` it may have ended. */

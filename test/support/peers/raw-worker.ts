@@ -205,6 +205,17 @@ export class RawWorker {
     return this.all("assignments").flatMap(({ assignments }) => assignments);
   }
 
+  /** Calls `each` with every assignment, those that have come included, for as long as the stream lasts. */
+  eachAssignment(each: (assignment: Assignment) => void): void {
+    let seen = 0;
+    const look = () => {
+      while (seen < this.received.length)
+        valueIf(this.received[seen++], "assignments")?.assignments.forEach(each);
+    };
+    this.#watchers.add(look);
+    look();
+  }
+
   all<K extends Kind>(kind: K): Values[K][] {
     return this.received.flatMap((message) => valueIf(message, kind) ?? []);
   }
