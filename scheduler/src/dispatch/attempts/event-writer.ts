@@ -1,21 +1,14 @@
 /** Collects events and writes them in batches. */
 import { ChurnMap } from "@muster/common/churn-map";
 import type { Clock } from "../../clock.ts";
-import { isAbsence, mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
+import { mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
 import type { AttemptStore, AttemptTouch, EventStore, NewEvent, OutputChunk } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
 import { sift } from "./sift.ts";
-
-/** Longest delay before events of running attempts are written; a task that ends sooner needs no write of its own. */
-const FLUSH_AFTER_MS = 50;
-
-/** Waits after the database was found away or refused something, doubling up to the last, milliseconds. */
-const FIRST_RETRY_MS = 500;
-const LAST_RETRY_MS = 5_000;
+import { WriteLoop } from "./write-loop.ts";
 
 /** Events kept while the database is away; beyond it the oldest are dropped and counted. */
 const MAX_EVENTS = 20_000;
@@ -41,6 +34,7 @@ export class EventWriter {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #signals: TaskSignals;
+  readonly #loop: WriteLoop;
   readonly #dirty = new ChurnMap<Attempt, Session>();
   #events: { readonly event: NewEvent; readonly at: number }[] = [];
   /** Events and chunks of output that are not written, by task. */
@@ -49,23 +43,23 @@ export class EventWriter {
   #chunkBytes = 0;
   #dropped = 0;
   #droppedChunks = 0;
-  #timer: (() => void) | undefined;
-  #writing: Promise<unknown> = Promise.resolve();
-  #stopped = false;
-  /** Writes in a row that failed. */
-  #failures = 0;
 
   constructor(parts: { store: EventWriterStore; clock: Clock; log: Logger; signals: TaskSignals }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#signals = parts.signals;
+    this.#loop = new WriteLoop({
+      clock: parts.clock,
+      write: () => this.#write(),
+      onFailure: (failure) => parts.log.error("journal.write_failed", failure),
+    });
   }
 
   /** Writes the attempt's state with the next batch. */
   writeAttempt(session: Session, attempt: Attempt): void {
     this.#dirty.set(attempt, session);
-    this.#arm(FLUSH_AFTER_MS);
+    this.#loop.arm();
   }
 
   appendEvent(event: NewEvent): void {
@@ -76,7 +70,7 @@ export class EventWriter {
     }
     this.#events.push({ event, at: this.#clock.monotonic() });
     this.#count(event, 1);
-    this.#arm(FLUSH_AFTER_MS);
+    this.#loop.arm();
   }
 
   appendOutput(chunk: OutputChunk): void {
@@ -89,7 +83,7 @@ export class EventWriter {
       this.#chunkBytes -= oldest?.data.byteLength ?? 0;
       this.#droppedChunks++;
     }
-    this.#arm(FLUSH_AFTER_MS);
+    this.#loop.arm();
   }
 
   /**
@@ -98,9 +92,7 @@ export class EventWriter {
    * @returns False when events or output were kept.
    */
   flush(): Promise<boolean> {
-    const written = this.#writing.then(() => this.#write());
-    this.#writing = written;
-    return written;
+    return this.#loop.run();
   }
 
   /**
@@ -116,20 +108,8 @@ export class EventWriter {
   }
 
   /** Writes what is there and takes no more time than one try. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.();
-    this.#timer = undefined;
-    await this.#writing;
-    await this.#write();
-  }
-
-  #arm(afterMs: number): void {
-    if (this.#timer || this.#stopped) return;
-    this.#timer = this.#clock.after(afterMs, () => {
-      this.#timer = undefined;
-      void this.flush();
-    });
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
   /** @returns False when events or output were kept. */
@@ -153,10 +133,10 @@ export class EventWriter {
       this.#events.unshift(...appended.kept);
       this.#chunks.unshift(...put.kept);
       this.#chunkBytes += bytesOf(put.kept);
-      this.#failed(kept, touched.error ?? appended.error ?? put.error);
+      this.#loop.failed(kept, touched.error ?? appended.error ?? put.error);
       return appended.kept.length + put.kept.length === 0;
     }
-    this.#failures = 0;
+    this.#loop.succeeded();
     if (this.#dropped > 0) {
       this.#log.warn("journal.events_dropped", { count: this.#dropped });
       this.#dropped = 0;
@@ -165,18 +145,8 @@ export class EventWriter {
       this.#log.warn("journal.output_dropped", { count: this.#droppedChunks });
       this.#droppedChunks = 0;
     }
-    if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#arm(0);
+    if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#loop.arm(0);
     return true;
-  }
-
-  /** What is kept is tried again after a wait that grows. */
-  #failed(kept: number, error: unknown): void {
-    this.#failures++;
-    const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), LAST_RETRY_MS);
-    // The database watch logs the database's absence.
-    if (!isAbsence(error) && isLogDue(this.#failures))
-      this.#log.error("journal.write_failed", { error, rows: kept, failures: this.#failures });
-    this.#arm(waitMs);
   }
 
   /** Writes the rows together, or one by one when the database refuses them: only what it cannot store is lost. */
@@ -190,7 +160,7 @@ export class EventWriter {
       return { done: rows, kept: [], lost: [], error: undefined };
     } catch (error) {
       if (!mayBeOfRows(error)) return { done: [], kept: rows, lost: [], error };
-      const { taken, refused, error: last } = await sift(rows, this.#failures, (row) => write([row]));
+      const { taken, refused, error: last } = await sift(rows, this.#loop.failures, (row) => write([row]));
       const done = taken.map(({ row }) => row);
       const unstorable = refused.filter((each) => each.error instanceof UnstorableError);
       for (const each of unstorable) this.#log.error("journal.not_storable", { error: each.error });

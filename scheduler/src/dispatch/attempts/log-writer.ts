@@ -1,22 +1,15 @@
 /** Writes what handlers log in batches, and acknowledges it. */
 import { ChurnMap } from "@muster/common/churn-map";
 import type { Clock } from "../../clock.ts";
-import { isAbsence, mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
+import { mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { LogLine, LogRow, TaskLogStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { Session } from "../sessions/session.ts";
 import { sift } from "./sift.ts";
-
-/** Longest delay before lines are written: a reader who follows sees them at once, and a batch is worth its statement. */
-const FLUSH_AFTER_MS = 50;
-
-/** Waits after the database was found away or refused something, doubling up to the last, milliseconds. */
-const FIRST_RETRY_MS = 500;
-const LAST_RETRY_MS = 5_000;
+import { WriteLoop } from "./write-loop.ts";
 
 /**
  * Lines kept while the database is away or slow, bytes; what comes beyond it is dropped and counted. Each worker sends at
@@ -66,6 +59,7 @@ export class LogWriter {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #signals: TaskSignals;
+  readonly #loop: WriteLoop;
   readonly #counters: Counters;
   /** False: lines are dropped. */
   readonly enabled: boolean;
@@ -73,13 +67,8 @@ export class LogWriter {
   #bytes = 0;
   /** Bytes of attempts that have not ended, by attempt id. */
   readonly #bytesOf = new ChurnMap<string, number>();
-  #timer: (() => void) | undefined;
-  #writing: Promise<unknown> = Promise.resolve();
-  #stopped = false;
   /** Lines that were dropped since the last write because too many waited. */
   #overload = 0;
-  /** Writes in a row that failed. */
-  #failures = 0;
 
   constructor(parts: {
     store: Pick<TaskLogStore, "appendLogs">;
@@ -93,6 +82,11 @@ export class LogWriter {
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#signals = parts.signals;
+    this.#loop = new WriteLoop({
+      clock: parts.clock,
+      write: () => this.#write(),
+      onFailure: (failure) => parts.log.error("task_log.write_failed", failure),
+    });
     this.#counters = parts.counters;
     this.enabled = parts.enabled;
   }
@@ -113,16 +107,12 @@ export class LogWriter {
     const last = this.#waiting.at(-1);
     if (dropped && last?.dropped && last.session === session) this.#waiting.pop();
     this.#waiting.push({ ...message, lines, session, held, bytes: kept, at, dropped });
-    this.#arm(FLUSH_AFTER_MS);
+    this.#loop.arm();
   }
 
   /** Writes what is there and takes no more time than one try. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.();
-    this.#timer = undefined;
-    await this.#writing;
-    await this.#write();
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
   #causeToDrop({ key, endSequence }: LogMessage, bytes: number): string | undefined {
@@ -141,32 +131,26 @@ export class LogWriter {
     return this.#bytes + bytes > MAX_BYTES ? "overload" : undefined;
   }
 
-  #arm(afterMs: number): void {
-    if (this.#timer || this.#stopped) return;
-    this.#timer = this.#clock.after(afterMs, () => {
-      this.#timer = undefined;
-      this.#writing = this.#writing.then(() => this.#write());
-    });
-  }
-
-  async #write(): Promise<void> {
+  /** @returns False when lines were kept. */
+  async #write(): Promise<boolean> {
     const taken = this.#takeBatch();
-    if (taken.length === 0) return;
+    if (taken.length === 0) return true;
     const stored = taken.filter(({ dropped }) => !dropped);
     const now = this.#clock.monotonic();
     const error = stored.length === 0 ? undefined : await this.#stored(stored, now);
     if (error !== undefined) {
       this.#waiting.unshift(...taken);
       this.#bytes += sumOf(taken);
-      this.#failed(taken.length, error);
-      return;
+      this.#loop.failed(taken.length, error);
+      return false;
     }
-    this.#failures = 0;
+    this.#loop.succeeded();
     if (this.#overload > 0) this.#log.warn("task_log.lines_dropped", { count: this.#overload });
     this.#overload = 0;
     for (const { key } of stored) this.#signals.changed(key.taskId);
     this.#acknowledge(taken);
-    if (this.#waiting.length > 0) this.#arm(0);
+    if (this.#waiting.length > 0) this.#loop.arm(0);
+    return true;
   }
 
   /** Stores the rows; returns why not, when they are to be tried again. */
@@ -198,16 +182,6 @@ export class LogWriter {
     for (const { session, batchNumber } of messages)
       last.set(session, Math.max(batchNumber, last.get(session) ?? 0));
     for (const [session, batchNumber] of last) session.link?.ackLogs(batchNumber);
-  }
-
-  /** What is kept is tried again after a wait that grows. */
-  #failed(kept: number, error: unknown): void {
-    this.#failures++;
-    const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), LAST_RETRY_MS);
-    // The database watch logs the database's absence.
-    if (!isAbsence(error) && isLogDue(this.#failures))
-      this.#log.error("task_log.write_failed", { error, rows: kept, failures: this.#failures });
-    this.#arm(waitMs);
   }
 
   #takeBatch(): Waiting[] {
