@@ -32,7 +32,7 @@ interface Watch {
 
 const nginx = findNginx();
 
-describe("protocol: watches through a proxy", { skip: "missing" in nginx && nginx.missing }, () => {
+describe("protocol: watches through a proxy", { skip: typeof nginx === "string" && nginx }, () => {
   let db: TestDatabase;
   let scheduler: TestScheduler;
   let proxy: Nginx;
@@ -43,7 +43,8 @@ describe("protocol: watches through a proxy", { skip: "missing" in nginx && ngin
   before(async () => {
     db = await createDatabase();
     scheduler = await startTestScheduler({ databaseUrl: db.url, args: ["--watch-heartbeat", "1"] });
-    proxy = await startNginx("program" in nginx ? nginx.program : "", scheduler, ["2500ms", "600ms"]);
+    assert.ok(typeof nginx !== "string");
+    proxy = await startNginx(nginx, scheduler, ["2500ms", "600ms"]);
     [patient = patient, hasty = hasty] = proxy.addresses;
   });
   after(async () => {

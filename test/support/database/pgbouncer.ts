@@ -1,12 +1,10 @@
-import { spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getuid } from "node:process";
-import { cleanedUp, cleanUpLater } from "../clean-up.ts";
+import { ServerProgram } from "../programs/server-program.ts";
 import { type FoundPrograms, findPrograms } from "../repo/debian.ts";
 import { freePort } from "../telemetry/prometheus.ts";
-import { until } from "../waits.ts";
 
 /** PgBouncer on this machine. */
 export type PgBouncerProgram = FoundPrograms<"pgbouncer">;
@@ -28,19 +26,14 @@ export class PgBouncer {
   /** The database's URL by way of the pooler. */
   readonly url: string;
   readonly pid: number;
-  readonly #reload: (mode: PoolMode) => Promise<void>;
-  readonly #end: () => Promise<void>;
+  readonly #server: ServerProgram;
+  readonly #configure: (mode: PoolMode) => void;
 
-  private constructor(parts: {
-    url: string;
-    pid: number;
-    reload: (mode: PoolMode) => Promise<void>;
-    end: () => Promise<void>;
-  }) {
-    this.url = parts.url;
-    this.pid = parts.pid;
-    this.#reload = parts.reload;
-    this.#end = parts.end;
+  private constructor(url: string, server: ServerProgram, configure: (mode: PoolMode) => void) {
+    this.url = url;
+    this.pid = server.pid;
+    this.#server = server;
+    this.#configure = configure;
   }
 
   /**
@@ -91,61 +84,30 @@ export class PgBouncer {
         .join(""),
     );
     configure(options.mode ?? "session");
-    const child = spawn(program.paths.pgbouncer, [...(getuid?.() === 0 ? ["-u", "nobody"] : []), file], {
-      env: { ...process.env, ...program.env },
-      stdio: ["ignore", "ignore", "pipe"],
+    const server = await ServerProgram.start({
+      ...{ name: "PgBouncer", program: program.paths.pgbouncer, env: program.env, folder, signal: "SIGKILL" },
+      args: [...(getuid?.() === 0 ? ["-u", "nobody"] : []), file],
+      isReady: ({ errors }) => /process up/.test(errors),
     });
-    let said = "";
-    child.stderr.on("data", (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    const end = async () => {
-      cleanedUp(child);
-      child.kill("SIGKILL");
-      await exited;
-      rmSync(folder, { recursive: true, force: true });
-    };
-    cleanUpLater(child, end);
-    const says = (what: string, words: RegExp, after = 0) =>
-      until(
-        what,
-        async () => {
-          if (child.exitCode !== null) throw new Error(`PgBouncer exited with ${child.exitCode}: ${said}`);
-          return words.test(said.slice(after)) ? true : undefined;
-        },
-        () => said,
-      );
-    try {
-      await says("PgBouncer listens", /process up/);
-    } catch (error) {
-      await end();
-      throw error;
-    }
     const url = new URL(databaseUrl);
     url.hostname = "127.0.0.1";
     url.port = String(port);
-    return new PgBouncer({
-      url: url.href,
-      pid: child.pid ?? 0,
-      reload: async (mode) => {
-        const mark = said.length;
-        configure(mode);
-        child.kill("SIGHUP");
-        await says("PgBouncer has read its file again", /got SIGHUP/, mark);
-      },
-      end,
-    });
+    return new PgBouncer(url.href, server, configure);
   }
 
   /** Changes the pool mode of the running pooler, as an operator's reload does. */
-  reload(mode: PoolMode): Promise<void> {
-    return this.#reload(mode);
+  async reload(mode: PoolMode): Promise<void> {
+    const mark = this.#server.errors.length;
+    this.#configure(mode);
+    this.#server.kill("SIGHUP");
+    await this.#server.until("has read its file again", () =>
+      /got SIGHUP/.test(this.#server.errors.slice(mark)),
+    );
   }
 
   /** Ends it and removes its files. */
   stop(): Promise<void> {
-    return this.#end();
+    return this.#server.stop();
   }
 }
 

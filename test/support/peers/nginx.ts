@@ -1,57 +1,14 @@
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { env } from "node:process";
-import { cleanedUp, cleanUpLater } from "../clean-up.ts";
+import { join } from "node:path";
+import { ServerProgram } from "../programs/server-program.ts";
+import { type FoundPrograms, findPrograms } from "../repo/debian.ts";
 import { freePort } from "../telemetry/prometheus.ts";
-import { until } from "../waits.ts";
 
-/** Where Debian's package is unpacked; kept for the next run. */
-const UNPACKED = join(tmpdir(), "muster-nginx");
-
-/**
- * Finds `nginx` on the path. In CI (the variable `CI` is set) Debian's package is downloaded and unpacked into the
- * temporary folder instead of being skipped; nothing is installed.
- *
- * @returns The program under `program`, or under `missing` why there is none, for the test's `skip`.
- */
-export function findNginx(): { readonly program: string } | { readonly missing: string } {
-  const unpacked = join(UNPACKED, "usr", "sbin");
-  const found = onPath([...(env.PATH ?? "").split(delimiter), "/usr/sbin", unpacked]);
-  if (found !== undefined) return { program: found };
-  if (!env.CI) return { missing: "nginx is not on the PATH (Debian: apt install nginx-light)" };
-  unpack();
-  const program = onPath([unpacked]);
-  if (program === undefined) throw new Error("Debian's package nginx has no usr/sbin/nginx");
-  return { program };
-}
-
-function onPath(folders: readonly string[]): string | undefined {
-  return folders.map((folder) => join(folder, "nginx")).find((path) => existsSync(path));
-}
-
-/** @throws Error when apt cannot download it: CI must not pass without these tests. */
-function unpack(): void {
-  const folder = mkdtempSync(join(tmpdir(), "muster-nginx-"));
-  const run = (command: string, ...args: string[]) =>
-    execFileSync(command, args, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
-  try {
-    try {
-      run("apt-get", "download", "-q", "nginx");
-    } catch {
-      // A fresh image has no package lists.
-      run("apt-get", "update", "-q");
-      run("apt-get", "download", "-q", "nginx");
-    }
-    const [file = ""] = readdirSync(folder).filter((name) => name.endsWith(".deb"));
-    mkdirSync(join(folder, "root"));
-    run("dpkg-deb", "-x", file, "root");
-    if (!existsSync(UNPACKED)) renameSync(join(folder, "root"), UNPACKED);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+/** Finds `nginx`, as `findPrograms` does; a text says why there is none, for the test's `skip`. */
+export function findNginx(): FoundPrograms<"nginx"> | string {
+  return findPrograms({ package: "nginx", programs: ["nginx"] });
 }
 
 /** An nginx before a scheduler. */
@@ -67,7 +24,7 @@ export interface Nginx {
  * @param timeouts In nginx's words, for example `10s`: of reading from, and sending to, both sides.
  */
 export async function startNginx(
-  program: string,
+  program: FoundPrograms<"nginx">,
   scheduler: { readonly grpc: string; readonly http: string },
   timeouts: readonly string[],
 ): Promise<Nginx> {
@@ -104,33 +61,17 @@ export async function startNginx(
       ${servers.join("\n")}
     }`,
   );
-  const child = spawn(program, ["-p", folder, "-c", join(folder, "nginx.conf"), "-e", "stderr"], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let said = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    said += chunk.toString();
-  });
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const stop = async () => {
-    cleanedUp(child);
-    child.kill("SIGTERM");
-    await exited;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  cleanUpLater(child, stop);
-  try {
-    for (const address of addresses.flatMap(({ grpc, http }) => [grpc, http]))
-      await until(
-        "nginx listens",
-        async () => ((await answers(address)) ? true : undefined),
-        () => said,
+  const server = await ServerProgram.start({
+    ...{ name: "nginx", program: program.paths.nginx, env: program.env, folder, signal: "SIGTERM" },
+    args: ["-p", folder, "-c", join(folder, "nginx.conf"), "-e", "stderr"],
+    isReady: async () => {
+      const listens = await Promise.all(
+        addresses.flatMap(({ grpc, http }) => [answers(grpc), answers(http)]),
       );
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { addresses, stop };
+      return listens.every(Boolean);
+    },
+  });
+  return { addresses, stop: () => server.stop() };
 }
 
 function answers(address: string): Promise<boolean> {

@@ -1,13 +1,12 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process, { env } from "node:process";
-import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { keptFolder } from "../programs/kept-folder.ts";
+import { ServerProgram } from "../programs/server-program.ts";
 import { freePort } from "../telemetry/prometheus.ts";
-import { until } from "../waits.ts";
 
 /** The versions of the Versity S3 Gateway and of what it is made of. */
 const MODULE = join(import.meta.dirname, "versitygw");
@@ -70,42 +69,20 @@ export async function startVersitygw(program: string, bucket = "muster"): Promis
   mkdirSync(join(folder, "data", bucket), { recursive: true });
   const port = await freePort();
   const credentials = { accessKeyId: "muster", secretAccessKey: "muster-secret" };
-  const child = spawn(
-    program,
-    ["--port", `127.0.0.1:${port}`, "--quiet", "--keep-alive", "posix", join(folder, "data")],
-    {
-      env: {
-        ...env,
-        ROOT_ACCESS_KEY_ID: credentials.accessKeyId,
-        ROOT_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-      },
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
-  let said = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    said += chunk.toString();
-  });
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const stop = async () => {
-    cleanedUp(child);
-    child.kill("SIGTERM");
-    await exited;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  cleanUpLater(child, stop);
   const endpoint = `http://127.0.0.1:${port}`;
-  await until(
-    "the S3 service answers",
-    async () => {
-      if (child.exitCode !== null) throw new Error(`versitygw has ended: ${said}`);
-      return fetch(endpoint).then(
-        () => true,
-        () => undefined,
-      );
+  const server = await ServerProgram.start({
+    ...{ name: "the S3 service", program, folder, signal: "SIGTERM" },
+    args: ["--port", `127.0.0.1:${port}`, "--quiet", "--keep-alive", "posix", join(folder, "data")],
+    env: {
+      ROOT_ACCESS_KEY_ID: credentials.accessKeyId,
+      ROOT_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     },
-    () => said,
-  );
+    isReady: () =>
+      fetch(endpoint).then(
+        () => true,
+        () => false,
+      ),
+  });
   return {
     options: { endpoint, region: "us-east-1", bucket, credentials },
     env: {
@@ -115,6 +92,6 @@ export async function startVersitygw(program: string, bucket = "muster"): Promis
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     },
     folder: join(folder, "data", bucket),
-    stop,
+    stop: () => server.stop(),
   };
 }

@@ -1,10 +1,9 @@
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanedUp, cleanUpLater } from "../clean-up.ts";
+import { ServerProgram } from "../programs/server-program.ts";
 import { ROOT } from "../repo/checks.ts";
-import { until } from "../waits.ts";
 import { freePort } from "./prometheus.ts";
 
 /** What users start with. */
@@ -22,11 +21,11 @@ export function validateConfiguration(program: string): void {
 export class Collector {
   /** Where programs push to, `http://host:port`. */
   readonly url: string;
-  readonly #end: () => Promise<void>;
+  readonly #server: ServerProgram;
 
-  private constructor(url: string, end: () => Promise<void>) {
+  private constructor(url: string, server: ServerProgram) {
     this.url = url;
-    this.#end = end;
+    this.#server = server;
   }
 
   /**
@@ -70,40 +69,16 @@ export class Collector {
     };
     // JSON is YAML.
     writeFileSync(join(folder, "changes.yaml"), JSON.stringify(changes));
-    const child = spawn(program, ["--config", CONFIG, "--config", join(folder, "changes.yaml")], {
-      stdio: ["ignore", "ignore", "pipe"],
+    const server = await ServerProgram.start({
+      ...{ name: "the collector", program, folder, signal: "SIGKILL" },
+      args: ["--config", CONFIG, "--config", join(folder, "changes.yaml")],
+      isReady: ({ errors }) => errors.includes("Everything is ready"),
     });
-    let said = "";
-    child.stderr.on("data", (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    const end = async () => {
-      cleanedUp(child);
-      child.kill("SIGKILL");
-      await exited;
-      rmSync(folder, { recursive: true, force: true });
-    };
-    cleanUpLater(child, end);
-    try {
-      await until(
-        "the collector is ready",
-        () => {
-          if (child.exitCode !== null)
-            throw new Error(`the collector exited with ${child.exitCode}: ${said}`);
-          return said.includes("Everything is ready") ? true : undefined;
-        },
-        () => said,
-      );
-    } catch (error) {
-      await end();
-      throw error;
-    }
-    return new Collector(`http://127.0.0.1:${http}`, end);
+    return new Collector(`http://127.0.0.1:${http}`, server);
   }
 
   /** Ends it and removes its configuration. */
   stop(): Promise<void> {
-    return this.#end();
+    return this.#server.stop();
   }
 }

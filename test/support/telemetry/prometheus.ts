@@ -1,11 +1,9 @@
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanedUp, cleanUpLater } from "../clean-up.ts";
+import { ServerProgram } from "../programs/server-program.ts";
 import { findPrograms } from "../repo/debian.ts";
-import { until } from "../waits.ts";
 
 /** Programs of Prometheus on this machine. */
 export interface PrometheusPrograms {
@@ -28,12 +26,12 @@ export class Prometheus {
   /** Where others write to it. */
   readonly remoteWriteUrl: string;
   readonly #url: string;
-  readonly #end: () => Promise<void>;
+  readonly #server: ServerProgram;
 
-  private constructor(url: string, end: () => Promise<void>) {
+  private constructor(url: string, server: ServerProgram) {
     this.#url = url;
     this.remoteWriteUrl = `${url}/api/v1/write`;
-    this.#end = end;
+    this.#server = server;
   }
 
   /**
@@ -59,45 +57,22 @@ export class Prometheus {
     // JSON is YAML.
     writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(config));
     const address = `127.0.0.1:${await freePort()}`;
-    const child = spawn(
-      prometheus,
-      [
+    const server = await ServerProgram.start({
+      ...{ name: "Prometheus", program: prometheus, folder, signal: "SIGKILL" },
+      args: [
         `--config.file=${join(folder, "prometheus.yml")}`,
         `--storage.tsdb.path=${join(folder, "data")}`,
         `--web.listen-address=${address}`,
         "--web.enable-remote-write-receiver",
         "--log.level=warn",
       ],
-      { stdio: ["ignore", "ignore", "pipe"] },
-    );
-    let said = "";
-    child.stderr.on("data", (chunk: Buffer) => {
-      said += chunk.toString();
+      isReady: () =>
+        fetch(`http://${address}/-/ready`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
     });
-    const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    const end = async () => {
-      cleanedUp(child);
-      child.kill("SIGKILL");
-      await exited;
-      rmSync(folder, { recursive: true, force: true });
-    };
-    cleanUpLater(child, end);
-    const server = new Prometheus(`http://${address}`, end);
-    try {
-      await until(
-        "Prometheus is ready",
-        async () => {
-          if (child.exitCode !== null) throw new Error(`Prometheus exited with ${child.exitCode}: ${said}`);
-          const response = await fetch(`http://${address}/-/ready`).catch(() => undefined);
-          return response?.ok ? true : undefined;
-        },
-        () => said,
-      );
-    } catch (error) {
-      await end();
-      throw error;
-    }
-    return server;
+    return new Prometheus(`http://${address}`, server);
   }
 
   /** The answer's `data`. @throws Error with what Prometheus has against the request. */
@@ -121,7 +96,7 @@ export class Prometheus {
 
   /** Ends the server and removes its data. */
   stop(): Promise<void> {
-    return this.#end();
+    return this.#server.stop();
   }
 }
 
