@@ -22,6 +22,7 @@ export * from "./generated/muster/v1/rate_limit_pb.ts";
 export * from "./generated/muster/v1/schedule_pb.ts";
 export * from "./generated/muster/v1/schedule_service_pb.ts";
 export * from "./generated/muster/v1/slot_pb.ts";
+export * from "./generated/muster/v1/stack_pb.ts";
 export * from "./generated/muster/v1/statistics_pb.ts";
 export * from "./generated/muster/v1/step_pb.ts";
 export * from "./generated/muster/v1/task_change_pb.ts";

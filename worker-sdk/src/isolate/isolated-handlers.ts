@@ -1,6 +1,6 @@
 /** Runs isolated handlers; loads what that takes with the first one. */
 import type { Attempt } from "../attempt/attempt.ts";
-import type { Outcome } from "../link/messages.ts";
+import type { IsolatedStack, Outcome } from "../link/messages.ts";
 import type { Isolation, IsolationParts } from "./isolation.ts";
 
 /** The isolated handlers of a worker that has some. */
@@ -20,6 +20,11 @@ export class IsolatedHandlers {
   /** Runs an attempt in a process of its own. */
   async run(attempt: Attempt): Promise<Outcome> {
     return (await this.open()).run(attempt);
+  }
+
+  /** Where those that run are. */
+  async stacks(): Promise<readonly IsolatedStack[]> {
+    return (await (await this.#isolation)?.stacks()) ?? [];
   }
 
   /** Ends their processes. */

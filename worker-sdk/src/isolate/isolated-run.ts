@@ -172,6 +172,7 @@ export class IsolatedRun implements ElsewhereAttempt, ChildListener {
       case "draining":
       case "fatal":
       case "finish":
+      case "isolatedStacks":
       case "forget":
       case "limit":
       case "logs":

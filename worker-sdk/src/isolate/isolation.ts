@@ -2,7 +2,7 @@
 import type { Attempt } from "../attempt/attempt.ts";
 import { outcomeOfThrow } from "../attempt/execute.ts";
 import { settledWithin, systemClock } from "../clock.ts";
-import type { Outcome } from "../link/messages.ts";
+import type { IsolatedStack, Outcome } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { CompiledTask } from "../options/options.ts";
 import { moduleOf } from "./boot.ts";
@@ -10,6 +10,9 @@ import { endError } from "./child-end.ts";
 import { ChildHandle, type ChildListener } from "./child-handle.ts";
 import type { IsolateSettings } from "./isolate-options.ts";
 import { IsolatedRun, type IsolatedRunParts } from "./isolated-run.ts";
+
+/** Processes whose stacks are read at once. */
+const MAX_STACKS = 40;
 
 /** What the processes need of their worker. */
 export interface IsolationParts extends Omit<IsolatedRunParts, "settings"> {
@@ -25,6 +28,8 @@ export class Isolation {
   readonly #running = new Set<ChildHandle>();
   /** Processes without an attempt, and how their time limit is taken back; the latest first. */
   readonly #idle = new Map<ChildHandle, () => void>();
+  /** Processes that run an attempt, with its id. */
+  readonly #busy = new Map<ChildHandle, string>();
   #closed = false;
 
   constructor(parts: IsolationParts) {
@@ -90,7 +95,10 @@ export class Isolation {
         { event: "task.isolated", pid: child.pid, attempts: child.attempts },
         "the handler runs in a process of its own",
       );
+      this.#busy.set(child, attempt.id);
       const outcome = await run.run();
+      // The process may be taken for another attempt from here on.
+      this.#busy.delete(child);
       if (outcome.kind === "succeeded" && child.isUsable && child.attempts < isolate.maxAttempts)
         this.#park(child);
       else void this.#end(child);
@@ -98,6 +106,18 @@ export class Isolation {
     } finally {
       stopped.cancel();
     }
+  }
+
+  /** Where the handlers are; of more than 40 the first. Takes up to 1.5 s. */
+  async stacks(): Promise<readonly IsolatedStack[]> {
+    const busy = [...this.#busy].slice(0, MAX_STACKS);
+    return Promise.all(
+      busy.map(async ([child, attemptId]) => ({
+        attemptId,
+        pid: child.pid ?? 0,
+        frames: await child.stack(),
+      })),
+    );
   }
 
   /** Ends every process; kills those that have not ended in time. */

@@ -181,6 +181,14 @@ export interface QueueViewMessage {
   readonly detail: string;
 }
 
+/** Where the main thread of an isolated handler's process is. */
+export interface IsolatedStack {
+  readonly attemptId: string;
+  readonly pid: number;
+  /** The innermost first; undefined when its guard did not answer. */
+  readonly frames: readonly string[] | undefined;
+}
+
 /** Main thread to link. */
 export type ToLink =
   | { readonly kind: "startupPhase"; readonly phase: StartupPhaseMessage }
@@ -328,6 +336,8 @@ export type ToLink =
   | { readonly kind: "probed"; readonly reason: string | undefined }
   | { readonly kind: "probeFailed" }
   | { readonly kind: "draining"; readonly reason: string; readonly deadlineMs: number }
+  /** Where the handlers are that have processes of their own. */
+  | { readonly kind: "isolatedStacks"; readonly processes: readonly IsolatedStack[] }
   | { readonly kind: "fatal"; readonly fatal: FatalMessage }
   /** Flush the outbox for at most `flushMs`, send Goodbye, end. */
   | { readonly kind: "finish"; readonly reason: string; readonly flushMs: number };
@@ -391,6 +401,8 @@ export type FromLink =
   | { readonly kind: "resume"; readonly reason: string }
   | { readonly kind: "prepareResource"; readonly resource: string; readonly waitingTasks: number }
   | { readonly kind: "releaseResource"; readonly resource: string; readonly reason: string }
+  /** Where are the handlers that have processes of their own? */
+  | { readonly kind: "isolatedStacks" }
   | { readonly kind: "queueView"; readonly entries: readonly QueueViewMessage[] }
   | {
       readonly kind: "log";
@@ -441,8 +453,12 @@ export interface LinkData {
   readonly features: readonly string[];
   /** Set when the worker pauses by its own measures. */
   readonly pressure: PressureLimits | undefined;
-  /** Whether the stack of a blocked main loop is read. */
+  /** Whether stacks are read. */
   readonly stacks: boolean;
+  /** Handlers have processes of their own. */
+  readonly isolates: boolean;
+  /** What is masked in logs beside secrets. */
+  readonly redactPatterns: readonly RegExp[];
   /** Resources that it can load on request; an empty list with the feature `prepare_resource` means every resource. */
   readonly loadable: readonly string[];
   readonly launchId: string;

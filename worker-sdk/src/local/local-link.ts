@@ -108,6 +108,7 @@ export class LocalLink {
       case "draining":
       case "fatal":
       case "finish":
+      case "isolatedStacks":
       case "logs":
       case "limit":
       case "paused":

@@ -188,7 +188,7 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
   /**
    * Whether the stack of the main thread is read while its loop is blocked for a second or longer, and sent with the
    * heartbeat: `muster why` then says where it is. A read pauses the thread for some ten milliseconds; it is made once a block,
-   * again after 30 seconds, and then ever less often.
+   * again after 30 seconds, and then ever less often. Also whether the worker answers `muster stack`.
    * @default `WORKER_STACKS`, else true
    */
   readonly stacks?: boolean;

@@ -303,6 +303,11 @@ export class Engine {
       case "prepareResource":
         void this.#attempts.loading.prepare(message.resource, message.waitingTasks);
         return;
+      case "isolatedStacks":
+        void this.#attempts.isolated
+          ?.stacks()
+          .then((processes) => this.#link?.send({ kind: "isolatedStacks", processes }));
+        return;
       case "releaseResource":
         void this.#attempts.loading.release(message.resource, message.reason);
         return;

@@ -74,9 +74,12 @@ export function linkData(
       ...(loaders.any ? ["prepare_resource"] : []),
       // The scheduler writes the spans of runs for workers that do not.
       ...(isTracing() ? ["tracing"] : []),
+      "stacks",
     ],
     pressure: options.backpressure?.limits,
     stacks: options.stacks,
+    isolates: [...options.tasks.values()].some(({ isolate }) => isolate !== undefined),
+    redactPatterns: options.taskLogs?.redactPatterns ?? [],
     loadable: loaders.names,
     launchId: options.launchId,
     http: options.http,

@@ -21,6 +21,7 @@ import { Outbox } from "../outbox/outbox.ts";
 import { SLOT_RELEASE } from "../outbox/slot-reports.ts";
 import { PauseReports } from "../pressure/pause-reports.ts";
 import type { SharedState } from "../shared.ts";
+import { StackRequests } from "../stacks/stack-requests.ts";
 import { Dialer } from "./dialer.ts";
 import { FatalSender } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
@@ -68,6 +69,7 @@ export class Connection {
   readonly #limits: Map<string, LimitReport>;
   readonly #pauses: PauseReports;
   readonly #blockedStack: BlockedStack | undefined;
+  readonly #stacks: StackRequests;
 
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
@@ -123,6 +125,11 @@ export class Connection {
           },
         })
       : undefined;
+    this.#stacks = new StackRequests({
+      ...{ clock, data, shared, emit },
+      attempts: this.#inFlight,
+      send: (kind) => this.#outbox.control(kind),
+    });
     this.#heartbeats = new HeartbeatSender(clock, {
       send: (sequence) => this.#sendHeartbeat(sequence),
       unanswered: (silentMs) => {
@@ -184,6 +191,7 @@ export class Connection {
       logs: this.#logs,
       keyPauses: this.#keyPauses,
       outbox: this.#outbox,
+      stacks: this.#stacks,
       emit,
     });
   }
@@ -337,6 +345,9 @@ export class Connection {
           case: "draining",
           value: { reason: message.reason, timeout: durationFromMs(message.deadlineMs) },
         });
+        return;
+      case "isolatedStacks":
+        this.#stacks.isolated(message.processes);
         return;
       case "fatal":
         this.#heartbeats.stop();

@@ -10,6 +10,7 @@ import type { InFlightAttempts } from "../outbox/in-flight.ts";
 import type { KeyPauseRequests } from "../outbox/key-pauses.ts";
 import type { LogOutbox } from "../outbox/log-outbox.ts";
 import type { Outbox } from "../outbox/outbox.ts";
+import type { StackRequests } from "../stacks/stack-requests.ts";
 import { controlMessageFor } from "./control-messages.ts";
 import type { Shutdown } from "./shutdown.ts";
 
@@ -22,6 +23,7 @@ export interface SchedulerMessagesParts {
   readonly keyPauses: Pick<KeyPauseRequests, "answered">;
   readonly outbox: Pick<Outbox, "checkpointAnswered">;
   readonly logs: Pick<LogOutbox, "acknowledged">;
+  readonly stacks: Pick<StackRequests, "asked">;
   readonly emit: (message: FromLink) => void;
 }
 
@@ -64,6 +66,9 @@ export class SchedulerMessages {
         return;
       case "checkpointAck":
         this.#parts.outbox.checkpointAnswered(kind.value);
+        return;
+      case "stackRequest":
+        this.#parts.stacks.asked(kind.value);
         return;
       case "keyPauseAnswer":
         this.#parts.keyPauses.answered(kind.value);
