@@ -229,6 +229,7 @@ export async function startScheduler(options: {
         ...{ launches, submitter, followers, clock },
         launchStops: dispatch.launchStops,
         workerPauses: dispatch.workerPauses,
+        stacks: dispatch.stacks,
         fitWarnings: dispatch.fitWarnings,
         quarantines: dispatch.quarantines,
         ticks,
@@ -288,6 +289,7 @@ export async function startScheduler(options: {
       stream: {
         ...{ registrar, liveness, sessionReports, slotReports, reportHandler, clock, counters },
         keyPauser: dispatch.keyPauser,
+        stacks: dispatch.stacks,
         takesLogs: dispatch.logWriter.enabled,
         rejector: new StreamRejector(rejectedWorkers, clock),
         log,

@@ -98,7 +98,8 @@ function callMessage(cause: MusterError, at: string, timeoutMs: number): string 
     if (cause.remedy !== "") return cause.summary;
     return `no scheduler answers at ${at}: ${cause.summary || "no connection"}`;
   }
-  if (cause.code === Code.DeadlineExceeded) {
+  // Of a worker that has not answered the scheduler says so itself.
+  if (cause.code === Code.DeadlineExceeded && cause.reason !== ErrorReason.STACK_NOT_ANSWERED) {
     return `the scheduler at ${at} did not answer within ${timeoutMs / 1000} s`;
   }
   const stable = cause.reason || writtenForm(cause.code);
@@ -141,6 +142,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   DrainWorker: "`muster drain WORKER`",
   PauseWorker: "`muster worker pause ID`",
   KillWorker: "`muster worker kill ID`",
+  GetStack: "`muster stack ID`",
   ReleaseWorker: "`muster worker release ID`",
   ResumeWorker: "`muster worker resume ID`",
   ListLocks: "`muster locks`",
@@ -188,6 +190,9 @@ function inCommands(message: string): string {
 /** Remedies in terms of CLI commands, by reason. */
 const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.TASK_NOT_FOUND]: "`muster tasks` lists those that are kept",
+  [ErrorReason.STACK_NOT_ANSWERED]:
+    "`muster why WORKER` says what is known of it; wait longer with --within 30s",
+  [ErrorReason.TOO_MANY_STACKS]: "",
   [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are kept",
   [ErrorReason.KEY_NOT_FOUND]: "`muster rate-limits` lists those in use",
   [ErrorReason.QUEUE_NOT_FOUND]: "`muster queues` lists them",

@@ -197,6 +197,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
   ],
   "Explain:": [
     {
+      usage: "stack <id>",
+      summary: "show where the handlers of a task or worker are now",
+      load: async () => (await import("./explain/stack.ts")).defineStack,
+    },
+    {
       usage: "why <id>",
       summary: "explain why a task, worker, queue, schedule or pool is not moving",
       load: async () => (await import("./explain/why.ts")).defineWhy,

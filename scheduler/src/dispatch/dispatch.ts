@@ -47,6 +47,7 @@ import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { Registry } from "./sessions/registry.ts";
 import { createSessions, type SessionParts } from "./sessions/session-parts.ts";
+import { StackReader } from "./sessions/stack-reader.ts";
 import { WorkerPauses } from "./sessions/worker-pauses.ts";
 import { ShareWeights } from "./sharing/share-weights.ts";
 import { Batches } from "./submission/batches.ts";
@@ -95,6 +96,7 @@ export interface Dispatch extends AdmissionParts, ReportWriters, SessionParts {
   readonly submitLog: SubmitLog;
   readonly submitter: Submitter;
   readonly waits: Waits;
+  readonly stacks: StackReader;
   readonly workerPauses: WorkerPauses;
   readonly traces: AttemptTraces;
 }
@@ -296,8 +298,10 @@ export function createDispatch(options: {
     ...{ store, admission, committer, eventWriter, registry, retryPolicies, signals, traces, clock, log },
     schedulerId,
   });
+  const stacks = new StackReader({ store, registry, clock, log, schedulerId });
   const control = new TaskControl({
     store,
+    stacks,
     admission,
     classes,
     registry,
@@ -361,6 +365,7 @@ export function createDispatch(options: {
     retryPolicies,
     revocations,
     slotReports,
+    stacks,
     committer,
     shareWeights,
     signals,

@@ -18,7 +18,7 @@ export interface SchedulerRow {
 /** A request to the scheduler that holds a worker's stream. */
 export interface Command {
   readonly sessionId: number;
-  readonly kind: "cancel" | "drain" | "revoke" | "supersede" | "prepare";
+  readonly kind: "cancel" | "drain" | "revoke" | "supersede" | "prepare" | "stack" | "stack_answer";
   readonly body: Readonly<Record<string, string>>;
 }
 

@@ -20,6 +20,7 @@ import type { ClassIndex } from "../matching/class-index.ts";
 import type { Waits } from "../matching/wait-times.ts";
 import type { ResourceRequester } from "../resources/resource-requester.ts";
 import type { Registry } from "../sessions/registry.ts";
+import type { StackReader } from "../sessions/stack-reader.ts";
 import { type AttemptCommand, AttemptCommands, toAttemptCommand } from "./attempt-commands.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { Revocations } from "./revocations.ts";
@@ -195,7 +196,7 @@ export class TaskControl {
   }
 
   #run({ sessionId, kind, body }: Command, superseded: (sessionId: number) => void): void {
-    const { registry, resources, revocations, log } = this.#parts;
+    const { registry, resources, revocations, stacks, log } = this.#parts;
     switch (kind) {
       case "cancel":
         this.#cancellations.run(toAttemptCommand({ sessionId, body }));
@@ -210,6 +211,12 @@ export class TaskControl {
         return;
       case "prepare":
         resources.requestResource(sessionId, body.resource ?? "", Number(body.waiting ?? "0"));
+        return;
+      case "stack":
+        void stacks.answerOther(sessionId, body);
+        return;
+      case "stack_answer":
+        stacks.otherAnswered(sessionId, body);
         return;
       case "supersede":
         superseded(sessionId);
@@ -247,6 +254,7 @@ export interface TaskControlParts {
   readonly counters: Counters;
   readonly resources: ResourceRequester;
   readonly revocations: Pick<Revocations, "carryOut" | "tryAgain">;
+  readonly stacks: Pick<StackReader, "answerOther" | "otherAnswered">;
   readonly traces: AttemptTraces;
   readonly waits: Pick<Waits, "woken">;
   /** Called with the wait of a task that may not start at once, milliseconds. */

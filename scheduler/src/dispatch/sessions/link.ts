@@ -65,6 +65,8 @@ export interface WorkerLink {
   queueView(entries: readonly QueueViewEntry[]): void;
   prepare(resource: string, waitingTasks: number): void;
   releaseResource(resource: string, reason: string): void;
+  /** Where are its handlers? @param attemptId Empty for all. */
+  requestStack(requestId: string, attemptId: string): void;
   /** Messages that the worker has not read yet. */
   readonly unreadCount: number;
   /** Ends the stream with the refusal as its status. */

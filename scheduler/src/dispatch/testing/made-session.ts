@@ -78,6 +78,7 @@ export function madeLink(given: Partial<WorkerLink> = {}): WorkerLink {
     queueView: nothing,
     prepare: nothing,
     releaseResource: nothing,
+    requestStack: nothing,
     close: nothing,
     unreadCount: 0,
     ...given,

@@ -48,6 +48,7 @@ import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
 import { pageSize, pageToken, parsePageToken, parseWorkerToken, workerToken } from "./pages.ts";
 import { type QueueHandlerParts, queueHandlers } from "./queue-handlers.ts";
 import { type RateLimitHandlerParts, rateLimitHandlers } from "./rate-limit-handlers.ts";
+import { type StackHandlerParts, stackHandlers } from "./stack-handlers.ts";
 import { type StatisticsHandlerParts, statisticsHandlers } from "./statistics-handlers.ts";
 
 /** Interval at which the event feed is read for watchers. */
@@ -67,6 +68,7 @@ export interface FleetServiceParts
     LockHandlerParts,
     QueueHandlerParts,
     RateLimitHandlerParts,
+    StackHandlerParts,
     StatisticsHandlerParts {
   readonly store: EventStore &
     CircuitHandlerParts["store"] &
@@ -179,6 +181,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     },
 
     ...killHandlers(parts, (id) => requireWorker(store, id), describe),
+    ...stackHandlers(parts, (id) => requireLiving(store, id)),
     ...queueHandlers(parts),
     ...circuitHandlers(parts),
     ...lockHandlers(parts),

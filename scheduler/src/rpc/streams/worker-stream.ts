@@ -26,6 +26,7 @@ import type { Registrar } from "../../dispatch/sessions/registration.ts";
 import type { Session } from "../../dispatch/sessions/session.ts";
 import type { SessionLiveness } from "../../dispatch/sessions/session-liveness.ts";
 import type { SessionReportHandler } from "../../dispatch/sessions/session-report-handler.ts";
+import type { StackReader } from "../../dispatch/sessions/stack-reader.ts";
 import { DatabaseUnavailableError, Refusal } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { databaseUnavailable, invalidHello, invalidMessage } from "../../domain/refusals.ts";
@@ -48,6 +49,7 @@ import { storable, storableEntries } from "../convert/values/text.ts";
 import { durationFromMs, durations, timestampFromMs } from "../convert/values/time.ts";
 import { toHeartbeat } from "../convert/workers/heartbeat.ts";
 import { toRegistration } from "../convert/workers/hello.ts";
+import { toStackAnswer } from "../convert/workers/stack.ts";
 import { toFatal, toStartupPhase } from "../convert/workers/startup.ts";
 import { Malformed } from "../server/bridge.ts";
 import { isInternal, toGrpcError } from "../server/errors.ts";
@@ -77,6 +79,7 @@ export interface WorkerStreamParts {
   readonly rejector: StreamRejector;
   readonly reportHandler: WorkerReportHandler;
   readonly slotReports: Pick<SlotReports, "handle">;
+  readonly stacks: Pick<StackReader, "answered">;
   readonly keyPauser: Pick<KeyPauser, "pause">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -226,6 +229,10 @@ class WorkerStream implements WorkerLink {
     this.#send({ case: "releaseResource", value: { resource, reason } });
   }
 
+  requestStack(requestId: string, attemptId: string): void {
+    this.#send({ case: "stackRequest", value: { requestId, attemptId } });
+  }
+
   close(refusal: Refusal): void {
     if (this.#over) return;
     if (!this.#session) this.#parts.rejector.record(refusal, this.#peer, this.#hello);
@@ -354,6 +361,8 @@ class WorkerStream implements WorkerLink {
           slotRelease && toSlotRelease(slotRelease),
         );
       }
+      case "stackReport":
+        return this.#parts.stacks.answered(session, kind.value.requestId, () => toStackAnswer(kind.value));
       case "keyPauseRequest":
         void this.#pauseKey(session, kind.value.requestId, toAskedPause(kind.value));
         return;

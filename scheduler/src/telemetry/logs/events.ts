@@ -155,6 +155,7 @@ export const LOG_EVENTS = {
   "worker.registered": "info",
   "worker.report_not_recorded": "warn",
   "worker.resumed": "info",
+  "worker.stack_unanswered": "warn",
   "worker.startup.phase": "info",
   "worker.startup_timeout": "error",
   "worker.stream_failed": "error",

@@ -24,6 +24,8 @@ import type { Queue, QueueSetting, QueueSettings } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
 import type { Rate, RateLimit, RateLimitKey } from "./rate_limit_pb.ts";
 import { file_muster_v1_rate_limit } from "./rate_limit_pb.ts";
+import type { WorkerStack } from "./stack_pb.ts";
+import { file_muster_v1_stack } from "./stack_pb.ts";
 import type { GetFailureStatisticsRequestSchema, GetFailureStatisticsResponseSchema, GetMetricStatisticsRequestSchema, GetMetricStatisticsResponseSchema } from "./statistics_pb.ts";
 import { file_muster_v1_statistics } from "./statistics_pb.ts";
 import type { Launch, Worker, WorkerState } from "./worker_pb.ts";
@@ -34,7 +36,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjkKFFJlbGVhc2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoVUmVsZWFzZVdvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIicQoRS2lsbFdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdyZXN0YXJ0GAQgASgIIjcKEktpbGxXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlUKFVJhdGVMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIdCgRyYXRlGAIgASgLMg8ubXVzdGVyLnYxLlJhdGUSDgoGcmVhc29uGAMgASgJIjkKFlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiRgoVU2V0UXVldWVXZWlnaHRSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg4KBndlaWdodBgCIAEoBRIOCgZyZWFzb24YAyABKAkiOQoWU2V0UXVldWVXZWlnaHRSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSKMAQoVQ29uZmlndXJlUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEioKCHNldHRpbmdzGAIgASgLMhgubXVzdGVyLnYxLlF1ZXVlU2V0dGluZ3MSKAoHY2xlYXJlZBgDIAMoDjIXLm11c3Rlci52MS5RdWV1ZVNldHRpbmcSDgoGcmVhc29uGAQgASgJIjkKFkNvbmZpZ3VyZVF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVwoQTGlzdExvY2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSDwoHYmxvY2tlZBgEIAEoCCJMChFMaXN0TG9ja3NSZXNwb25zZRIeCgVsb2NrcxgBIAMoCzIPLm11c3Rlci52MS5Mb2NrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXChpTZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkSEgoFbGltaXQYAiABKAVIAIgBARIOCgZyZWFzb24YAyABKAlCCAoGX2xpbWl0IjwKG1NldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siKwocVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgodVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIksKFUxpc3RSYXRlTGltaXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkiWAoWTGlzdFJhdGVMaW1pdHNSZXNwb25zZRIlCgRrZXlzGAEgAygLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoTU2V0UmF0ZUxpbWl0UmVxdWVzdBIoCgpyYXRlX2xpbWl0GAEgASgLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBIOCgZyZWFzb24YAiABKAkiPAoUU2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIkChVVbnNldFJhdGVMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KFlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJbCg9QYXVzZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgDIAEoCSI4ChBQYXVzZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiHwoQUmVzdW1lS2V5UmVxdWVzdBILCgNrZXkYASABKAkiOQoRUmVzdW1lS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJdChNMaXN0Q2lyY3VpdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCRISCgpub3RfY2xvc2VkGAQgASgIIlUKFExpc3RDaXJjdWl0c1Jlc3BvbnNlEiQKCGNpcmN1aXRzGAEgAygLMhIubXVzdGVyLnYxLkNpcmN1aXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KEk9wZW5DaXJjdWl0UmVxdWVzdBILCgNrZXkYASABKAkSDgoGcmVhc29uGAIgASgJEisKCG9wZW5fZm9yGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjoKE09wZW5DaXJjdWl0UmVzcG9uc2USIwoHY2lyY3VpdBgBIAEoCzISLm11c3Rlci52MS5DaXJjdWl0IjIKE1Jlc2V0Q2lyY3VpdFJlcXVlc3QSCwoDa2V5GAEgASgJEg4KBnJlYXNvbhgCIAEoCSI7ChRSZXNldENpcmN1aXRSZXNwb25zZRIjCgdjaXJjdWl0GAEgASgLMhIubXVzdGVyLnYxLkNpcmN1aXQiTwoXTGlzdEZhaXJuZXNzS2V5c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDQoFcXVldWUYAyABKAkiYgoYTGlzdEZhaXJuZXNzS2V5c1Jlc3BvbnNlEi0KDWZhaXJuZXNzX2tleXMYASADKAsyFi5tdXN0ZXIudjEuRmFpcm5lc3NLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlYKGFNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkSDgoGd2VpZ2h0GAMgASgFEg4KBnJlYXNvbhgEIAEoCSJJChlTZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEiwKDGZhaXJuZXNzX2tleRgBIAEoCzIWLm11c3Rlci52MS5GYWlybmVzc0tleSI4ChpVbnNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkiSwobVW5zZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEiwKDGZhaXJuZXNzX2tleRgBIAEoCzIWLm11c3Rlci52MS5GYWlybmVzc0tleSJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTLbGAoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlElIKDVJlbGVhc2VXb3JrZXISHy5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlc3BvbnNlEkkKCktpbGxXb3JrZXISHC5tdXN0ZXIudjEuS2lsbFdvcmtlclJlcXVlc3QaHS5tdXN0ZXIudjEuS2lsbFdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJVCg5SYXRlTGltaXRRdWV1ZRIgLm11c3Rlci52MS5SYXRlTGltaXRRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXNwb25zZRJVCg5TZXRRdWV1ZVdlaWdodBIgLm11c3Rlci52MS5TZXRRdWV1ZVdlaWdodFJlcXVlc3QaIS5tdXN0ZXIudjEuU2V0UXVldWVXZWlnaHRSZXNwb25zZRJVCg5Db25maWd1cmVRdWV1ZRIgLm11c3Rlci52MS5Db25maWd1cmVRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuQ29uZmlndXJlUXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmAKEExpc3RGYWlybmVzc0tleXMSIi5tdXN0ZXIudjEuTGlzdEZhaXJuZXNzS2V5c1JlcXVlc3QaIy5tdXN0ZXIudjEuTGlzdEZhaXJuZXNzS2V5c1Jlc3BvbnNlIgOQAgESXgoRU2V0RmFpcm5lc3NXZWlnaHQSIy5tdXN0ZXIudjEuU2V0RmFpcm5lc3NXZWlnaHRSZXF1ZXN0GiQubXVzdGVyLnYxLlNldEZhaXJuZXNzV2VpZ2h0UmVzcG9uc2USZAoTVW5zZXRGYWlybmVzc1dlaWdodBIlLm11c3Rlci52MS5VbnNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBomLm11c3Rlci52MS5VbnNldEZhaXJuZXNzV2VpZ2h0UmVzcG9uc2USWgoOTGlzdFJhdGVMaW1pdHMSIC5tdXN0ZXIudjEuTGlzdFJhdGVMaW1pdHNSZXF1ZXN0GiEubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVzcG9uc2UiA5ACARJPCgxTZXRSYXRlTGltaXQSHi5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVxdWVzdBofLm11c3Rlci52MS5TZXRSYXRlTGltaXRSZXNwb25zZRJVCg5VbnNldFJhdGVMaW1pdBIgLm11c3Rlci52MS5VbnNldFJhdGVMaW1pdFJlcXVlc3QaIS5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXNwb25zZRJDCghQYXVzZUtleRIaLm11c3Rlci52MS5QYXVzZUtleVJlcXVlc3QaGy5tdXN0ZXIudjEuUGF1c2VLZXlSZXNwb25zZRJGCglSZXN1bWVLZXkSGy5tdXN0ZXIudjEuUmVzdW1lS2V5UmVxdWVzdBocLm11c3Rlci52MS5SZXN1bWVLZXlSZXNwb25zZRJUCgxMaXN0Q2lyY3VpdHMSHi5tdXN0ZXIudjEuTGlzdENpcmN1aXRzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0Q2lyY3VpdHNSZXNwb25zZSIDkAIBEkwKC09wZW5DaXJjdWl0Eh0ubXVzdGVyLnYxLk9wZW5DaXJjdWl0UmVxdWVzdBoeLm11c3Rlci52MS5PcGVuQ2lyY3VpdFJlc3BvbnNlEk8KDFJlc2V0Q2lyY3VpdBIeLm11c3Rlci52MS5SZXNldENpcmN1aXRSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc2V0Q2lyY3VpdFJlc3BvbnNlElQKDExpc3RMYXVuY2hlcxIeLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1Jlc3BvbnNlIgOQAgESTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACARJsChRHZXRGYWlsdXJlU3RhdGlzdGljcxImLm11c3Rlci52MS5HZXRGYWlsdXJlU3RhdGlzdGljc1JlcXVlc3QaJy5tdXN0ZXIudjEuR2V0RmFpbHVyZVN0YXRpc3RpY3NSZXNwb25zZSIDkAIBEmkKE0dldE1ldHJpY1N0YXRpc3RpY3MSJS5tdXN0ZXIudjEuR2V0TWV0cmljU3RhdGlzdGljc1JlcXVlc3QaJi5tdXN0ZXIudjEuR2V0TWV0cmljU3RhdGlzdGljc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_fairness, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_statistics, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjkKFFJlbGVhc2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoVUmVsZWFzZVdvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIicQoRS2lsbFdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdyZXN0YXJ0GAQgASgIIjcKEktpbGxXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyImEKD0dldFN0YWNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIqCgd0aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uImAKEEdldFN0YWNrUmVzcG9uc2USEQoJd29ya2VyX2lkGAEgASgJEhIKCmF0dGVtcHRfaWQYAiABKAkSJQoFc3RhY2sYAyABKAsyFi5tdXN0ZXIudjEuV29ya2VyU3RhY2siOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIk0KEUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEhkKEW1heF93YWl0aW5nX2NvdW50GAIgASgDEg4KBnJlYXNvbhgDIAEoCSI1ChJMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVQoVUmF0ZUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEh0KBHJhdGUYAiABKAsyDy5tdXN0ZXIudjEuUmF0ZRIOCgZyZWFzb24YAyABKAkiOQoWUmF0ZUxpbWl0UXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJGChVTZXRRdWV1ZVdlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEg4KBnJlYXNvbhgDIAEoCSI5ChZTZXRRdWV1ZVdlaWdodFJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIowBChVDb25maWd1cmVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSKgoIc2V0dGluZ3MYAiABKAsyGC5tdXN0ZXIudjEuUXVldWVTZXR0aW5ncxIoCgdjbGVhcmVkGAMgAygOMhcubXVzdGVyLnYxLlF1ZXVlU2V0dGluZxIOCgZyZWFzb24YBCABKAkiOQoWQ29uZmlndXJlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJXChBMaXN0TG9ja3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCRIPCgdibG9ja2VkGAQgASgIIkwKEUxpc3RMb2Nrc1Jlc3BvbnNlEh4KBWxvY2tzGAEgAygLMg8ubXVzdGVyLnYxLkxvY2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlcKGlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCRISCgVsaW1pdBgCIAEoBUgAiAEBEg4KBnJlYXNvbhgDIAEoCUIICgZfbGltaXQiPAobU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEh0KBGxvY2sYASABKAsyDy5tdXN0ZXIudjEuTG9jayIrChxVbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCSI+Ch1VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siSwoVTGlzdFJhdGVMaW1pdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCSJYChZMaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlEiUKBGtleXMYASADKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJPChNTZXRSYXRlTGltaXRSZXF1ZXN0EigKCnJhdGVfbGltaXQYASABKAsyFC5tdXN0ZXIudjEuUmF0ZUxpbWl0Eg4KBnJlYXNvbhgCIAEoCSI8ChRTZXRSYXRlTGltaXRSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5IiQKFVVuc2V0UmF0ZUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgoWVW5zZXRSYXRlTGltaXRSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5IlsKD1BhdXNlS2V5UmVxdWVzdBILCgNrZXkYASABKAkSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAMgASgJIjgKEFBhdXNlS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIfChBSZXN1bWVLZXlSZXF1ZXN0EgsKA2tleRgBIAEoCSI5ChFSZXN1bWVLZXlSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5Il0KE0xpc3RDaXJjdWl0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJEhIKCm5vdF9jbG9zZWQYBCABKAgiVQoUTGlzdENpcmN1aXRzUmVzcG9uc2USJAoIY2lyY3VpdHMYASADKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoST3BlbkNpcmN1aXRSZXF1ZXN0EgsKA2tleRgBIAEoCRIOCgZyZWFzb24YAiABKAkSKwoIb3Blbl9mb3IYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iOgoTT3BlbkNpcmN1aXRSZXNwb25zZRIjCgdjaXJjdWl0GAEgASgLMhIubXVzdGVyLnYxLkNpcmN1aXQiMgoTUmVzZXRDaXJjdWl0UmVxdWVzdBILCgNrZXkYASABKAkSDgoGcmVhc29uGAIgASgJIjsKFFJlc2V0Q2lyY3VpdFJlc3BvbnNlEiMKB2NpcmN1aXQYASABKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdCJPChdMaXN0RmFpcm5lc3NLZXlzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVxdWV1ZRgDIAEoCSJiChhMaXN0RmFpcm5lc3NLZXlzUmVzcG9uc2USLQoNZmFpcm5lc3Nfa2V5cxgBIAMoCzIWLm11c3Rlci52MS5GYWlybmVzc0tleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVgoYU2V0RmFpcm5lc3NXZWlnaHRSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEgsKA2tleRgCIAEoCRIOCgZ3ZWlnaHQYAyABKAUSDgoGcmVhc29uGAQgASgJIkkKGVNldEZhaXJuZXNzV2VpZ2h0UmVzcG9uc2USLAoMZmFpcm5lc3Nfa2V5GAEgASgLMhYubXVzdGVyLnYxLkZhaXJuZXNzS2V5IjgKGlVuc2V0RmFpcm5lc3NXZWlnaHRSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEgsKA2tleRgCIAEoCSJLChtVbnNldEZhaXJuZXNzV2VpZ2h0UmVzcG9uc2USLAoMZmFpcm5lc3Nfa2V5GAEgASgLMhYubXVzdGVyLnYxLkZhaXJuZXNzS2V5Il4KEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Rhc2tfaWQYAyABKAkSEQoJd29ya2VyX2lkGAQgASgJIn4KEkxpc3RFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEhYKDmFmdGVyX2V2ZW50X2lkGAMgASgDIjcKE1dhdGNoRXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50IhEKD0RpYWdub3NlUmVxdWVzdCI7ChBEaWFnbm9zZVJlc3BvbnNlEicKCWRpYWdub3NpcxgBIAEoCzIULm11c3Rlci52MS5EaWFnbm9zaXMiIwoSR2V0T3ZlcnZpZXdSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIjwKE0dldE92ZXJ2aWV3UmVzcG9uc2USJQoIb3ZlcnZpZXcYASABKAsyEy5tdXN0ZXIudjEuT3ZlcnZpZXciXQoTTGlzdExhdW5jaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIRCgl3b3JrZXJfaWQYAyABKAkSDAoEcG9vbBgEIAEoCSJUChRMaXN0TGF1bmNoZXNSZXNwb25zZRIjCghsYXVuY2hlcxgBIAMoCzIRLm11c3Rlci52MS5MYXVuY2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMqUZCgxGbGVldFNlcnZpY2USUQoLTGlzdFdvcmtlcnMSHS5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXF1ZXN0Gh4ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJLCglHZXRXb3JrZXISGy5tdXN0ZXIudjEuR2V0V29ya2VyUmVxdWVzdBocLm11c3Rlci52MS5HZXRXb3JrZXJSZXNwb25zZSIDkAIBElcKDUV4cGxhaW5Xb3JrZXISHy5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlc3BvbnNlIgOQAgESTAoLRHJhaW5Xb3JrZXISHS5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVzcG9uc2USTAoLUGF1c2VXb3JrZXISHS5tdXN0ZXIudjEuUGF1c2VXb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVzcG9uc2USTwoMUmVzdW1lV29ya2VyEh4ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlcXVlc3QaHy5tdXN0ZXIudjEuUmVzdW1lV29ya2VyUmVzcG9uc2USUgoNUmVsZWFzZVdvcmtlchIfLm11c3Rlci52MS5SZWxlYXNlV29ya2VyUmVxdWVzdBogLm11c3Rlci52MS5SZWxlYXNlV29ya2VyUmVzcG9uc2USSQoKS2lsbFdvcmtlchIcLm11c3Rlci52MS5LaWxsV29ya2VyUmVxdWVzdBodLm11c3Rlci52MS5LaWxsV29ya2VyUmVzcG9uc2USSAoIR2V0U3RhY2sSGi5tdXN0ZXIudjEuR2V0U3RhY2tSZXF1ZXN0GhsubXVzdGVyLnYxLkdldFN0YWNrUmVzcG9uc2UiA5ACARJOCgpMaXN0UXVldWVzEhwubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXNwb25zZSIDkAIBElQKDEV4cGxhaW5RdWV1ZRIeLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXF1ZXN0Gh8ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlc3BvbnNlIgOQAgESSQoKUGF1c2VRdWV1ZRIcLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVzcG9uc2USTAoLUmVzdW1lUXVldWUSHS5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXF1ZXN0Gh4ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USSQoKTGltaXRRdWV1ZRIcLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVzcG9uc2USVQoOUmF0ZUxpbWl0UXVldWUSIC5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXF1ZXN0GiEubXVzdGVyLnYxLlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USVQoOU2V0UXVldWVXZWlnaHQSIC5tdXN0ZXIudjEuU2V0UXVldWVXZWlnaHRSZXF1ZXN0GiEubXVzdGVyLnYxLlNldFF1ZXVlV2VpZ2h0UmVzcG9uc2USVQoOQ29uZmlndXJlUXVldWUSIC5tdXN0ZXIudjEuQ29uZmlndXJlUXVldWVSZXF1ZXN0GiEubXVzdGVyLnYxLkNvbmZpZ3VyZVF1ZXVlUmVzcG9uc2USSwoJTGlzdExvY2tzEhsubXVzdGVyLnYxLkxpc3RMb2Nrc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdExvY2tzUmVzcG9uc2UiA5ACARJkChNTZXRDb25jdXJyZW5jeUxpbWl0EiUubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GiYubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJqChVVbnNldENvbmN1cnJlbmN5TGltaXQSJy5tdXN0ZXIudjEuVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBooLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJgChBMaXN0RmFpcm5lc3NLZXlzEiIubXVzdGVyLnYxLkxpc3RGYWlybmVzc0tleXNSZXF1ZXN0GiMubXVzdGVyLnYxLkxpc3RGYWlybmVzc0tleXNSZXNwb25zZSIDkAIBEl4KEVNldEZhaXJuZXNzV2VpZ2h0EiMubXVzdGVyLnYxLlNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBokLm11c3Rlci52MS5TZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEmQKE1Vuc2V0RmFpcm5lc3NXZWlnaHQSJS5tdXN0ZXIudjEuVW5zZXRGYWlybmVzc1dlaWdodFJlcXVlc3QaJi5tdXN0ZXIudjEuVW5zZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEloKDkxpc3RSYXRlTGltaXRzEiAubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlIgOQAgESTwoMU2V0UmF0ZUxpbWl0Eh4ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlcXVlc3QaHy5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVzcG9uc2USVQoOVW5zZXRSYXRlTGltaXQSIC5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXF1ZXN0GiEubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USQwoIUGF1c2VLZXkSGi5tdXN0ZXIudjEuUGF1c2VLZXlSZXF1ZXN0GhsubXVzdGVyLnYxLlBhdXNlS2V5UmVzcG9uc2USRgoJUmVzdW1lS2V5EhsubXVzdGVyLnYxLlJlc3VtZUtleVJlcXVlc3QaHC5tdXN0ZXIudjEuUmVzdW1lS2V5UmVzcG9uc2USVAoMTGlzdENpcmN1aXRzEh4ubXVzdGVyLnYxLkxpc3RDaXJjdWl0c1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdENpcmN1aXRzUmVzcG9uc2UiA5ACARJMCgtPcGVuQ2lyY3VpdBIdLm11c3Rlci52MS5PcGVuQ2lyY3VpdFJlcXVlc3QaHi5tdXN0ZXIudjEuT3BlbkNpcmN1aXRSZXNwb25zZRJPCgxSZXNldENpcmN1aXQSHi5tdXN0ZXIudjEuUmVzZXRDaXJjdWl0UmVxdWVzdBofLm11c3Rlci52MS5SZXNldENpcmN1aXRSZXNwb25zZRJUCgxMaXN0TGF1bmNoZXMSHi5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXNwb25zZSIDkAIBEk4KCkxpc3RFdmVudHMSHC5tdXN0ZXIudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESTgoLV2F0Y2hFdmVudHMSHS5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gh4ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwARJICghEaWFnbm9zZRIaLm11c3Rlci52MS5EaWFnbm9zZVJlcXVlc3QaGy5tdXN0ZXIudjEuRGlhZ25vc2VSZXNwb25zZSIDkAIBElEKC0dldE92ZXJ2aWV3Eh0ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVxdWVzdBoeLm11c3Rlci52MS5HZXRPdmVydmlld1Jlc3BvbnNlIgOQAgESbAoUR2V0RmFpbHVyZVN0YXRpc3RpY3MSJi5tdXN0ZXIudjEuR2V0RmFpbHVyZVN0YXRpc3RpY3NSZXF1ZXN0GicubXVzdGVyLnYxLkdldEZhaWx1cmVTdGF0aXN0aWNzUmVzcG9uc2UiA5ACARJpChNHZXRNZXRyaWNTdGF0aXN0aWNzEiUubXVzdGVyLnYxLkdldE1ldHJpY1N0YXRpc3RpY3NSZXF1ZXN0GiYubXVzdGVyLnYxLkdldE1ldHJpY1N0YXRpc3RpY3NSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_fairness, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_stack, file_muster_v1_statistics, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -458,6 +460,76 @@ export const KillWorkerResponseSchema: GenMessage<KillWorkerResponse> = /*@__PUR
   messageDesc(file_muster_v1_fleet_service, 15);
 
 /**
+ * Request of GetStack. Exactly one of task and worker is set.
+ *
+ * @generated from message muster.v1.GetStackRequest
+ */
+export type GetStackRequest = Message<"muster.v1.GetStackRequest"> & {
+  /**
+   * The task, for example `t-1042`: its running attempt is asked for.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * As in GetWorker: all attempts of the worker are asked for.
+   *
+   * @generated from field: string worker_id = 2;
+   */
+  workerId: string;
+
+  /**
+   * How long to wait for the worker's answer, 100 ms to 30 s; unset means 10 s.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 3;
+   */
+  timeout?: Duration | undefined;
+};
+
+/**
+ * Describes the message muster.v1.GetStackRequest.
+ * Use `create(GetStackRequestSchema)` to create a new message.
+ */
+export const GetStackRequestSchema: GenMessage<GetStackRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 16);
+
+/**
+ * Response of GetStack.
+ *
+ * @generated from message muster.v1.GetStackResponse
+ */
+export type GetStackResponse = Message<"muster.v1.GetStackResponse"> & {
+  /**
+   * The worker that has answered.
+   *
+   * @generated from field: string worker_id = 1;
+   */
+  workerId: string;
+
+  /**
+   * The attempt that was asked for; empty for all.
+   *
+   * @generated from field: string attempt_id = 2;
+   */
+  attemptId: string;
+
+  /**
+   * What it has answered.
+   *
+   * @generated from field: muster.v1.WorkerStack stack = 3;
+   */
+  stack?: WorkerStack | undefined;
+};
+
+/**
+ * Describes the message muster.v1.GetStackResponse.
+ * Use `create(GetStackResponseSchema)` to create a new message.
+ */
+export const GetStackResponseSchema: GenMessage<GetStackResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 17);
+
+/**
  * Request of ListQueues.
  *
  * @generated from message muster.v1.ListQueuesRequest
@@ -483,7 +555,7 @@ export type ListQueuesRequest = Message<"muster.v1.ListQueuesRequest"> & {
  * Use `create(ListQueuesRequestSchema)` to create a new message.
  */
 export const ListQueuesRequestSchema: GenMessage<ListQueuesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 16);
+  messageDesc(file_muster_v1_fleet_service, 18);
 
 /**
  * Response of ListQueues.
@@ -511,7 +583,7 @@ export type ListQueuesResponse = Message<"muster.v1.ListQueuesResponse"> & {
  * Use `create(ListQueuesResponseSchema)` to create a new message.
  */
 export const ListQueuesResponseSchema: GenMessage<ListQueuesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 17);
+  messageDesc(file_muster_v1_fleet_service, 19);
 
 /**
  * Request of ExplainQueue.
@@ -532,7 +604,7 @@ export type ExplainQueueRequest = Message<"muster.v1.ExplainQueueRequest"> & {
  * Use `create(ExplainQueueRequestSchema)` to create a new message.
  */
 export const ExplainQueueRequestSchema: GenMessage<ExplainQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 18);
+  messageDesc(file_muster_v1_fleet_service, 20);
 
 /**
  * Response of ExplainQueue.
@@ -553,7 +625,7 @@ export type ExplainQueueResponse = Message<"muster.v1.ExplainQueueResponse"> & {
  * Use `create(ExplainQueueResponseSchema)` to create a new message.
  */
 export const ExplainQueueResponseSchema: GenMessage<ExplainQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 19);
+  messageDesc(file_muster_v1_fleet_service, 21);
 
 /**
  * Request of PauseQueue.
@@ -581,7 +653,7 @@ export type PauseQueueRequest = Message<"muster.v1.PauseQueueRequest"> & {
  * Use `create(PauseQueueRequestSchema)` to create a new message.
  */
 export const PauseQueueRequestSchema: GenMessage<PauseQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 20);
+  messageDesc(file_muster_v1_fleet_service, 22);
 
 /**
  * Response of PauseQueue.
@@ -602,7 +674,7 @@ export type PauseQueueResponse = Message<"muster.v1.PauseQueueResponse"> & {
  * Use `create(PauseQueueResponseSchema)` to create a new message.
  */
 export const PauseQueueResponseSchema: GenMessage<PauseQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 21);
+  messageDesc(file_muster_v1_fleet_service, 23);
 
 /**
  * Request of ResumeQueue.
@@ -623,7 +695,7 @@ export type ResumeQueueRequest = Message<"muster.v1.ResumeQueueRequest"> & {
  * Use `create(ResumeQueueRequestSchema)` to create a new message.
  */
 export const ResumeQueueRequestSchema: GenMessage<ResumeQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 22);
+  messageDesc(file_muster_v1_fleet_service, 24);
 
 /**
  * Response of ResumeQueue.
@@ -644,7 +716,7 @@ export type ResumeQueueResponse = Message<"muster.v1.ResumeQueueResponse"> & {
  * Use `create(ResumeQueueResponseSchema)` to create a new message.
  */
 export const ResumeQueueResponseSchema: GenMessage<ResumeQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 23);
+  messageDesc(file_muster_v1_fleet_service, 25);
 
 /**
  * Request of LimitQueue.
@@ -679,7 +751,7 @@ export type LimitQueueRequest = Message<"muster.v1.LimitQueueRequest"> & {
  * Use `create(LimitQueueRequestSchema)` to create a new message.
  */
 export const LimitQueueRequestSchema: GenMessage<LimitQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 24);
+  messageDesc(file_muster_v1_fleet_service, 26);
 
 /**
  * Response of LimitQueue.
@@ -700,7 +772,7 @@ export type LimitQueueResponse = Message<"muster.v1.LimitQueueResponse"> & {
  * Use `create(LimitQueueResponseSchema)` to create a new message.
  */
 export const LimitQueueResponseSchema: GenMessage<LimitQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 25);
+  messageDesc(file_muster_v1_fleet_service, 27);
 
 /**
  * Request of RateLimitQueue.
@@ -735,7 +807,7 @@ export type RateLimitQueueRequest = Message<"muster.v1.RateLimitQueueRequest"> &
  * Use `create(RateLimitQueueRequestSchema)` to create a new message.
  */
 export const RateLimitQueueRequestSchema: GenMessage<RateLimitQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 26);
+  messageDesc(file_muster_v1_fleet_service, 28);
 
 /**
  * Response of RateLimitQueue.
@@ -756,7 +828,7 @@ export type RateLimitQueueResponse = Message<"muster.v1.RateLimitQueueResponse">
  * Use `create(RateLimitQueueResponseSchema)` to create a new message.
  */
 export const RateLimitQueueResponseSchema: GenMessage<RateLimitQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 27);
+  messageDesc(file_muster_v1_fleet_service, 29);
 
 /**
  * Request of SetQueueWeight.
@@ -791,7 +863,7 @@ export type SetQueueWeightRequest = Message<"muster.v1.SetQueueWeightRequest"> &
  * Use `create(SetQueueWeightRequestSchema)` to create a new message.
  */
 export const SetQueueWeightRequestSchema: GenMessage<SetQueueWeightRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 28);
+  messageDesc(file_muster_v1_fleet_service, 30);
 
 /**
  * Response of SetQueueWeight.
@@ -812,7 +884,7 @@ export type SetQueueWeightResponse = Message<"muster.v1.SetQueueWeightResponse">
  * Use `create(SetQueueWeightResponseSchema)` to create a new message.
  */
 export const SetQueueWeightResponseSchema: GenMessage<SetQueueWeightResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 29);
+  messageDesc(file_muster_v1_fleet_service, 31);
 
 /**
  * Request of ConfigureQueue.
@@ -854,7 +926,7 @@ export type ConfigureQueueRequest = Message<"muster.v1.ConfigureQueueRequest"> &
  * Use `create(ConfigureQueueRequestSchema)` to create a new message.
  */
 export const ConfigureQueueRequestSchema: GenMessage<ConfigureQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 30);
+  messageDesc(file_muster_v1_fleet_service, 32);
 
 /**
  * Response of ConfigureQueue.
@@ -875,7 +947,7 @@ export type ConfigureQueueResponse = Message<"muster.v1.ConfigureQueueResponse">
  * Use `create(ConfigureQueueResponseSchema)` to create a new message.
  */
 export const ConfigureQueueResponseSchema: GenMessage<ConfigureQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 31);
+  messageDesc(file_muster_v1_fleet_service, 33);
 
 /**
  * Request of ListLocks.
@@ -917,7 +989,7 @@ export type ListLocksRequest = Message<"muster.v1.ListLocksRequest"> & {
  * Use `create(ListLocksRequestSchema)` to create a new message.
  */
 export const ListLocksRequestSchema: GenMessage<ListLocksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 32);
+  messageDesc(file_muster_v1_fleet_service, 34);
 
 /**
  * Response of ListLocks.
@@ -945,7 +1017,7 @@ export type ListLocksResponse = Message<"muster.v1.ListLocksResponse"> & {
  * Use `create(ListLocksResponseSchema)` to create a new message.
  */
 export const ListLocksResponseSchema: GenMessage<ListLocksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 33);
+  messageDesc(file_muster_v1_fleet_service, 35);
 
 /**
  * Request of SetConcurrencyLimit.
@@ -980,7 +1052,7 @@ export type SetConcurrencyLimitRequest = Message<"muster.v1.SetConcurrencyLimitR
  * Use `create(SetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const SetConcurrencyLimitRequestSchema: GenMessage<SetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 34);
+  messageDesc(file_muster_v1_fleet_service, 36);
 
 /**
  * Response of SetConcurrencyLimit.
@@ -1001,7 +1073,7 @@ export type SetConcurrencyLimitResponse = Message<"muster.v1.SetConcurrencyLimit
  * Use `create(SetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const SetConcurrencyLimitResponseSchema: GenMessage<SetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 35);
+  messageDesc(file_muster_v1_fleet_service, 37);
 
 /**
  * Request of UnsetConcurrencyLimit.
@@ -1022,7 +1094,7 @@ export type UnsetConcurrencyLimitRequest = Message<"muster.v1.UnsetConcurrencyLi
  * Use `create(UnsetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitRequestSchema: GenMessage<UnsetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 36);
+  messageDesc(file_muster_v1_fleet_service, 38);
 
 /**
  * Response of UnsetConcurrencyLimit.
@@ -1043,7 +1115,7 @@ export type UnsetConcurrencyLimitResponse = Message<"muster.v1.UnsetConcurrencyL
  * Use `create(UnsetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitResponseSchema: GenMessage<UnsetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 37);
+  messageDesc(file_muster_v1_fleet_service, 39);
 
 /**
  * Request of ListRateLimits.
@@ -1078,7 +1150,7 @@ export type ListRateLimitsRequest = Message<"muster.v1.ListRateLimitsRequest"> &
  * Use `create(ListRateLimitsRequestSchema)` to create a new message.
  */
 export const ListRateLimitsRequestSchema: GenMessage<ListRateLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 38);
+  messageDesc(file_muster_v1_fleet_service, 40);
 
 /**
  * Response of ListRateLimits.
@@ -1106,7 +1178,7 @@ export type ListRateLimitsResponse = Message<"muster.v1.ListRateLimitsResponse">
  * Use `create(ListRateLimitsResponseSchema)` to create a new message.
  */
 export const ListRateLimitsResponseSchema: GenMessage<ListRateLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 39);
+  messageDesc(file_muster_v1_fleet_service, 41);
 
 /**
  * Request of SetRateLimit.
@@ -1134,7 +1206,7 @@ export type SetRateLimitRequest = Message<"muster.v1.SetRateLimitRequest"> & {
  * Use `create(SetRateLimitRequestSchema)` to create a new message.
  */
 export const SetRateLimitRequestSchema: GenMessage<SetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 40);
+  messageDesc(file_muster_v1_fleet_service, 42);
 
 /**
  * Response of SetRateLimit.
@@ -1155,7 +1227,7 @@ export type SetRateLimitResponse = Message<"muster.v1.SetRateLimitResponse"> & {
  * Use `create(SetRateLimitResponseSchema)` to create a new message.
  */
 export const SetRateLimitResponseSchema: GenMessage<SetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 41);
+  messageDesc(file_muster_v1_fleet_service, 43);
 
 /**
  * Request of UnsetRateLimit.
@@ -1176,7 +1248,7 @@ export type UnsetRateLimitRequest = Message<"muster.v1.UnsetRateLimitRequest"> &
  * Use `create(UnsetRateLimitRequestSchema)` to create a new message.
  */
 export const UnsetRateLimitRequestSchema: GenMessage<UnsetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 42);
+  messageDesc(file_muster_v1_fleet_service, 44);
 
 /**
  * Response of UnsetRateLimit.
@@ -1197,7 +1269,7 @@ export type UnsetRateLimitResponse = Message<"muster.v1.UnsetRateLimitResponse">
  * Use `create(UnsetRateLimitResponseSchema)` to create a new message.
  */
 export const UnsetRateLimitResponseSchema: GenMessage<UnsetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 43);
+  messageDesc(file_muster_v1_fleet_service, 45);
 
 /**
  * Request of PauseKey.
@@ -1232,7 +1304,7 @@ export type PauseKeyRequest = Message<"muster.v1.PauseKeyRequest"> & {
  * Use `create(PauseKeyRequestSchema)` to create a new message.
  */
 export const PauseKeyRequestSchema: GenMessage<PauseKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 44);
+  messageDesc(file_muster_v1_fleet_service, 46);
 
 /**
  * Response of PauseKey.
@@ -1253,7 +1325,7 @@ export type PauseKeyResponse = Message<"muster.v1.PauseKeyResponse"> & {
  * Use `create(PauseKeyResponseSchema)` to create a new message.
  */
 export const PauseKeyResponseSchema: GenMessage<PauseKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 45);
+  messageDesc(file_muster_v1_fleet_service, 47);
 
 /**
  * Request of ResumeKey.
@@ -1274,7 +1346,7 @@ export type ResumeKeyRequest = Message<"muster.v1.ResumeKeyRequest"> & {
  * Use `create(ResumeKeyRequestSchema)` to create a new message.
  */
 export const ResumeKeyRequestSchema: GenMessage<ResumeKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 46);
+  messageDesc(file_muster_v1_fleet_service, 48);
 
 /**
  * Response of ResumeKey.
@@ -1295,7 +1367,7 @@ export type ResumeKeyResponse = Message<"muster.v1.ResumeKeyResponse"> & {
  * Use `create(ResumeKeyResponseSchema)` to create a new message.
  */
 export const ResumeKeyResponseSchema: GenMessage<ResumeKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 47);
+  messageDesc(file_muster_v1_fleet_service, 49);
 
 /**
  * Request of ListCircuits.
@@ -1337,7 +1409,7 @@ export type ListCircuitsRequest = Message<"muster.v1.ListCircuitsRequest"> & {
  * Use `create(ListCircuitsRequestSchema)` to create a new message.
  */
 export const ListCircuitsRequestSchema: GenMessage<ListCircuitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 48);
+  messageDesc(file_muster_v1_fleet_service, 50);
 
 /**
  * Response of ListCircuits.
@@ -1365,7 +1437,7 @@ export type ListCircuitsResponse = Message<"muster.v1.ListCircuitsResponse"> & {
  * Use `create(ListCircuitsResponseSchema)` to create a new message.
  */
 export const ListCircuitsResponseSchema: GenMessage<ListCircuitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 49);
+  messageDesc(file_muster_v1_fleet_service, 51);
 
 /**
  * Request of OpenCircuit.
@@ -1400,7 +1472,7 @@ export type OpenCircuitRequest = Message<"muster.v1.OpenCircuitRequest"> & {
  * Use `create(OpenCircuitRequestSchema)` to create a new message.
  */
 export const OpenCircuitRequestSchema: GenMessage<OpenCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 50);
+  messageDesc(file_muster_v1_fleet_service, 52);
 
 /**
  * Response of OpenCircuit.
@@ -1421,7 +1493,7 @@ export type OpenCircuitResponse = Message<"muster.v1.OpenCircuitResponse"> & {
  * Use `create(OpenCircuitResponseSchema)` to create a new message.
  */
 export const OpenCircuitResponseSchema: GenMessage<OpenCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 51);
+  messageDesc(file_muster_v1_fleet_service, 53);
 
 /**
  * Request of ResetCircuit.
@@ -1449,7 +1521,7 @@ export type ResetCircuitRequest = Message<"muster.v1.ResetCircuitRequest"> & {
  * Use `create(ResetCircuitRequestSchema)` to create a new message.
  */
 export const ResetCircuitRequestSchema: GenMessage<ResetCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 52);
+  messageDesc(file_muster_v1_fleet_service, 54);
 
 /**
  * Response of ResetCircuit.
@@ -1470,7 +1542,7 @@ export type ResetCircuitResponse = Message<"muster.v1.ResetCircuitResponse"> & {
  * Use `create(ResetCircuitResponseSchema)` to create a new message.
  */
 export const ResetCircuitResponseSchema: GenMessage<ResetCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 53);
+  messageDesc(file_muster_v1_fleet_service, 55);
 
 /**
  * Request of ListFairnessKeys.
@@ -1505,7 +1577,7 @@ export type ListFairnessKeysRequest = Message<"muster.v1.ListFairnessKeysRequest
  * Use `create(ListFairnessKeysRequestSchema)` to create a new message.
  */
 export const ListFairnessKeysRequestSchema: GenMessage<ListFairnessKeysRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 54);
+  messageDesc(file_muster_v1_fleet_service, 56);
 
 /**
  * Response of ListFairnessKeys.
@@ -1533,7 +1605,7 @@ export type ListFairnessKeysResponse = Message<"muster.v1.ListFairnessKeysRespon
  * Use `create(ListFairnessKeysResponseSchema)` to create a new message.
  */
 export const ListFairnessKeysResponseSchema: GenMessage<ListFairnessKeysResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 55);
+  messageDesc(file_muster_v1_fleet_service, 57);
 
 /**
  * Request of SetFairnessWeight.
@@ -1575,7 +1647,7 @@ export type SetFairnessWeightRequest = Message<"muster.v1.SetFairnessWeightReque
  * Use `create(SetFairnessWeightRequestSchema)` to create a new message.
  */
 export const SetFairnessWeightRequestSchema: GenMessage<SetFairnessWeightRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 56);
+  messageDesc(file_muster_v1_fleet_service, 58);
 
 /**
  * Response of SetFairnessWeight.
@@ -1596,7 +1668,7 @@ export type SetFairnessWeightResponse = Message<"muster.v1.SetFairnessWeightResp
  * Use `create(SetFairnessWeightResponseSchema)` to create a new message.
  */
 export const SetFairnessWeightResponseSchema: GenMessage<SetFairnessWeightResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 57);
+  messageDesc(file_muster_v1_fleet_service, 59);
 
 /**
  * Request of UnsetFairnessWeight.
@@ -1624,7 +1696,7 @@ export type UnsetFairnessWeightRequest = Message<"muster.v1.UnsetFairnessWeightR
  * Use `create(UnsetFairnessWeightRequestSchema)` to create a new message.
  */
 export const UnsetFairnessWeightRequestSchema: GenMessage<UnsetFairnessWeightRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 58);
+  messageDesc(file_muster_v1_fleet_service, 60);
 
 /**
  * Response of UnsetFairnessWeight.
@@ -1645,7 +1717,7 @@ export type UnsetFairnessWeightResponse = Message<"muster.v1.UnsetFairnessWeight
  * Use `create(UnsetFairnessWeightResponseSchema)` to create a new message.
  */
 export const UnsetFairnessWeightResponseSchema: GenMessage<UnsetFairnessWeightResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 59);
+  messageDesc(file_muster_v1_fleet_service, 61);
 
 /**
  * Request of ListEvents.
@@ -1687,7 +1759,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 60);
+  messageDesc(file_muster_v1_fleet_service, 62);
 
 /**
  * Response of ListEvents.
@@ -1722,7 +1794,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 61);
+  messageDesc(file_muster_v1_fleet_service, 63);
 
 /**
  * Request of WatchEvents.
@@ -1757,7 +1829,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 62);
+  messageDesc(file_muster_v1_fleet_service, 64);
 
 /**
  * One message of WatchEvents.
@@ -1779,7 +1851,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 63);
+  messageDesc(file_muster_v1_fleet_service, 65);
 
 /**
  * Request of Diagnose.
@@ -1794,7 +1866,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 64);
+  messageDesc(file_muster_v1_fleet_service, 66);
 
 /**
  * Response of Diagnose.
@@ -1815,7 +1887,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 65);
+  messageDesc(file_muster_v1_fleet_service, 67);
 
 /**
  * Request of GetOverview.
@@ -1836,7 +1908,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 66);
+  messageDesc(file_muster_v1_fleet_service, 68);
 
 /**
  * Response of GetOverview.
@@ -1857,7 +1929,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 67);
+  messageDesc(file_muster_v1_fleet_service, 69);
 
 /**
  * Request of ListLaunches.
@@ -1899,7 +1971,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 68);
+  messageDesc(file_muster_v1_fleet_service, 70);
 
 /**
  * Response of ListLaunches.
@@ -1927,7 +1999,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 69);
+  messageDesc(file_muster_v1_fleet_service, 71);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -2023,6 +2095,20 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof KillWorkerRequestSchema;
     output: typeof KillWorkerResponseSchema;
+  },
+  /**
+   * Asks a worker where its handlers are: the stack of its main thread while that is blocked, and what the system says of the
+   * processes that it has started. It is read for this call, at whichever scheduler the worker is.
+   * INVALID_ARGUMENT (`INVALID_REQUEST`); NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_RUNNING`, `WORKER_GONE`,
+   * `WORKER_NOT_CONNECTED`, `STACKS_NOT_SUPPORTED`, `STACKS_REFUSED`); RESOURCE_EXHAUSTED (`TOO_MANY_STACKS`) when 100 are under way;
+   * DEADLINE_EXCEEDED (`STACK_NOT_ANSWERED`).
+   *
+   * @generated from rpc muster.v1.FleetService.GetStack
+   */
+  getStack: {
+    methodKind: "unary";
+    input: typeof GetStackRequestSchema;
+    output: typeof GetStackResponseSchema;
   },
   /**
    * Queues, by name.
