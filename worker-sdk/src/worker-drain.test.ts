@@ -39,7 +39,7 @@ test("prefetch, pause, drain and resources follow the scheduler", async () => {
   );
   const { stream, worker } = setup;
   assert.throws(() => worker.resources.register("late", { load: () => undefined }), WorkerStartedError);
-  assert.deepEqual((await stream.next("hello")).features, ["prepare_resource"]);
+  assert.deepEqual((await stream.next("hello")).features, ["prepare_resource", "stacks"]);
   stream.send({ case: "prepareResource", value: { resource: "model:a" } });
   await stream.next("heartbeat", ({ resources }) => resources.includes("model:a"));
   stream.send({ case: "releaseResource", value: { resource: "model:a", reason: "room" } });
