@@ -8,7 +8,7 @@ import type { ObjectStore } from "../storage/object-store.ts";
 import { ClientPayloads } from "./client-payloads.ts";
 import { MusterError } from "./errors.ts";
 
-/** A store that keeps keys, and fails to remove them while it is told to. */
+/** A store that keeps keys, and fails to remove them while `broken` is set. */
 class KeyStore implements ObjectStore {
   readonly keys = new Set<string>();
   broken = true;

@@ -123,7 +123,7 @@ export class ProcessDriver implements LaunchDriver {
         const { outputBytes: bytes, outputAgeMs, logTail, ...state } = launch;
         const before = reported.get(launch.launchId);
         const now = { text: JSON.stringify(state), bytes, atMs: clock.monotonic() };
-        // The first output is news at once, the growth of it now and then.
+        // The first output is reported at once, its growth less often.
         const due = before?.bytes === 0 || now.atMs - (before?.atMs ?? 0) >= OUTPUT_REPORT_MS;
         if (before?.text === now.text && (before.bytes === bytes || !due)) continue;
         reported.set(launch.launchId, now);

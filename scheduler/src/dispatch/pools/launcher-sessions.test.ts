@@ -130,7 +130,7 @@ describe("launchers that are connected", () => {
     assert.deepEqual(orders.at(-1), { kind: "acknowledge", launchIds: ["gpu-1"] });
   });
 
-  it("are told to end what no pool knows, once, and that ends of it are recorded", async () => {
+  it("get one order to end what no pool knows, and that ends of it are recorded", async () => {
     const { rows, connect } = setUp();
     rows.ended.add("gpu-9");
     const { launcher, orders } = await connect("one", [seen("gpu-8"), seen("gpu-9")]);

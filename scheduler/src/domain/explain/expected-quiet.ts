@@ -4,7 +4,7 @@ import type { RunningRecord } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
 import { type Evidence, span } from "./reason.ts";
 
-/** An expectation of the last heartbeat that lists the attempt, as of now. */
+/** An expectation in the last heartbeat that has the attempt; its ages count up to the present. */
 export interface ExpectedQuiet {
   readonly record: QuietRecord;
   /** Age of the heartbeat that has it. */

@@ -21,7 +21,7 @@ class Target implements ServiceTarget {
     }
   }
 
-  /** What {@link addDeferred} has to be told of the methods. */
+  /** The methods, as {@link addDeferred} takes them. */
   shapes(): DeferredMethod[] {
     return [...this.methods.values()].map(({ path, requestStream, responseStream }) => ({
       path,
@@ -99,7 +99,7 @@ describe("deferred services", () => {
 });
 
 describe("health before its first call", () => {
-  it("keeps what it was told", () => {
+  it("keeps the states that were set before its first call", () => {
     const health = new Health(["p.S"]);
     const target = new Target();
     const answers: unknown[] = [];
