@@ -1,4 +1,5 @@
 export * from "./constants.ts";
+export { encodeFacts } from "./facts.ts";
 export * from "./generated/google/rpc/error_details_pb.ts";
 export * from "./generated/google/rpc/status_pb.ts";
 export * from "./generated/muster/v1/batch_pb.ts";

@@ -4,12 +4,11 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Facts } from "@muster/common/facts";
 import type { TaskStep, WorkerMessage } from "@muster/protocol";
 import {
   AdaptiveLimitSchema,
   AttemptMetricsSchema,
-  type FactValueSchema,
+  encodeFacts,
   FailureClass,
   RejectionReason,
   ResourceStateSchema,
@@ -200,7 +199,7 @@ function resultOutcome(outcome: Outcome): NonNullable<MessageInitShape<typeof Ta
           message,
           traceback,
           details,
-          facts: factValues(facts),
+          facts: encodeFacts(facts),
           ...(retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(retryAfterMs) }),
         },
       };
@@ -209,22 +208,6 @@ function resultOutcome(outcome: Outcome): NonNullable<MessageInitShape<typeof Ta
       return { case: "cancelled", value: { message: outcome.message } };
     case "released":
       return { case: "released", value: { reason: outcome.reason } };
-  }
-}
-
-/** Facts in protobuf. */
-export function factValues(facts: Facts): Record<string, MessageInitShape<typeof FactValueSchema>> {
-  return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, factValue(value)]));
-}
-
-function factValue(value: Facts[string]): MessageInitShape<typeof FactValueSchema> {
-  switch (typeof value) {
-    case "number":
-      return { kind: { case: "number", value } };
-    case "boolean":
-      return { kind: { case: "flag", value } };
-    default:
-      return { kind: { case: "text", value } };
   }
 }
 

@@ -1,6 +1,7 @@
 /** What handlers measured and noted, on its way to the scheduler. */
 import { ChurnMap } from "@muster/common/churn-map";
-import { encode, factValues } from "../codec/wire.ts";
+import { encodeFacts } from "@muster/protocol";
+import { encode } from "../codec/wire.ts";
 import type { Stream } from "../connection/stream.ts";
 import type { ToLink } from "../messages.ts";
 import type { InFlightAttempts } from "./in-flight.ts";
@@ -53,7 +54,7 @@ export class HandlerReportQueue {
       if (report === undefined || this.#inFlight.get(attemptId)?.revoked !== false) continue;
       const { metrics, facts } = report;
       stream.write(
-        encode({ case: "handlerReport", value: { attemptId, metrics, facts: factValues(facts) } }),
+        encode({ case: "handlerReport", value: { attemptId, metrics, facts: encodeFacts(facts) } }),
       );
     }
   }

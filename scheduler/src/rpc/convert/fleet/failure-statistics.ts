@@ -1,13 +1,13 @@
 /** Counts of failures in protobuf. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  FailureGroupSchema,
-  FailureStatisticsSchema,
-  GetFailureStatisticsResponseSchema,
+import {
+  encodeFacts,
+  type FailureGroupSchema,
+  type FailureStatisticsSchema,
+  type GetFailureStatisticsResponseSchema,
 } from "@muster/protocol";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
 import type { FailureCounts, FailureGroup, FailureStatistics } from "../../../store/store.ts";
-import { fromFacts } from "../tasks/facts.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
 
 /** Successes in the same window. */
@@ -58,6 +58,6 @@ function fromGroup(group: FailureGroup): MessageInitShape<typeof FailureGroupSch
     exampleAttemptId: epoch === undefined ? "" : formatAttemptId({ taskId, epoch }),
     exampleMessage: message,
     exampleWorkerId: workerId,
-    exampleFacts: fromFacts(facts),
+    exampleFacts: encodeFacts(facts ?? {}),
   };
 }

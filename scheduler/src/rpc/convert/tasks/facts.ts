@@ -1,24 +1,7 @@
-// Facts of failures in protobuf, and back.
+// Facts of failures from protobuf.
 
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Facts, withFact } from "@muster/common/facts";
-import type { FactValue, FactValueSchema } from "@muster/protocol";
-
-/** Facts in protobuf. */
-export function fromFacts(facts: Facts = {}): Record<string, MessageInitShape<typeof FactValueSchema>> {
-  return Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, fromFact(value)]));
-}
-
-function fromFact(value: Facts[string]): MessageInitShape<typeof FactValueSchema> {
-  switch (typeof value) {
-    case "number":
-      return { kind: { case: "number", value } };
-    case "boolean":
-      return { kind: { case: "flag", value } };
-    default:
-      return { kind: { case: "text", value } };
-  }
-}
+import type { FactValue } from "@muster/protocol";
 
 /** Facts from protobuf: as many as there is room for, and how many are left out. */
 export function toFacts(entries: Readonly<Record<string, FactValue>>): { facts: Facts; leftOut: number } {

@@ -2,7 +2,12 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { FAILURE_CODE } from "@muster/common/name-forms";
-import { FailureClass, type Failure as FailureMessage, type FailureSchema } from "@muster/protocol";
+import {
+  encodeFacts,
+  FailureClass,
+  type Failure as FailureMessage,
+  type FailureSchema,
+} from "@muster/protocol";
 import {
   type FailureClass as DomainFailureClass,
   type Failure,
@@ -13,7 +18,7 @@ import {
 import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
 import { durationFromMs, toMs } from "../values/time.ts";
-import { fromFacts, toFacts } from "./facts.ts";
+import { toFacts } from "./facts.ts";
 
 const FAILURE_CLASSES: Readonly<Record<DomainFailureClass, FailureClass>> = {
   retryable: FailureClass.RETRYABLE,
@@ -35,7 +40,7 @@ export function fromFailure(failure: Failure): MessageInitShape<typeof FailureSc
     message: failure.message,
     traceback: failure.traceback ?? "",
     details: failure.details ?? "",
-    facts: fromFacts(failure.facts),
+    facts: encodeFacts(failure.facts ?? {}),
     ...optional(
       "retryAfter",
       failure.retryAfterMs === undefined ? undefined : durationFromMs(failure.retryAfterMs),

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { HandlerReportSchema } from "@muster/protocol";
-import { fromFacts } from "./facts.ts";
+import { encodeFacts, HandlerReportSchema } from "@muster/protocol";
 import { toHandlerReport } from "./handler-report.ts";
 
-const report = (metrics: Record<string, number>, facts: Parameters<typeof fromFacts>[0] = {}) =>
-  toHandlerReport(create(HandlerReportSchema, { attemptId: "t-1.1", metrics, facts: fromFacts(facts) }));
+const report = (metrics: Record<string, number>, facts: Parameters<typeof encodeFacts>[0] = {}) =>
+  toHandlerReport(create(HandlerReportSchema, { attemptId: "t-1.1", metrics, facts: encodeFacts(facts) }));
 
 describe("a report of a handler", () => {
   it("is read as it was sent", () => {
