@@ -1,12 +1,8 @@
 /** Options of the counts of failures, and their request. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { GetFailureStatisticsRequestSchema } from "@muster/protocol";
-import { checkSeconds } from "../options/option-checks.ts";
 import type { CallOptions } from "./call-options.ts";
-
-/** Longest window, seconds. */
-const MAX_SINCE_S = 31 * 86_400;
+import { encodeWindow } from "./statistics-window.ts";
 
 /**
  * Which failures `client.failures()` counts.
@@ -34,11 +30,10 @@ export function encodeFailureOptions({
   type = "",
   workerId = "",
 }: FailureOptions): MessageInitShape<typeof GetFailureStatisticsRequestSchema> {
-  checkSeconds("failures", "sinceS", sinceS, MAX_SINCE_S);
   return {
     queue,
     taskType: type,
     workerId,
-    ...(sinceS === undefined ? {} : { window: durationFromMs(sinceS * 1_000) }),
+    ...encodeWindow("failures", sinceS),
   };
 }

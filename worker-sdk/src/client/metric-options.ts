@@ -1,12 +1,8 @@
 /** Options of the sums of what handlers measured, and their request. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { GetMetricStatisticsRequestSchema } from "@muster/protocol";
-import { checkSeconds } from "../options/option-checks.ts";
 import type { CallOptions } from "./call-options.ts";
-
-/** Longest window, seconds. */
-const MAX_SINCE_S = 31 * 86_400;
+import { encodeWindow } from "./statistics-window.ts";
 
 /**
  * Which measurements `client.metrics()` sums.
@@ -34,9 +30,8 @@ export function encodeMetricOptions({
   type = "",
   name = "",
 }: MetricOptions): MessageInitShape<typeof GetMetricStatisticsRequestSchema> {
-  checkSeconds("metrics", "sinceS", sinceS, MAX_SINCE_S);
   return {
     ...{ queue, taskType: type, name },
-    ...(sinceS === undefined ? {} : { window: durationFromMs(sinceS * 1_000) }),
+    ...encodeWindow("metrics", sinceS),
   };
 }
