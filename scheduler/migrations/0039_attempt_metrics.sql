@@ -1,5 +1,5 @@
 -- What handlers measured, by attempt: sums by name, which only grow. Only attempts that measure something have a row. Rows are
--- dropped by age; of a task that is gone nobody reads them.
+-- dropped by age; those of a task that is gone are not read any more.
 create table attempt_metric (
   task_id     bigint not null,
   epoch       int not null,

@@ -191,6 +191,7 @@ export class TaskChanger {
       await step();
       return clock.monotonic() - began;
     });
+    // The caller of this step gets its error; the next step goes on.
     this.#turn = done.catch(() => undefined);
     return done;
   }
