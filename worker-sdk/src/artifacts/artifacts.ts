@@ -1,4 +1,5 @@
 /** Makes the artifacts of a worker's attempts. */
+
 import { createHash, randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -7,11 +8,16 @@ import { pipeline } from "node:stream/promises";
 import { messageOf } from "../attempt/failure/classify.ts";
 import { NonRetryableError, RetryableError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
+import { checkKnown, type OptionNames } from "../options/known-options.ts";
 import { joinKey, nameFault } from "../storage/object-key.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import type { Artifact, ArtifactFile, ArtifactOptions, ArtifactWriter } from "./artifact.ts";
 import { ARTIFACT_SKIPPED } from "./artifact-events.ts";
 import { fill, measureFile } from "./staged-file.ts";
+
+const NAMES: OptionNames<ArtifactOptions> = {
+  ...{ checksum: true, validate: true, allowEmpty: true, overwrite: true, contentType: true },
+};
 
 /** First part of the keys of all artifacts. */
 export const ARTIFACTS = "artifacts";
@@ -48,6 +54,7 @@ export async function makeArtifact(
       "ctx.artifact() needs a store: give the worker the option artifacts, or set WORKER_ARTIFACT_DIR to a folder.",
       { code: "ARTIFACT_STORE_MISSING" },
     );
+  checkKnown(`artifact("${name}")`, options, NAMES);
   const request = checked(store, owner, name, write, options);
   const existing = options.overwrite === true ? "invalid" : await findExisting(request);
   if (typeof existing === "object") return skipped(request, existing);

@@ -1,7 +1,9 @@
 /** The phases of an attempt and their times. */
+
 import { PHASE_NAME } from "@muster/common/name-forms";
 import type { AssignmentMessage, PhaseEnd, PhaseTiming } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
+import { checkKnown, type OptionNames } from "../options/known-options.ts";
 import {
   type AnyPhaseDeclarations,
   isSeconds,
@@ -13,6 +15,8 @@ import type { AttemptHost } from "./attempt-host.ts";
 import type { PhaseLimits, PhaseOptions, RunningPhase } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { classNameOf, toCode } from "./failure/classify.ts";
+
+const NAMES: OptionNames<PhaseOptions> = { progress: true, context: true, warnAfterS: true, timeoutS: true };
 
 /** Phases of one attempt that are timed; a handler that opens more keeps its events but not its timings. */
 const MAX_TIMINGS = 1000;
@@ -84,6 +88,7 @@ export class Phases {
     if (!PHASE_NAME.test(name)) throw new TypeError(`Phase "${name}" must match ${PHASE_NAME.source}.`);
     if (typeof fn !== "function")
       throw new TypeError(`phase("${name}"): needs a function, not ${fn === null ? "null" : typeof fn}`);
+    checkKnown(`phase("${name}")`, options, NAMES);
     checkLimits(name, options);
     const context = textValues(options.context ?? {});
     const timing: OpenTiming = { phase: name, durationMs: 0, failed: true };

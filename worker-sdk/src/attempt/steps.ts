@@ -1,4 +1,5 @@
 /** Named steps of a handler: what an attempt has done, the next one does not do again. */
+
 import { inspect } from "node:util";
 import { PHASE_NAME } from "@muster/common/name-forms";
 import { cutWellFormed } from "@muster/common/text";
@@ -6,12 +7,16 @@ import { MAX_STEP_RESULT_BYTES, MAX_STEPS, MAX_STEPS_BYTES } from "@muster/proto
 import { sleep } from "../clock.ts";
 import { NonRetryableError } from "../errors.ts";
 import type { KeptStep } from "../link/messages.ts";
+import { checkKnown, type OptionNames } from "../options/known-options.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import type { TaskContext } from "./context.ts";
 import { classifyError, messageOf } from "./failure/classify.ts";
 import { readThrownPromise } from "./failure/thrown-promise.ts";
 import { findJsonFault } from "./json-form.ts";
 import type { StepOptions } from "./step-options.ts";
+
+const NAMES: OptionNames<StepOptions> = { optional: true, retry: true };
+const RETRY_NAMES: OptionNames<NonNullable<StepOptions["retry"]>> = { count: true, delayS: true };
 
 /** Most further runs of a step within an attempt, and the longest wait before one, seconds. */
 const MAX_RETRIES = 100;
@@ -172,6 +177,8 @@ function checked(
   if (typeof name !== "string" || !PHASE_NAME.test(name))
     throw new TypeError(`step(): the name ${inspect(name)} must match ${PHASE_NAME.source}`);
   if (typeof fn !== "function") throw new TypeError(`step("${name}"): needs a function, not ${inspect(fn)}`);
+  checkKnown(`step("${name}")`, options, NAMES);
+  checkKnown(`step("${name}")`, options.retry, RETRY_NAMES, "retry.");
   const { optional = false, retry } = options;
   if (typeof optional !== "boolean")
     throw new TypeError(`step("${name}"): option optional: ${inspect(optional)} is not true or false`);

@@ -1,4 +1,5 @@
 /** The handle of a batch. */
+
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import {
@@ -11,6 +12,7 @@ import {
   type TaskService,
 } from "@muster/protocol";
 import { sleep } from "../clock.ts";
+import type { OptionNames } from "../options/known-options.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, WaitOptions } from "./call-options.ts";
 import { MusterError } from "./errors.ts";
@@ -33,6 +35,14 @@ export interface BatchOptions extends CallOptions {
    */
   readonly completion?: SubmitSpec;
 }
+
+/** Names of the options of `Client.batch`. */
+export const BATCH_NAMES: OptionNames<BatchOptions> = {
+  title: true,
+  completion: true,
+  timeoutS: true,
+  signal: true,
+};
 
 /**
  * A set of tasks with counts, one cancel, and a completion task.

@@ -1,4 +1,5 @@
 /** Changes of many tasks: cancels, retries, moves, reprioritises or deletes those that a filter lets through. */
+
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
@@ -14,10 +15,15 @@ import { StepState, TaskState } from "@muster/protocol";
 import { sleep } from "../clock.ts";
 import { durationFromMs } from "../duration.ts";
 import { Backoff, type Random } from "../network/backoff.ts";
+import { checkKnown, type OptionNames } from "../options/known-options.ts";
 import { checkSeconds } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { isDropped } from "./dropped.ts";
 import { MusterError } from "./errors.ts";
+
+const NAMES: OptionNames<BulkChangeOptions> = {
+  ...{ reason: true, dryRun: true, all: true, continueToken: true, signal: true },
+};
 
 /** Calls in a row that may end without an answer before a change is given up. */
 const MAX_FAILURES = 10;
@@ -206,8 +212,10 @@ const MAX_EXAMPLES = 10;
 export function encodeChange(
   change: BulkChange,
   filter: BulkFilter,
-  { reason = "", dryRun = false, all = false, continueToken = "" }: BulkChangeOptions,
+  options: BulkChangeOptions,
 ): MessageInitShape<typeof ChangeTasksRequestSchema> {
+  checkKnown("changeTasks", options, NAMES);
+  const { reason = "", dryRun = false, all = false, continueToken = "" } = options;
   checkChange(change, filter);
   const age = (option: string, seconds: number | undefined) => {
     if (seconds === undefined) return undefined;

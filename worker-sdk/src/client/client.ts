@@ -1,4 +1,5 @@
 /** The client: submits tasks and follows them. */
+
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import type {
@@ -25,7 +26,8 @@ import type { ErrorDeclarations } from "../contract/declared-errors.ts";
 import type { Schema, SchemaInput, SchemaOutput } from "../contract/schema.ts";
 import type { ContractParts, InputArguments, TaskContract } from "../contract/task-contract.ts";
 import type { Random } from "../network/backoff.ts";
-import { BatchHandle, type BatchOptions } from "./batch-handle.ts";
+import { checkKnown } from "../options/known-options.ts";
+import { BATCH_NAMES, BatchHandle, type BatchOptions } from "./batch-handle.ts";
 import {
   type BulkChange,
   type BulkChangeOptions,
@@ -203,7 +205,9 @@ export class Client {
    * const batch = await client.batch({ title: "book 7", completion: { type: "book.merge" } });
    * ```
    */
-  async batch({ title = "", completion, ...options }: BatchOptions = {}): Promise<BatchHandle> {
+  async batch(options: BatchOptions = {}): Promise<BatchHandle> {
+    checkKnown("batch", options, BATCH_NAMES);
+    const { title = "", completion } = options;
     const call = this.#call(options);
     const specs = completion ? [encodeTaskSpec(completion)] : [];
     const create = () =>
@@ -355,11 +359,9 @@ export class Client {
    *   console.log(`${failedCount} of ${attempts?.failedCount} ${code}, the last one in ${exampleTaskId}`);
    * ```
    */
-  failures(options: FailureOptions = {}): Promise<Plain<GetFailureStatisticsResponse>> {
-    const call = this.#call(options);
-    return this.fleet
-      .getFailureStatistics(encodeFailureOptions(options), call)
-      .then((counts) => plain(GetFailureStatisticsResponseSchema, counts));
+  async failures(options: FailureOptions = {}): Promise<Plain<GetFailureStatisticsResponse>> {
+    const counts = await this.fleet.getFailureStatistics(encodeFailureOptions(options), this.#call(options));
+    return plain(GetFailureStatisticsResponseSchema, counts);
   }
 
   /**
@@ -375,11 +377,9 @@ export class Client {
    * for (const { name, sum, attemptCount } of totals) console.log(`${name}: ${sum} in ${attemptCount} attempts`);
    * ```
    */
-  metrics(options: MetricOptions = {}): Promise<Plain<GetMetricStatisticsResponse>> {
-    const call = this.#call(options);
-    return this.fleet
-      .getMetricStatistics(encodeMetricOptions(options), call)
-      .then((totals) => plain(GetMetricStatisticsResponseSchema, totals));
+  async metrics(options: MetricOptions = {}): Promise<Plain<GetMetricStatisticsResponse>> {
+    const totals = await this.fleet.getMetricStatistics(encodeMetricOptions(options), this.#call(options));
+    return plain(GetMetricStatisticsResponseSchema, totals);
   }
 
   /** Closes the connections; calls in flight and later ones fail with `CLIENT_CLOSED`. A second call does nothing. */

@@ -1,6 +1,7 @@
 /** Options of the counts of failures, and their request. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { GetFailureStatisticsRequestSchema } from "@muster/protocol";
+import { checkKnown, type OptionNames } from "../options/known-options.ts";
 import type { CallOptions } from "./call-options.ts";
 import { encodeWindow } from "./statistics-window.ts";
 
@@ -23,13 +24,17 @@ export interface FailureOptions extends CallOptions {
   readonly workerId?: string;
 }
 
-/** @throws OptionsError when `sinceS` is no number of seconds. */
-export function encodeFailureOptions({
-  sinceS,
-  queue = "",
-  type = "",
-  workerId = "",
-}: FailureOptions): MessageInitShape<typeof GetFailureStatisticsRequestSchema> {
+const NAMES: OptionNames<FailureOptions> = {
+  ...{ timeoutS: true, signal: true },
+  ...{ sinceS: true, queue: true, type: true, workerId: true },
+};
+
+/** @throws OptionsError when `sinceS` is no number of seconds, or for an option that is not known. */
+export function encodeFailureOptions(
+  options: FailureOptions,
+): MessageInitShape<typeof GetFailureStatisticsRequestSchema> {
+  checkKnown("failures", options, NAMES);
+  const { sinceS, queue = "", type = "", workerId = "" } = options;
   return {
     queue,
     taskType: type,

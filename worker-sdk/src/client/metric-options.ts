@@ -1,6 +1,7 @@
 /** Options of the sums of what handlers measured, and their request. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { GetMetricStatisticsRequestSchema } from "@muster/protocol";
+import { checkKnown, type OptionNames } from "../options/known-options.ts";
 import type { CallOptions } from "./call-options.ts";
 import { encodeWindow } from "./statistics-window.ts";
 
@@ -23,13 +24,17 @@ export interface MetricOptions extends CallOptions {
   readonly name?: string;
 }
 
-/** @throws OptionsError when `sinceS` is no number of seconds. */
-export function encodeMetricOptions({
-  sinceS,
-  queue = "",
-  type = "",
-  name = "",
-}: MetricOptions): MessageInitShape<typeof GetMetricStatisticsRequestSchema> {
+const NAMES: OptionNames<MetricOptions> = {
+  ...{ timeoutS: true, signal: true },
+  ...{ sinceS: true, queue: true, type: true, name: true },
+};
+
+/** @throws OptionsError when `sinceS` is no number of seconds, or for an option that is not known. */
+export function encodeMetricOptions(
+  options: MetricOptions,
+): MessageInitShape<typeof GetMetricStatisticsRequestSchema> {
+  checkKnown("metrics", options, NAMES);
+  const { sinceS, queue = "", type = "", name = "" } = options;
   return {
     ...{ queue, taskType: type, name },
     ...encodeWindow("metrics", sinceS),

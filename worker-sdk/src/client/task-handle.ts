@@ -1,9 +1,11 @@
 /** The handle of a submitted task. */
+
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { PlainTask, Task, TaskService } from "@muster/protocol";
 import { plainTask } from "@muster/protocol";
 import type { Random } from "../network/backoff.ts";
+import { checkKnown } from "../options/known-options.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, RetryTaskOptions, WaitOptions } from "./call-options.ts";
 import { MusterError } from "./errors.ts";
@@ -19,7 +21,7 @@ import { followedLogs, keptLogs } from "./task-log-reader.ts";
 import { type LogEntry, type LogsOptions, logFilter } from "./task-logs.ts";
 import { hasEnded, outputOf } from "./task-result.ts";
 import { plainUpdate, type TaskMessages, type TaskUpdate, watchTask } from "./task-watch.ts";
-import { WaitLimit } from "./wait-limit.ts";
+import { WAIT_NAMES, WaitLimit } from "./wait-limit.ts";
 
 /**
  * A submitted task.
@@ -202,6 +204,7 @@ export class TaskHandle<Output = unknown> {
    * @throws as `watch()` does.
    */
   async *watchMessages(options: WaitOptions = {}): AsyncGenerator<TaskMessages, void, undefined> {
+    checkKnown(`Waiting for task ${this.id}`, options, WAIT_NAMES);
     const limit = new WaitLimit(this.id, options);
     try {
       yield* watchTask(this.#tasks, this.id, { signal: limit.signal, random: this.#random });

@@ -1,10 +1,18 @@
 /** What the handlers of a task logged, for its handle. */
+
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { LogLevel, TaskLogFilterSchema, type TaskLogRecord } from "@muster/protocol";
 import { durationFromMs } from "../duration.ts";
+import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 import type { WaitOptions } from "./call-options.ts";
+import { WAIT_NAMES } from "./wait-limit.ts";
+
+const NAMES: OptionNames<LogsOptions> = {
+  ...WAIT_NAMES,
+  ...{ follow: true, attempt: true, minLevel: true, maxAgeS: true, contains: true },
+};
 
 /** Longest text that lines are searched for, characters. */
 const MAX_CONTAINS = 256;
@@ -77,7 +85,7 @@ export type LogEntry =
 /** The filter of a call. @throws OptionsError for what no filter can be. */
 export function logFilter(options: LogsOptions): MessageInitShape<typeof TaskLogFilterSchema> {
   const { attempt = 0, minLevel, maxAgeS, contains = "" } = options;
-  const faults: string[] = [];
+  const faults: string[] = [...unknownOptions(options, NAMES)];
   if (!Number.isInteger(attempt) || attempt < 0 || attempt > 999_999_999)
     faults.push(`option attempt: ${attempt} is not an integer from 1 to 999999999`);
   if (minLevel !== undefined && !(minLevel in LEVELS))

@@ -1,9 +1,13 @@
 /** The limit of a wait for a task: its timeout, and the signal of its caller. */
 import { Code } from "@connectrpc/connect";
 import { systemClock } from "../clock.ts";
+import type { OptionNames } from "../options/known-options.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import type { WaitOptions } from "./call-options.ts";
 import { MusterError } from "./errors.ts";
+
+/** Names of the options of a wait. */
+export const WAIT_NAMES: OptionNames<WaitOptions> = { timeoutS: true, signal: true };
 
 /** Aborts a wait at its timeout or with its caller's signal. */
 export class WaitLimit {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { tmpdir } from "node:os";
 import { test } from "node:test";
 import { Client } from "../client/index.ts";
 import { command } from "../command/index.ts";
-import { defineTask, OptionsError, Worker } from "../index.ts";
+import { defineTask, OptionsError, type TaskContext, Worker } from "../index.ts";
 import { S3Store } from "../s3/index.ts";
 import { compression, encryption, FolderStore } from "../storage/index.ts";
-import { runTask } from "../test-kit/index.ts";
+import { runTask, testKit } from "../test-kit/index.ts";
 import { startOtel } from "../tracing/otel.ts";
 
 const tasks = { t: () => 1 };
@@ -123,7 +124,67 @@ const CALLS: readonly (readonly [name: string, call: () => unknown, faults: read
     () => new FolderStore({ dir: "/x", dri: 1 } as never),
     ["dri: is not known; is dir meant?"],
   ],
+  [
+    "result",
+    () => client.handle("t-1").result({ timeout: 5 } as never),
+    ["timeout: is not known; is timeoutS meant?"],
+  ],
+  [
+    "watch",
+    () =>
+      client
+        .handle("t-1")
+        .watch({ signals: 1 } as never)
+        .next(),
+    ["signals: is not known; is signal meant?"],
+  ],
+  [
+    "logs",
+    () =>
+      client
+        .handle("t-1")
+        .logs({ folow: true } as never)
+        .next(),
+    ["folow: is not known; is follow meant?"],
+  ],
+  ["batch", () => client.batch({ titel: "b" } as never), ["titel: is not known; is title meant?"]],
+  [
+    "changeTasks",
+    () => client.changeTasks("cancel", { queues: ["q"] }, { dryrun: true } as never).next(),
+    ["dryrun: is not known; is dryRun meant?"],
+  ],
+  ["metrics", () => client.metrics({ since: 5 } as never), ["since: is not known; is sinceS meant?"]],
+  ["failures", () => client.failures({ worker: "w" } as never), ["worker: is not known; is workerId meant?"]],
+  ["testKit", () => testKit({ arg: [] } as never), ["arg: is not known; is args meant?"]],
 ];
+
+/** What a handler calls with options that do not exist. */
+const HANDLERS: readonly (readonly [name: string, handler: (ctx: TaskContext) => unknown, fault: string])[] =
+  [
+    ["phase", (ctx) => ctx.phase("load", () => 1, { warnAfter: 5 } as never), "is warnAfterS meant?"],
+    ["step", (ctx) => ctx.step("load", () => 1, { optonal: true } as never), "is optional meant?"],
+    [
+      "step, inside",
+      (ctx) => ctx.step("load", () => 1, { retry: { delay: 1 } } as never),
+      "is delayS meant?",
+    ],
+    [
+      "artifact",
+      (ctx) => ctx.artifact("a.txt", () => undefined, { overwrit: true } as never),
+      "is overwrite meant?",
+    ],
+  ];
+
+for (const [name, handler, fault] of HANDLERS)
+  test(`ctx.${name}: an option that does not exist fails the call`, async () => {
+    let thrown: unknown;
+    const t = async (ctx: TaskContext) => {
+      thrown = await Promise.resolve(handler(ctx)).catch((error) => error);
+    };
+    await runTask({ tasks: { t }, artifacts: new FolderStore({ dir: tmpdir() }) }, "t");
+    assert.ok(thrown instanceof OptionsError, String(thrown));
+    assert.ok(thrown.message.includes(fault), thrown.message);
+  });
 
 for (const [name, call, faults] of CALLS)
   test(`${name}: an option that does not exist is a fault`, async () => {

@@ -1,5 +1,6 @@
 /** Names of options: one that is not known is a fault, because a misspelt option would have no effect. */
 import { closestNames } from "@muster/common/closest-names";
+import { OptionsError } from "./options-error.ts";
 
 /** The options of a type, each once. The compiler refuses a list that lacks one. */
 export type OptionNames<Options> = Readonly<Record<keyof Options & string, true>>;
@@ -27,4 +28,15 @@ export function unknownOptions(
     faults.push(`option ${prefix}${name}: is not known; ${remedy}`);
   }
   return faults ?? NONE;
+}
+
+/** @throws OptionsError with the faults of names that are not known. */
+export function checkKnown(
+  call: string,
+  given: object | undefined,
+  known: Readonly<Record<string, true>>,
+  prefix = "",
+): void {
+  const faults = unknownOptions(given, known, prefix);
+  if (faults.length > 0) throw new OptionsError(call, faults);
 }

@@ -1,7 +1,9 @@
 /** A scheduler for tests, with workers and faults. */
+
 import type { PlainTask } from "@muster/protocol";
 import { Client } from "../client/client.ts";
 import type { Logger } from "../logging/logger.ts";
+import { checkKnown, type OptionNames } from "../options/known-options.ts";
 import type { WorkerOptions } from "../options/worker-options.ts";
 import { Worker } from "../worker.ts";
 import { type LogRecord, recordingLogger } from "./log-record.ts";
@@ -9,6 +11,8 @@ import { TestNetwork } from "./test-network.ts";
 import { TestScheduler } from "./test-scheduler.ts";
 import { type TaskFilter, type WaitForOptions, waitForTask } from "./wait-for-task.ts";
 import { type SpawnOptions, WorkerProcess } from "./worker-process.ts";
+
+const NAMES: OptionNames<TestKitOptions> = { args: true, databaseUrl: true };
 
 /** Options of `testKit()`. */
 export interface TestKitOptions {
@@ -70,7 +74,9 @@ const STOP_TIMEOUT_S = 1;
  * assert.equal(await task.result(), "Hello, Ada!");
  * ```
  */
-export async function testKit({ args = [], databaseUrl }: TestKitOptions = {}): Promise<TestKit> {
+export async function testKit(options: TestKitOptions = {}): Promise<TestKit> {
+  checkKnown("testKit", options, NAMES);
+  const { args = [], databaseUrl } = options;
   return new TestKit(await TestScheduler.start(args, databaseUrl));
 }
 
