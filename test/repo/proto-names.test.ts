@@ -1,7 +1,7 @@
 /** Names in the protos: none is a reserved word, or a member of generated code, in a language that porters generate for. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, it } from "node:test";
 import type { DescEnum, DescField, DescFile, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { FAILURE_CODE, NAME, WORKER_ID } from "@muster/common/name-forms";
@@ -18,6 +18,17 @@ const MESSAGES = OURS.flatMap(({ messages }) => messages).flatMap(withNested);
 const ENUMS = [...OURS.flatMap(({ enums }) => enums), ...MESSAGES.flatMap(({ nestedEnums }) => nestedEnums)];
 const SERVICES = OURS.flatMap(({ services }) => services);
 
+/** The same in every file: code of one package is generated into one package of each language. */
+const LANGUAGE_OPTIONS = {
+  csharpNamespace: "Muster.V1",
+  goPackage: "muster/v1;musterv1",
+  javaMultipleFiles: true,
+  javaPackage: "io.muster.v1",
+  phpNamespace: "Muster\\V1",
+  rubyPackage: "Muster::V1",
+  swiftPrefix: "MusterV1",
+};
+
 describe("names in the protos", () => {
   for (const [language, words] of Object.entries(RESERVED_WORDS)) {
     it(`are free in ${language}`, () => {
@@ -27,6 +38,23 @@ describe("names in the protos", () => {
 
   it("do not make two accessors of one name", () => {
     assert.deepEqual(MESSAGES.flatMap(accessorClashes), []);
+  });
+
+  it("have packages and namespaces where each language expects them", () => {
+    for (const { proto } of OURS) {
+      const {
+        $typeName: _,
+        $unknown: __,
+        javaOuterClassname,
+        ...options
+      } = proto.options ?? assert.fail(proto.name);
+      assert.deepEqual(
+        Object.fromEntries(Object.entries(options).filter(([name]) => name in LANGUAGE_OPTIONS)),
+        LANGUAGE_OPTIONS,
+        proto.name,
+      );
+      assert.equal(javaOuterClassname, outerClassOf(proto.name), proto.name);
+    }
   });
 
   it("are found when they are reserved", () => {
@@ -43,6 +71,12 @@ describe("names in the protos", () => {
     assert.ok(MESSAGES.length > 80 && ENUMS.length >= 5 && SERVICES.length === 6);
   });
 });
+
+/** `TaskServiceProto` of `muster/v1/task_service.proto`: a message of the file must not have its name. */
+function outerClassOf(file: string): string {
+  const words = basename(file, ".proto").split("_");
+  return `${words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("")}Proto`;
+}
 
 function withNested(message: DescMessage): DescMessage[] {
   return [message, ...message.nestedMessages.flatMap(withNested)];
