@@ -1,4 +1,4 @@
-import { reapAsProcessOne } from "@muster/common/process-one";
+import { reapAsProcessOne } from "@muster/common/process/process-one";
 import type { Environment } from "./config.ts";
 import { processEnvironment } from "./config.ts";
 import { processIo } from "./io/io.ts";

@@ -1,4 +1,4 @@
-export { reapAsProcessOne } from "@muster/common/process-one";
+export { reapAsProcessOne } from "@muster/common/process/process-one";
 export {
   type EmbeddedPostgres,
   EmbeddedPostgresError,

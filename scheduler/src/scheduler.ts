@@ -14,7 +14,7 @@ import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
 import { Diagnoser } from "./queries/diagnoser.ts";
 import { Explainer } from "./queries/explainer.ts";
-import { OverviewSource } from "./queries/overview.ts";
+import { OverviewSource } from "./queries/overview/overview.ts";
 import { WorkerList } from "./queries/worker-list.ts";
 import { RejectedConnections } from "./rpc/connections/handshakes.ts";
 import { TlsFiles } from "./rpc/connections/tls-files.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ADMISSION_PATHS } from "../../scheduler/src/dispatch/admission/release-path.ts";
-import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/concurrency.ts";
+import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/limits/concurrency.ts";
 import { openFixture, type StoreFixture } from "../store/fixture.ts";
 import { PATHS, type Walk } from "./admission-walks.ts";
 import { TestDispatch } from "./dispatch-fixture.ts";

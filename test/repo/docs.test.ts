@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { ATTEMPT_MACHINE } from "../../scheduler/src/domain/tasks/attempt-machine.ts";
+import { ATTEMPT_MACHINE } from "../../scheduler/src/domain/tasks/attempts/attempt-machine.ts";
 import { ROOT, runTool } from "../support/repo/checks.ts";
 
 const DOCS = [
@@ -17,7 +17,9 @@ const DOCS = [
 describe("the documents", () => {
   it("explain every reason code, and no other", async () => {
     const folder = join(ROOT, "scheduler", "src", "domain", "explain");
-    const sources = (await readdir(folder)).filter((name) => /(?<!\.test)\.ts$/.test(name));
+    const sources = (await readdir(folder, { recursive: true })).filter(
+      (name) => /(?<!\.test)\.ts$/.test(name) && !name.startsWith("testing"),
+    );
     const code = (await Promise.all(sources.map((name) => readFile(join(folder, name), "utf8")))).join("\n");
     const given = new Set([...code.matchAll(/"([A-Z][A-Z_]{3,})"/g)].map(([, name]) => name));
     const text = await readFile(join(ROOT, "docs", "explanations.md"), "utf8");
@@ -55,6 +57,25 @@ describe("the documents", () => {
       for (const [, target = ""] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g))
         assert.ok(existsSync(join(ROOT, dirname(doc), target)), `${doc} links to ${target}`);
     }
+  });
+
+  it("name sources that exist", async () => {
+    const named =
+      /`((?:bench|cli|deploy|examples|gen|lint|packages|proto|scheduler|test|worker-sdk)\/[\w.*/-]+\.\w+)`/g;
+    let count = 0;
+    for (const doc of DOCS) {
+      const text = await readFile(join(ROOT, doc), "utf8");
+      for (const [, path = ""] of text.matchAll(named)) {
+        if (path.startsWith("bench/results/")) continue; // What a run of the benchmarks writes.
+        count += 1;
+        assert.notEqual(
+          globSync(path, { cwd: ROOT }).length,
+          0,
+          `${doc} names ${path}, which does not exist`,
+        );
+      }
+    }
+    assert.ok(count > 100, `only ${count} names were found`);
   });
 
   it("link to headings that exist", async () => {

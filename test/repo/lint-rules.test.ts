@@ -30,7 +30,13 @@ const CASES: readonly Case[] = [
     rule: "domain-subfolder-stands-alone",
     code: 'import "../../store/store.ts";',
     forbidden: "scheduler/src/domain/explain/task.ts",
-    allowed: "scheduler/src/store/postgres/task.ts",
+    allowed: "scheduler/src/domain/explain/waiting/task.ts",
+  },
+  {
+    rule: "domain-depth-stands-alone",
+    code: 'import "../../../store/store.ts";',
+    forbidden: "scheduler/src/domain/explain/waiting/task.ts",
+    allowed: "scheduler/src/store/postgres/tasks/task.ts",
   },
   {
     rule: "domain-stands-alone",
@@ -41,7 +47,7 @@ const CASES: readonly Case[] = [
   {
     rule: "packages-stand-alone",
     code: 'import "@muster/protocol";',
-    forbidden: "packages/common/src/text.ts",
+    forbidden: "packages/common/src/text/text.ts",
     allowed: "worker-sdk/src/text.ts",
   },
   {
@@ -52,7 +58,7 @@ const CASES: readonly Case[] = [
   },
   {
     rule: "packages-by-name",
-    code: 'import "../../packages/common/src/text.ts";',
+    code: 'import "../../packages/common/src/text/text.ts";',
     forbidden: "cli/src/api/wait.ts",
     allowed: "test/store/wait.ts",
   },
@@ -83,7 +89,7 @@ const CASES: readonly Case[] = [
   {
     rule: "edge-on-top",
     code: 'import { fromTask } from "../rpc/convert/task.ts";',
-    forbidden: "scheduler/src/queries/overview.ts",
+    forbidden: "scheduler/src/queries/overview/overview.ts",
     allowed: "scheduler/src/http/front-page.ts",
   },
   {
@@ -96,7 +102,7 @@ const CASES: readonly Case[] = [
     rule: "edge-on-top",
     code: 'import type { Handlers } from "../../rpc/server/handlers.ts";',
     forbidden: "scheduler/src/dispatch/attempts/task-control.ts",
-    allowed: "scheduler/src/rpc/services/task-service.ts",
+    allowed: "scheduler/src/rpc/services/tasks/task-service.ts",
   },
   {
     rule: "background-apart",
@@ -113,7 +119,7 @@ const CASES: readonly Case[] = [
   {
     rule: "dispatch-below-queries",
     code: 'export type { Overview } from "../../queries/overview.ts";',
-    forbidden: "scheduler/src/dispatch/sessions/fleet-view.ts",
+    forbidden: "scheduler/src/dispatch/sessions/workers/fleet-view.ts",
     allowed: "scheduler/src/rpc/convert/overview.ts",
   },
   {
@@ -215,13 +221,13 @@ const CASES: readonly Case[] = [
   {
     rule: "time-in-clocks",
     code: "setTimeout(() => undefined, 1);",
-    forbidden: "worker-sdk/src/attempt/phase-watchdog.ts",
+    forbidden: "worker-sdk/src/attempt/phases/phase-watchdog.ts",
     allowed: "worker-sdk/src/clock.ts",
   },
   {
     rule: "time-in-clocks",
     code: "globalThis.setInterval(() => undefined, 1);",
-    forbidden: "cli/src/output/wait-display.ts",
+    forbidden: "cli/src/output/tasks/wait-display.ts",
     allowed: "cli/src/clock.ts",
   },
   {

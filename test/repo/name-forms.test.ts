@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { FAILURE_CODE, NAME, PHASE_NAME, UNIT_NAME, WORKER_ID } from "@muster/common/name-forms";
+import { FAILURE_CODE, NAME, PHASE_NAME, UNIT_NAME, WORKER_ID } from "@muster/common/text/name-forms";
 import { ROOT } from "../support/repo/checks.ts";
 
-const HOME = "packages/common/src/name-forms.ts";
+const HOME = "packages/common/src/text/name-forms.ts";
 const SOURCES = [
   "packages/*/src/**/*.ts",
   "scheduler/src/**/*.ts",

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { describe, it } from "node:test";
 import type { DescEnum, DescField, DescFile, DescMessage, DescMethod } from "@bufbuild/protobuf";
-import { FAILURE_CODE, NAME, WORKER_ID } from "@muster/common/name-forms";
+import { FAILURE_CODE, NAME, WORKER_ID } from "@muster/common/text/name-forms";
 import * as protocol from "@muster/protocol";
 import { ROOT } from "../support/repo/checks.ts";
 import { type Case, RESERVED_WORDS, type ReservedWords } from "./reserved-words.ts";

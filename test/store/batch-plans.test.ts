@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { circuitLock, DEFAULT_CIRCUIT_RULE } from "../../scheduler/src/domain/tasks/circuit.ts";
+import { circuitLock, DEFAULT_CIRCUIT_RULE } from "../../scheduler/src/domain/tasks/limits/circuit.ts";
 import { until } from "../support/waits.ts";
 import {
   commitRequest,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/concurrency.ts";
+import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/limits/concurrency.ts";
 import type { InsertedTask, Store } from "../../scheduler/src/store/store.ts";
 import { commitRequest, NO_REQUIREMENTS, newTask, openFixture, type StoreFixture } from "./fixture.ts";
 

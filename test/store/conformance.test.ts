@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe } from "node:test";
-import { testAttempts } from "../../scheduler/src/store/testing/attempts.conformance.ts";
-import { testCircuits } from "../../scheduler/src/store/testing/circuits.conformance.ts";
-import { testClaims } from "../../scheduler/src/store/testing/claims.conformance.ts";
-import { testClasses } from "../../scheduler/src/store/testing/classes.conformance.ts";
-import { testDependencies } from "../../scheduler/src/store/testing/dependencies.conformance.ts";
-import { testKeys } from "../../scheduler/src/store/testing/keys.conformance.ts";
-import { testOrders } from "../../scheduler/src/store/testing/orders.conformance.ts";
-import { testRates } from "../../scheduler/src/store/testing/rates.conformance.ts";
-import { testSchedules } from "../../scheduler/src/store/testing/schedules.conformance.ts";
-import type { StoreUnderTest } from "../../scheduler/src/store/testing/store-under-test.ts";
+import { testAttempts } from "../../scheduler/src/store/testing/conformance/attempts.conformance.ts";
+import { testCircuits } from "../../scheduler/src/store/testing/conformance/circuits.conformance.ts";
+import { testClaims } from "../../scheduler/src/store/testing/conformance/claims.conformance.ts";
+import { testClasses } from "../../scheduler/src/store/testing/conformance/classes.conformance.ts";
+import { testDependencies } from "../../scheduler/src/store/testing/conformance/dependencies.conformance.ts";
+import { testKeys } from "../../scheduler/src/store/testing/conformance/keys.conformance.ts";
+import { testOrders } from "../../scheduler/src/store/testing/conformance/orders.conformance.ts";
+import { testRates } from "../../scheduler/src/store/testing/conformance/rates.conformance.ts";
+import { testSchedules } from "../../scheduler/src/store/testing/conformance/schedules.conformance.ts";
+import type { StoreUnderTest } from "../../scheduler/src/store/testing/conformance/store-under-test.ts";
 import { decideLost, openFixture, type StoreFixture } from "./fixture.ts";
 
 describe("store: the roles on PostgreSQL pass the cases that their fakes pass", () => {

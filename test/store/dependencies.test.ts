@@ -1,7 +1,7 @@
 /** What only PostgreSQL has of dependencies: concurrent transactions, the trigger on every end, plans, retention. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { SubmittedAfter } from "../../scheduler/src/domain/tasks/dependencies.ts";
+import type { SubmittedAfter } from "../../scheduler/src/domain/tasks/dependencies/dependencies.ts";
 import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import { assertDependencies } from "../support/database/dependencies.ts";
 import { until } from "../support/waits.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { openPostgresStore, type Store } from "@muster/scheduler";
-import { workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
+import { workerLost } from "../../scheduler/src/domain/tasks/outcome/outcome.ts";
 import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import type { HeartbeatRecord } from "../../scheduler/src/domain/workers/worker.ts";
 import type { AttemptRow, ClaimedAttempt } from "../../scheduler/src/store/store.ts";

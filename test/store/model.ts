@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { Store } from "@muster/scheduler";
-import type { Outcome } from "../../scheduler/src/domain/tasks/outcome.ts";
+import type { Outcome } from "../../scheduler/src/domain/tasks/outcome/outcome.ts";
 import type {
   ClaimedAttempt,
   CommitRequest,

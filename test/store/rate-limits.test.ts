@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { RateLimit } from "../../scheduler/src/domain/tasks/rate-limit.ts";
+import type { RateLimit } from "../../scheduler/src/domain/tasks/limits/rate-limit.ts";
 import type { Store } from "../../scheduler/src/store/store.ts";
 import { NO_REQUIREMENTS, newTask, openFixture, type StoreFixture } from "./fixture.ts";
 

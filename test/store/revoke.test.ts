@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import type { OutcomeDecision } from "../../scheduler/src/domain/tasks/outcome.ts";
+import type { OutcomeDecision } from "../../scheduler/src/domain/tasks/outcome/outcome.ts";
 import type { AttemptRow } from "../../scheduler/src/store/store.ts";
 import { openTransaction } from "../support/database/locker.ts";
 import { until } from "../support/waits.ts";

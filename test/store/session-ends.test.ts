@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { formatAttemptId } from "../../scheduler/src/domain/ids.ts";
-import { workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
+import { workerLost } from "../../scheduler/src/domain/tasks/outcome/outcome.ts";
 import { madeBeat, madeRunning } from "../../scheduler/src/domain/testing/made-records.ts";
 import {
   commitRequest,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
-import type { FailureClass } from "../../scheduler/src/domain/tasks/failure.ts";
-import type { Outcome } from "../../scheduler/src/domain/tasks/outcome.ts";
+import type { FailureClass } from "../../scheduler/src/domain/tasks/outcome/failure.ts";
+import type { Outcome } from "../../scheduler/src/domain/tasks/outcome/outcome.ts";
 import type { FailureFilter } from "../../scheduler/src/store/store.ts";
 import { commitRequest, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 

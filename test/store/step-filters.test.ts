@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Step, StepCondition, StepState } from "../../scheduler/src/domain/tasks/step.ts";
-import { STEP_STATES } from "../../scheduler/src/domain/tasks/step.ts";
+import type { Step, StepCondition, StepState } from "../../scheduler/src/domain/tasks/attempts/step.ts";
+import { STEP_STATES } from "../../scheduler/src/domain/tasks/attempts/step.ts";
 import type { TaskFilter } from "../../scheduler/src/store/store.ts";
 import { until } from "../support/waits.ts";
 import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";

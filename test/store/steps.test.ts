@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { AttemptKey } from "../../scheduler/src/domain/ids.ts";
-import type { Step } from "../../scheduler/src/domain/tasks/step.ts";
-import { noteSteps } from "../../scheduler/src/store/postgres/tasks/steps.ts";
+import type { Step } from "../../scheduler/src/domain/tasks/attempts/step.ts";
+import { noteSteps } from "../../scheduler/src/store/postgres/tasks/reports/steps.ts";
 import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 describe("store: steps", () => {

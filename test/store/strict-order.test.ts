@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import pg from "pg";
-import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/concurrency.ts";
+import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/limits/concurrency.ts";
 import type { Store } from "../../scheduler/src/store/store.ts";
 import { until } from "../support/waits.ts";
 import {

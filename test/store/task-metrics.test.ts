@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Facts } from "@muster/common/facts";
 import type { AttemptKey } from "../../scheduler/src/domain/ids.ts";
-import type { MetricSums } from "../../scheduler/src/domain/tasks/handler-report.ts";
+import type { MetricSums } from "../../scheduler/src/domain/tasks/attempts/handler-report.ts";
 import type { ClaimedAttempt, MetricFilter } from "../../scheduler/src/store/store.ts";
 import { Random } from "../support/random.ts";
 import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import type { Store } from "@muster/scheduler";
-import { UniqueKeyHeldError } from "../../scheduler/src/domain/tasks/key-plan.ts";
-import type { OnConflict, UniqueWhile } from "../../scheduler/src/domain/tasks/unique-rule.ts";
+import { UniqueKeyHeldError } from "../../scheduler/src/domain/tasks/unique-keys/key-plan.ts";
+import type { OnConflict, UniqueWhile } from "../../scheduler/src/domain/tasks/unique-keys/unique-rule.ts";
 import type { ClaimedAttempt } from "../../scheduler/src/store/store.ts";
 import type { TestDatabase } from "../support/database/postgres.ts";
 import { Random, seedFrom } from "../support/random.ts";

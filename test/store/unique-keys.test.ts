@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { UniqueKeyHeldError } from "../../scheduler/src/domain/tasks/key-plan.ts";
 import type { NewTask, TaskState } from "../../scheduler/src/domain/tasks/task.ts";
-import type { UniqueRule } from "../../scheduler/src/domain/tasks/unique-rule.ts";
+import { UniqueKeyHeldError } from "../../scheduler/src/domain/tasks/unique-keys/key-plan.ts";
+import type { UniqueRule } from "../../scheduler/src/domain/tasks/unique-keys/unique-rule.ts";
 import type { InsertedTask } from "../../scheduler/src/store/store.ts";
 import { commitRequest, failed, newTask, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 

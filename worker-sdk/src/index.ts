@@ -15,7 +15,12 @@ export type {
   ArtifactOptions,
   ArtifactWriter,
 } from "./artifacts/artifact.ts";
-export type { ChildOptions, ChildRunOptions, RunChild, SubmitChild } from "./attempt/child-options.ts";
+export type {
+  ChildOptions,
+  ChildRunOptions,
+  RunChild,
+  SubmitChild,
+} from "./attempt/children/child-options.ts";
 export type {
   EarlierProgress,
   Expectation,
@@ -26,8 +31,8 @@ export type {
   TaskContext,
   TaskWarning,
 } from "./attempt/context.ts";
-export type { ReleasedSlot } from "./attempt/released-slot.ts";
-export type { StepOptions } from "./attempt/step-options.ts";
+export type { StepOptions } from "./attempt/reports/step-options.ts";
+export type { ReleasedSlot } from "./attempt/slots/released-slot.ts";
 export type { BatchOptions } from "./batching/batch-options.ts";
 export { type ContractOptions, defineTask } from "./contract/define-task.ts";
 export { TaskContract } from "./contract/task-contract.ts";
@@ -66,21 +71,21 @@ export type {
   Teardown,
 } from "./lifespan/lifespan.ts";
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
-export type { AdaptiveConcurrency } from "./options/adaptive-concurrency.ts";
 export type { Backpressure, ProbeContext, Watermarks } from "./options/backpressure.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
-export type { FailureClassification } from "./options/failure-classification.ts";
-export type { HandleBatchOptions, HandleOptions } from "./options/handlers.ts";
 export { OptionsError } from "./options/options-error.ts";
-export type { PhaseDeclaration, PhaseDeclarations } from "./options/phase-declarations.ts";
 export type { ScratchOptions } from "./options/scratch-options.ts";
+export type { TaskLogOptions } from "./options/task-log-options.ts";
+export type { AdaptiveConcurrency } from "./options/task-types/adaptive-concurrency.ts";
+export type { FailureClassification } from "./options/task-types/failure-classification.ts";
+export type { HandleBatchOptions, HandleOptions } from "./options/task-types/handlers.ts";
+export type { PhaseDeclaration, PhaseDeclarations } from "./options/task-types/phase-declarations.ts";
 export type {
   Handler,
   PayloadOf,
   TaskDefinition,
   TaskDefinitions,
-} from "./options/task-definition.ts";
-export type { TaskLogOptions } from "./options/task-log-options.ts";
+} from "./options/task-types/task-definition.ts";
 export type { FatalInfo, WorkerOptions } from "./options/worker-options.ts";
 export type { PayloadCodec } from "./payloads/codec.ts";
 export type { ClaimCheckOptions, PayloadOptions } from "./payloads/payload-options.ts";

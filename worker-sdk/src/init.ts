@@ -6,7 +6,7 @@
 
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "./node-version.ts";
-import { reapAsProcessOne } from "@muster/common/process-one";
+import { reapAsProcessOne } from "@muster/common/process/process-one";
 import { installFatalHandler } from "./run/fatal-handler.ts";
 
 reapAsProcessOne();

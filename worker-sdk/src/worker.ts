@@ -1,4 +1,4 @@
-import { reapAsProcessOne } from "@muster/common/process-one";
+import { reapAsProcessOne } from "@muster/common/process/process-one";
 import type { TaskContext } from "./attempt/context.ts";
 import { processAgeMs, systemClock } from "./clock.ts";
 import type { ErrorDeclarations } from "./contract/declared-errors.ts";
@@ -17,10 +17,10 @@ import { createProgramLogger, silentLogger } from "./logging/logger.ts";
 import { processEnvironment } from "./options/connection-options.ts";
 import type { EffectiveSetting } from "./options/effective-setting.ts";
 import { effectiveSettings } from "./options/effective-settings.ts";
-import { type HandleBatchOptions, type HandleOptions, Handlers } from "./options/handlers.ts";
 import { checkSeconds } from "./options/option-checks.ts";
 import type { CompiledOptions } from "./options/options.ts";
 import { compileOptions } from "./options/options.ts";
+import { type HandleBatchOptions, type HandleOptions, Handlers } from "./options/task-types/handlers.ts";
 import type { FatalInfo, WorkerOptions } from "./options/worker-options.ts";
 import { ResourceLoaders } from "./resources/resource-loaders.ts";
 import { Resources } from "./resources/resources.ts";

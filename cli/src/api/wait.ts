@@ -6,10 +6,10 @@ import { formatDuration } from "../arguments/duration.ts";
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Io } from "../io/io.ts";
-import { failureText } from "../output/task-view.ts";
+import { failureText } from "../output/tasks/task-view.ts";
+import type { WaitDisplay } from "../output/tasks/wait-display.ts";
+import { createWaitDisplay } from "../output/tasks/wait-display.ts";
 import { oneLine } from "../output/text.ts";
-import type { WaitDisplay } from "../output/wait-display.ts";
-import { createWaitDisplay } from "../output/wait-display.ts";
 import type { ApiSession } from "./api-session.ts";
 
 /** Delay of the first explanation request: longer than a short task takes. */

@@ -1,8 +1,8 @@
 import type { Task } from "@muster/protocol";
-import { isJson, isText } from "../arguments/media-type.ts";
+import { isJson, isText } from "../arguments/tasks/media-type.ts";
 import type { Io } from "../io/io.ts";
-import { describeEncoded, isEncodedType } from "./encoded.ts";
 import { formatBytes, printable } from "./text.ts";
+import { describeEncoded, isEncodedType } from "./words/encoded.ts";
 
 /**
  * Writes the result of a succeeded task to stdout. Piped: its bytes unchanged, text with a final line feed. On a

@@ -1,9 +1,9 @@
 /** Reads the spec of a pool from a file in YAML or JSON. */
 import { create, type DescField, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Duration, DurationSchema, durationFromMs } from "@bufbuild/protobuf/wkt";
-import { closestNames } from "@muster/common/closest-names";
 import { parseDuration } from "@muster/common/duration";
-import { quoted } from "@muster/common/text";
+import { closestNames } from "@muster/common/text/closest-names";
+import { quoted } from "@muster/common/text/text";
 import { type PoolSpec, PoolSpecSchema } from "@muster/protocol";
 import { parseDocument } from "yaml";
 

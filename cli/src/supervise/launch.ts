@@ -2,9 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { constants, hostname } from "node:os";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { Lines } from "@muster/common/lines";
-import { MemoryWatch } from "@muster/common/memory-watch";
-import type { Redactor } from "@muster/common/redact";
+import { MemoryWatch } from "@muster/common/process/memory-watch";
+import { Lines } from "@muster/common/text/lines";
+import type { Redactor } from "@muster/common/text/redact";
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../config.ts";
 import type { KillRequest } from "./kill-request.ts";

@@ -1,9 +1,9 @@
 /** The section of workers in a frame of `muster top`. */
 import { type Overview, type WorkerOverview, WorkerState } from "@muster/protocol";
 import type { Colors } from "../io/io.ts";
-import { busyText } from "../output/busy-text.ts";
 import { enumName } from "../output/cells.ts";
 import type { Cell } from "../output/table.ts";
+import { busyText } from "../output/words/busy-text.ts";
 import { type Section, span, WIDE_COLUMNS } from "./section.ts";
 
 const COLUMNS = [

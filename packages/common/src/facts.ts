@@ -1,6 +1,6 @@
 /** Small typed facts about a failure, by name, with their limits. */
-import { PHASE_NAME } from "./name-forms.ts";
-import { cutWellFormed } from "./text.ts";
+import { PHASE_NAME } from "./text/name-forms.ts";
+import { cutWellFormed } from "./text/text.ts";
 
 /** The value of a fact. */
 export type FactValue = number | string | boolean;

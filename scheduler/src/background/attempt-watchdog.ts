@@ -8,8 +8,8 @@ import { ACCEPT_STALL_MS, type LeaseSettings } from "../dispatch/limits.ts";
 import type { Session } from "../dispatch/sessions/session.ts";
 import { span } from "../domain/explain/reason.ts";
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
-import { forgottenByWorker } from "../domain/tasks/outcome.ts";
-import { Repeats, type WatchSettings } from "../domain/tasks/watchdog.ts";
+import { Repeats, type WatchSettings } from "../domain/tasks/attempts/watchdog.ts";
+import { forgottenByWorker } from "../domain/tasks/outcome/outcome.ts";
 import { LOOP_BLOCKED_MS } from "../domain/workers/worker.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 

@@ -5,7 +5,7 @@ import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
 import type { Mode } from "../domain/mechanisms/mechanism.ts";
-import type { Outcome } from "../domain/tasks/outcome.ts";
+import type { Outcome } from "../domain/tasks/outcome/outcome.ts";
 import { Deadlines } from "./deadlines.ts";
 
 const ACCEPT_MS = 100;

@@ -6,8 +6,8 @@ import { ACCEPT_STALL_MS, CANCEL_GRACE_MS, type LeaseSettings } from "../dispatc
 import type { Session } from "../dispatch/sessions/session.ts";
 import { span } from "../domain/explain/reason.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
-import { type HardTimeout, passedTimeout, timeoutInWords } from "../domain/tasks/hard-timeout.ts";
-import { Repeats } from "../domain/tasks/watchdog.ts";
+import { type HardTimeout, passedTimeout, timeoutInWords } from "../domain/tasks/attempts/hard-timeout.ts";
+import { Repeats } from "../domain/tasks/attempts/watchdog.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 
 /**

@@ -1,6 +1,6 @@
 /** Lets tasks start, or ends them, when the tasks that they wait for have ended. */
 import type { Dispatch } from "../dispatch/dispatch.ts";
-import { DEPENDENCY_FAILED } from "../domain/tasks/dependencies.ts";
+import { DEPENDENCY_FAILED } from "../domain/tasks/dependencies/dependencies.ts";
 import type { EndState } from "../domain/tasks/task.ts";
 import type { DependencyStore } from "../store/store.ts";
 

@@ -4,7 +4,7 @@ import type { DescriptorUse } from "../descriptors.ts";
 import { stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { type Capacity, SLOTS } from "../domain/matching/capacity.ts";
-import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import type { WatchSettings } from "../domain/tasks/attempts/watchdog.ts";
 import { Slices } from "../slices.ts";
 import type { Gauges, TaskGauges } from "../telemetry/metrics/gauge-values.ts";
 import { TASK_STATES, WORKER_STATES } from "../telemetry/metrics/gauge-values.ts";

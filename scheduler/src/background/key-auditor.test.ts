@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
-import { circuitLock } from "../domain/tasks/circuit.ts";
+import { circuitLock } from "../domain/tasks/limits/circuit.ts";
 import { Counters } from "../telemetry/metrics/counters.ts";
 import { KeyAuditor } from "./key-auditor.ts";
 

@@ -1,5 +1,5 @@
 /** Compares the counts of concurrency keys with their tasks. */
-import { circuitOfLock } from "../domain/tasks/circuit.ts";
+import { circuitOfLock } from "../domain/tasks/limits/circuit.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import type { Counters } from "../telemetry/metrics/counters.ts";

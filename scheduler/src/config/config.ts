@@ -1,12 +1,12 @@
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { closestNames } from "@muster/common/closest-names";
+import { closestNames } from "@muster/common/text/closest-names";
 import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
 import { LEAST_CONNECTIONS } from "../domain/database/connection-limits.ts";
 import { type Modes, parseModes } from "../domain/mechanisms/mechanism.ts";
-import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
-import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import type { WatchSettings } from "../domain/tasks/attempts/watchdog.ts";
+import type { RetryDefaults } from "../domain/tasks/outcome/retry-defaults.ts";
 import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
 import { ConnectionTarget } from "../store/postgres/connection/connection.ts";
 import { DatabaseUrlError } from "../store/postgres/connection/url/database-url.ts";

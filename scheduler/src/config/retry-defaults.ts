@@ -1,5 +1,5 @@
 /** Reads the scheduler's defaults of the retry policy from its settings. */
-import type { Backoff } from "../domain/tasks/retry.ts";
+import type { Backoff } from "../domain/tasks/outcome/retry.ts";
 
 /** As for a task's own policy. */
 const MAX_WAIT_S = 366 * 24 * 3_600;

@@ -1,12 +1,12 @@
 // Refusals that several parts of the scheduler make: one place for their reason, words and retry delay.
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import { type DatabaseUnavailableError, Refusal, type Violation } from "./errors.ts";
 import { formatTaskId } from "./ids.ts";
 import { formatBatchId } from "./tasks/batch.ts";
 import type { EditRefused } from "./tasks/edit.ts";
-import type { KeyConflict } from "./tasks/key-plan.ts";
 import type { TaskState } from "./tasks/task.ts";
-import type { RefusedBecause } from "./tasks/unique-key.ts";
+import type { KeyConflict } from "./tasks/unique-keys/key-plan.ts";
+import type { RefusedBecause } from "./tasks/unique-keys/unique-key.ts";
 
 /** What a stop of the scheduler interrupts, what the caller should do, and how long it should wait first. */
 const AFTER_STOP = {

@@ -8,7 +8,7 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import { FleetService, PoolService, ScheduleService, TaskService } from "@muster/protocol";
 import type { Auth } from "../rpc/server/auth.ts";
 import type { Calls } from "../rpc/server/calls.ts";

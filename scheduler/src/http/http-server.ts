@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer, Server as SecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import { FleetService, PoolService, ScheduleService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config/config.ts";

@@ -1,6 +1,6 @@
 /** Parses the target of a request. */
 import type { IncomingMessage } from "node:http";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 
 /** Target of a request: a path, or its fault. */
 export type Target = { readonly path: string } | { readonly fault: string };

@@ -14,8 +14,8 @@ import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.t
 import { workChecks } from "../domain/diagnosis/work.ts";
 import type { WorkFacts } from "../domain/diagnosis/work-facts.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import { CONTEST_OVER_MS } from "../domain/explain/contested.ts";
-import { misfit } from "../domain/explain/never-fits.ts";
+import { misfit } from "../domain/explain/capacity/never-fits.ts";
+import { CONTEST_OVER_MS } from "../domain/explain/workers/contested.ts";
 import type { Coverage } from "../domain/matching/coverage.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import { ON_TIME_MS } from "../domain/schedules/schedule.ts";
@@ -34,7 +34,7 @@ import type {
   TaskStore,
 } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
-import { type FleetFactsStore, readFleet } from "./fleet-facts.ts";
+import { type FleetFactsStore, readFleet } from "./explainers/fleet-facts.ts";
 
 /** A part that takes longer is reported as a finding. */
 const PART_WITHIN_MS = 3_000;

@@ -5,13 +5,13 @@ import { databaseUnavailable } from "../domain/explain/outage.ts";
 import type { Explanation, Reason } from "../domain/explain/reason.ts";
 import { explainSchedule, withTick } from "../domain/explain/schedule.ts";
 import { formatTaskId } from "../domain/ids.ts";
-import type { ExplainerParts } from "./explainer-parts.ts";
-import { MemoryExplainer } from "./memory-explainer.ts";
-import { PoolExplainer } from "./pool-explainer.ts";
-import { QueueExplainer } from "./queue-explainer.ts";
+import type { ExplainerParts } from "./explainers/explainer-parts.ts";
+import { MemoryExplainer } from "./explainers/memory-explainer.ts";
+import { PoolExplainer } from "./explainers/pool-explainer.ts";
+import { QueueExplainer } from "./explainers/queue-explainer.ts";
+import { TaskExplainer } from "./explainers/task-explainer.ts";
+import { WorkerExplainer } from "./explainers/worker-explainer.ts";
 import { explainWithRejections } from "./rejected-workers.ts";
-import { TaskExplainer } from "./task-explainer.ts";
-import { WorkerExplainer } from "./worker-explainer.ts";
 
 /** A claim or a commit takes some 20 ms; one that waits for a lock for this long is held up by it. */
 const LOCKED_AFTER_MS = 1_000;

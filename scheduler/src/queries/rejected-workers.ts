@@ -1,6 +1,6 @@
 // Workers that were refused at registration: which are listed, and their explanations.
 import type { Explanation } from "../domain/explain/reason.ts";
-import { explainRejections } from "../domain/explain/rejected.ts";
+import { explainRejections } from "../domain/explain/workers/rejected.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 
 /** False for a peer that broke the protocol: a port scanner or a program under development. */

@@ -1,6 +1,6 @@
 // Lists workers: sessions, newest first, then workers that were refused and have no living process, by id.
 
-import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
+import type { FleetView } from "../dispatch/sessions/workers/fleet-view.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import type { EarlierStart } from "../domain/workers/startup-history.ts";
 import { hasRegistered, type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";

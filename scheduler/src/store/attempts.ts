@@ -1,12 +1,12 @@
 /** The role of the store that writes what workers report of attempts. */
 import type { Facts } from "@muster/common/facts";
 import type { AttemptKey } from "../domain/ids.ts";
-import type { Circuit, CircuitRule } from "../domain/tasks/circuit.ts";
-import type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
-import type { CountedOutcome } from "../domain/tasks/circuit-outcome.ts";
-import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
-import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
-import type { Steps } from "../domain/tasks/step.ts";
+import type { Steps } from "../domain/tasks/attempts/step.ts";
+import type { Circuit, CircuitRule } from "../domain/tasks/limits/circuit.ts";
+import type { CircuitChange } from "../domain/tasks/limits/circuit-machine.ts";
+import type { CountedOutcome } from "../domain/tasks/limits/circuit-outcome.ts";
+import type { ConcurrencyKey } from "../domain/tasks/limits/concurrency.ts";
+import type { OutcomeDecision } from "../domain/tasks/outcome/outcome.ts";
 import type { Progress, RequeueCounts, TaskOptions } from "../domain/tasks/task.ts";
 import type { AttemptFacts } from "../domain/tasks/trace.ts";
 

@@ -1,6 +1,6 @@
 /** The role of the store that keeps batches. Tasks become members with their insert. */
 import type { BatchRecord, ListedBatch } from "../domain/tasks/batch.ts";
-import type { LinkedTask } from "../domain/tasks/dependencies.ts";
+import type { LinkedTask } from "../domain/tasks/dependencies/dependencies.ts";
 import type { TaskInsert } from "./claims.ts";
 
 /** Members to cancel. */

@@ -1,6 +1,6 @@
 /** The role of the store that keeps checkpoints. */
 import type { AttemptKey } from "../domain/ids.ts";
-import type { CheckpointSummary } from "../domain/tasks/checkpoint.ts";
+import type { CheckpointSummary } from "../domain/tasks/attempts/checkpoint.ts";
 
 /** A checkpoint as a worker reports it. */
 export interface NewCheckpoint {

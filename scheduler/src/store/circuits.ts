@@ -1,8 +1,8 @@
 /** The role of the store that keeps the circuits of tasks, opens and closes them, and lets their probes through. */
-import type { CircuitAsked } from "../domain/tasks/circuit.ts";
-import type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
+import type { CircuitAsked } from "../domain/tasks/limits/circuit.ts";
+import type { CircuitChange } from "../domain/tasks/limits/circuit-machine.ts";
 
-export type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
+export type { CircuitChange } from "../domain/tasks/limits/circuit-machine.ts";
 
 /** A circuit as it was read. */
 export interface CircuitRow extends CircuitAsked {

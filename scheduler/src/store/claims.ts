@@ -1,8 +1,8 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
-import type { Checkpoint } from "../domain/tasks/checkpoint.ts";
-import type { ConcurrencyKey, KeyState, OrderState } from "../domain/tasks/concurrency.ts";
-import type { LimitOutcome } from "../domain/tasks/limit-plan.ts";
-import type { BucketState } from "../domain/tasks/rate-limit.ts";
+import type { Checkpoint } from "../domain/tasks/attempts/checkpoint.ts";
+import type { ConcurrencyKey, KeyState, OrderState } from "../domain/tasks/limits/concurrency.ts";
+import type { LimitOutcome } from "../domain/tasks/limits/limit-plan.ts";
+import type { BucketState } from "../domain/tasks/limits/rate-limit.ts";
 import type { NewTask, TaskState } from "../domain/tasks/task.ts";
 import type { AttemptRow } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";

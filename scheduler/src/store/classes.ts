@@ -1,9 +1,9 @@
 /** The role of the store that reads and makes task classes, and reads the tasks that wait in them. */
 import type { TaskClass } from "../domain/matching/match.ts";
-import type { CircuitRule } from "../domain/tasks/circuit.ts";
-import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
 import type { Fairness } from "../domain/tasks/fairness.ts";
-import type { RateLimit } from "../domain/tasks/rate-limit.ts";
+import type { CircuitRule } from "../domain/tasks/limits/circuit.ts";
+import type { ConcurrencyKey } from "../domain/tasks/limits/concurrency.ts";
+import type { RateLimit } from "../domain/tasks/limits/rate-limit.ts";
 import type { Requirements } from "../domain/tasks/task.ts";
 
 /** A task that waits in a class, as the task window holds it. */

@@ -1,7 +1,7 @@
 /** The role of the store that reads concurrency keys with their holders, sets their limits, and checks their counts. */
-import type { KeyHolder, KeyState, LimitOverride, OrderState } from "../domain/tasks/concurrency.ts";
+import type { KeyHolder, KeyState, LimitOverride, OrderState } from "../domain/tasks/limits/concurrency.ts";
 
-export type { KeyHolder, LimitOverride } from "../domain/tasks/concurrency.ts";
+export type { KeyHolder, LimitOverride } from "../domain/tasks/limits/concurrency.ts";
 
 /** A key with what holds it and what waits for it. */
 export interface LockRow {

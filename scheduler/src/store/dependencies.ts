@@ -1,5 +1,5 @@
 /** The role of the store that lets tasks start when the tasks that they wait for have ended. */
-import type { LinkedTask, TaskLinks } from "../domain/tasks/dependencies.ts";
+import type { LinkedTask, TaskLinks } from "../domain/tasks/dependencies/dependencies.ts";
 import type { EndState } from "../domain/tasks/task.ts";
 import type { WaitingTask } from "./classes.ts";
 

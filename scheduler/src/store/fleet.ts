@@ -3,7 +3,7 @@ import type { AttemptKey } from "../domain/ids.ts";
 import type { KnownSize } from "../domain/matching/known-size.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { FleetReport } from "../domain/reports.ts";
-import type { Stuck } from "../domain/tasks/watchdog.ts";
+import type { Stuck } from "../domain/tasks/attempts/watchdog.ts";
 import type { CompletionFacts } from "../domain/workers/completions.ts";
 import type { WorkerRecord, WorkerState } from "../domain/workers/worker.ts";
 

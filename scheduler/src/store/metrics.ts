@@ -1,7 +1,7 @@
 /** The role of the store that keeps what handlers measured. */
 import type { Facts } from "@muster/common/facts";
 import type { AttemptKey } from "../domain/ids.ts";
-import type { MetricSums } from "../domain/tasks/handler-report.ts";
+import type { MetricSums } from "../domain/tasks/attempts/handler-report.ts";
 
 /** The sums of an attempt as its worker reported them, and what it noted for its failure. */
 export interface AttemptSums {

@@ -1,6 +1,6 @@
 /** The role of the store that reads queues with their depths, and writes their pauses, limits, weights and settings. */
 import type { QueueModes } from "../domain/mechanisms/mechanism.ts";
-import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
+import type { RetryDefaults } from "../domain/tasks/outcome/retry-defaults.ts";
 
 /** How many tasks may wait in a queue. */
 export interface QueueLimit {

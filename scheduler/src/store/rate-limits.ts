@@ -1,7 +1,13 @@
 /** The role of the store that reads rate limit keys with their token buckets, and sets their rates. */
-import type { BucketState, KeyPause, Rate, RateKeyState, TokenBucket } from "../domain/tasks/rate-limit.ts";
+import type {
+  BucketState,
+  KeyPause,
+  Rate,
+  RateKeyState,
+  TokenBucket,
+} from "../domain/tasks/limits/rate-limit.ts";
 
-export type { BucketState, RateKeyState } from "../domain/tasks/rate-limit.ts";
+export type { BucketState, RateKeyState } from "../domain/tasks/limits/rate-limit.ts";
 
 /** A key with its buckets and what waits for it. */
 export interface RateKeyRow extends RateKeyState {

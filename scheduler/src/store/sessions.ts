@@ -1,6 +1,6 @@
 /** The role of the store that keeps worker sessions, their leases, and the worker streams that were rejected. */
 import type { AttemptKey } from "../domain/ids.ts";
-import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
+import type { OutcomeDecision } from "../domain/tasks/outcome/outcome.ts";
 import type { CompletionRecord } from "../domain/workers/completions.ts";
 import type { Contest, Contested, ProcessName } from "../domain/workers/contest.ts";
 import type { OperatorPause } from "../domain/workers/operator-pause.ts";

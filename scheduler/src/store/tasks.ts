@@ -1,11 +1,11 @@
 /** The role of the store that reads, follows, cancels and retries single tasks. */
 import type { AttemptKey } from "../domain/ids.ts";
+import type { StepCondition } from "../domain/tasks/attempts/step.ts";
 import type { EditRefused, FieldChange, TaskEdit } from "../domain/tasks/edit.ts";
 import type { Hold } from "../domain/tasks/hold.ts";
-import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
-import type { StepCondition } from "../domain/tasks/step.ts";
+import type { OutcomeDecision } from "../domain/tasks/outcome/outcome.ts";
 import type { AttemptRecord, Attempts, TaskRecord, TaskState } from "../domain/tasks/task.ts";
-import type { KeyHolder } from "../domain/tasks/unique-key.ts";
+import type { KeyHolder } from "../domain/tasks/unique-keys/unique-key.ts";
 import type { AttemptRow, OutputChunk } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
 

@@ -1,7 +1,7 @@
 /** Starts and stops the telemetry of the scheduler. */
 import { hostname } from "node:os";
-import { SCHEMA_URL } from "@muster/common/messaging-span";
-import { SpanIds } from "@muster/common/span-ids";
+import { SCHEMA_URL } from "@muster/common/tracing/messaging-span";
+import { SpanIds } from "@muster/common/tracing/span-ids";
 import { context, DiagLogLevel, diag, type Meter, metrics, propagation, trace } from "@opentelemetry/api";
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type AdaptiveConcurrency, compileAdaptive } from "../options/adaptive-concurrency.ts";
+import { type AdaptiveConcurrency, compileAdaptive } from "../options/task-types/adaptive-concurrency.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
 

@@ -1,6 +1,6 @@
 /** The limit of a task type that adapts: what it measures, and its last change. */
 import type { Clock } from "../clock.ts";
-import type { CompiledAdaptive } from "../options/adaptive-concurrency.ts";
+import type { CompiledAdaptive } from "../options/task-types/adaptive-concurrency.ts";
 import {
   type LimitCause,
   type LimitState,

@@ -2,8 +2,8 @@
 import { messageOf } from "../attempt/failure/classify.ts";
 import type { Outcome } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
-import { isTargetS } from "../options/adaptive-concurrency.ts";
 import type { CompiledTask } from "../options/options.ts";
+import { isTargetS } from "../options/task-types/adaptive-concurrency.ts";
 import type { MeasuredAttempt } from "./adaptive-limit.ts";
 
 /** The parts of an attempt that are measured. */

@@ -6,10 +6,10 @@ import type { Logger } from "../logging/logger.ts";
 import type { ScratchFolders } from "../scratch/scratch-folders.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import type { AttemptLog } from "../task-log/attempt-log.ts";
-import type { Children } from "./children.ts";
+import type { Children } from "./children/children.ts";
 import type { Deadlines } from "./deadlines.ts";
-import type { KeyPauses } from "./key-pauses.ts";
-import type { SlotReleases } from "./slot-releases.ts";
+import type { KeyPauses } from "./reports/key-pauses.ts";
+import type { SlotReleases } from "./slots/slot-releases.ts";
 
 /** What an attempt needs of its worker. */
 export interface AttemptHost {

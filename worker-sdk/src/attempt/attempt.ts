@@ -1,10 +1,10 @@
 /** One attempt: its handler, its events and its outcome. */
 import { type FactValue, mergeFacts } from "@muster/common/facts";
-import { cutWellFormed } from "@muster/common/text";
+import { cutWellFormed } from "@muster/common/text/text";
 import { MAX_WAIT_REASON } from "@muster/protocol/constants";
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import { makeArtifact } from "../artifacts/artifacts.ts";
-import type { TaskHandle } from "../client/task-handle.ts";
+import type { TaskHandle } from "../client/follow/task-handle.ts";
 import type { ContractParts } from "../contract/task-contract.ts";
 import { BudgetExhaustedError, CheckpointError, KeyPauseError, TimedOutError } from "../errors.ts";
 import type { AssignmentMessage, FromLink, Outcome, PhaseTiming } from "../link/messages.ts";
@@ -16,22 +16,22 @@ import type { AttemptLog } from "../task-log/attempt-log.ts";
 import { recordedLog } from "../task-log/recorded-log.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
-import { Checkpoints, resumeValue } from "./checkpoints.ts";
-import type { ChildOptions, RunChild, SubmitChild } from "./child-options.ts";
-import { ChildRuns } from "./child-runs.ts";
+import type { ChildOptions, RunChild, SubmitChild } from "./children/child-options.ts";
+import { ChildRuns } from "./children/child-runs.ts";
 import type { PhaseOptions, ProgressCount, RunningPhase, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
-import { checkedExpectation, type Expectation } from "./expectation.ts";
 import { toCode } from "./failure/classify.ts";
-import { HandlerReports } from "./handler-reports.ts";
-import { Iterations } from "./iterations.ts";
 import { isBytes } from "./json-form.ts";
-import type { PhaseWatchdog } from "./phase-watchdog.ts";
-import { Phases } from "./phases.ts";
-import { ProgressThrottle } from "./progress.ts";
-import { ReleasedSlot } from "./released-slot.ts";
-import type { StepOptions } from "./step-options.ts";
-import { Steps } from "./steps.ts";
+import { checkedExpectation, type Expectation } from "./phases/expectation.ts";
+import type { PhaseWatchdog } from "./phases/phase-watchdog.ts";
+import { Phases } from "./phases/phases.ts";
+import { Checkpoints, resumeValue } from "./reports/checkpoints.ts";
+import { HandlerReports } from "./reports/handler-reports.ts";
+import { Iterations } from "./reports/iterations.ts";
+import { ProgressThrottle } from "./reports/progress.ts";
+import type { StepOptions } from "./reports/step-options.ts";
+import { Steps } from "./reports/steps.ts";
+import { ReleasedSlot } from "./slots/released-slot.ts";
 
 /** Largest output chunk of one message. */
 const MAX_CHUNK_BYTES = 64 * 1024;

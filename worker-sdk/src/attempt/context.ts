@@ -2,10 +2,10 @@
 import type { Artifact, ArtifactOptions, ArtifactWriter } from "../artifacts/artifact.ts";
 import type { EarlierProgress } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
-import type { RunChild, SubmitChild } from "./child-options.ts";
-import type { Expectation } from "./expectation.ts";
-import type { ReleasedSlot } from "./released-slot.ts";
-import type { StepOptions } from "./step-options.ts";
+import type { RunChild, SubmitChild } from "./children/child-options.ts";
+import type { Expectation } from "./phases/expectation.ts";
+import type { StepOptions } from "./reports/step-options.ts";
+import type { ReleasedSlot } from "./slots/released-slot.ts";
 
 export type { EarlierProgress, Expectation };
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { encodeTaskSpec } from "../client/task-spec.ts";
+import { encodeTaskSpec } from "../client/submit/task-spec.ts";
 import { findJsonFault, isBytes } from "./json-form.ts";
 
 class Page {

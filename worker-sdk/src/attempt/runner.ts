@@ -18,13 +18,13 @@ import type { StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { withinAttempt } from "./attempt-scope.ts";
-import { CapacityUse, slotsOf, type TaskCost } from "./capacity-use.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import { classifyError } from "./failure/classify.ts";
 import { logOutcome, runEnd } from "./outcome-log.ts";
-import { PhaseWatchdog } from "./phase-watchdog.ts";
-import { SlotReleases, type WaitingAttempt } from "./slot-releases.ts";
+import { PhaseWatchdog } from "./phases/phase-watchdog.ts";
+import { CapacityUse, slotsOf, type TaskCost } from "./slots/capacity-use.ts";
+import { SlotReleases, type WaitingAttempt } from "./slots/slot-releases.ts";
 
 /** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
 const DEFAULT_GRACE_MS = 5000;

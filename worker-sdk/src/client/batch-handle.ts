@@ -13,11 +13,11 @@ import {
 } from "@muster/protocol";
 import { sleep } from "../clock.ts";
 import type { OptionNames } from "../options/known-options.ts";
-import { timeoutMsOf } from "./call-limits.ts";
-import type { CallOptions, WaitOptions } from "./call-options.ts";
+import { timeoutMsOf } from "./connection/call-limits.ts";
+import type { CallOptions, WaitOptions } from "./connection/call-options.ts";
 import { MusterError } from "./errors.ts";
-import type { SubmitSpec } from "./submit-spec.ts";
-import type { TaskHandle } from "./task-handle.ts";
+import type { TaskHandle } from "./follow/task-handle.ts";
+import type { SubmitSpec } from "./submit/submit-spec.ts";
 
 /** A wait looks at the batch this often, milliseconds. */
 const LOOK_EVERY_MS = 500;

@@ -7,8 +7,8 @@ import { numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { resolvePayloads } from "../options/payload-settings.ts";
 import type { PayloadOptions } from "../payloads/payload-options.ts";
-import { MAX_TIMEOUT_S } from "./call-limits.ts";
-import { ClientPayloads } from "./client-payloads.ts";
+import { MAX_TIMEOUT_S } from "./connection/call-limits.ts";
+import { ClientPayloads } from "./submit/client-payloads.ts";
 
 const NAMES: OptionNames<ClientOptions> = {
   scheduler: true,

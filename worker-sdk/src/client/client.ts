@@ -35,27 +35,27 @@ import {
   type BulkProgress,
   changeTasks,
   encodeChange,
-} from "./bulk-changes.ts";
-import { type CallLimits, timeoutMsOf } from "./call-limits.ts";
-import type { BatchFilter, CallOptions, FindOptions, SubmitCallOptions } from "./call-options.ts";
+} from "./changes/bulk-changes.ts";
 import { type ClientOptions, resolveClient } from "./client-options.ts";
-import { type ClientPayloads, decodeTask } from "./client-payloads.ts";
-import { specsOf } from "./contract-calls.ts";
+import { type CallLimits, timeoutMsOf } from "./connection/call-limits.ts";
+import type { BatchFilter, CallOptions, FindOptions, SubmitCallOptions } from "./connection/call-options.ts";
+import type { FailoverTransport } from "./connection/transport.ts";
+import { createFailoverTransport } from "./connection/transport.ts";
 import { MusterError } from "./errors.ts";
-import { encodeFailureOptions, type FailureOptions } from "./failures.ts";
+import { resultReader } from "./follow/result-reader.ts";
+import { idOf, type StoredHandle } from "./follow/stored-handle.ts";
+import { TaskHandle } from "./follow/task-handle.ts";
 import { listBatches, listChildren } from "./listings.ts";
-import { encodeMetricOptions, type MetricOptions } from "./metric-options.ts";
-import { resultReader } from "./result-reader.ts";
-import { Schedules } from "./schedules.ts";
-import { idOf, type StoredHandle } from "./stored-handle.ts";
-import { outcomeOf } from "./submit-outcome.ts";
-import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
-import { Submitter } from "./submitter.ts";
-import { TaskHandle } from "./task-handle.ts";
-import { encodeTaskSpec } from "./task-spec.ts";
-import { TaskSubmits } from "./task-submits.ts";
-import type { FailoverTransport } from "./transport.ts";
-import { createFailoverTransport } from "./transport.ts";
+import { Schedules } from "./schedules/schedules.ts";
+import { encodeFailureOptions, type FailureOptions } from "./statistics/failures.ts";
+import { encodeMetricOptions, type MetricOptions } from "./statistics/metric-options.ts";
+import { type ClientPayloads, decodeTask } from "./submit/client-payloads.ts";
+import { specsOf } from "./submit/contract-calls.ts";
+import { outcomeOf } from "./submit/submit-outcome.ts";
+import type { SubmitOptions, SubmitSpec } from "./submit/submit-spec.ts";
+import { Submitter } from "./submit/submitter.ts";
+import { encodeTaskSpec } from "./submit/task-spec.ts";
+import { TaskSubmits } from "./submit/task-submits.ts";
 
 /**
  * Submits tasks and follows them. A client holds a connection, and from its second submit on another one for submits.

@@ -4,7 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { PlainFailure, PlainTask } from "@muster/protocol";
 import { BadRequestSchema, ERROR_DOMAIN, ErrorInfoSchema, RetryInfoSchema } from "@muster/protocol";
 import { msFromDuration } from "../duration.ts";
-import { wasRefused } from "./http2-connection.ts";
+import { wasRefused } from "./connection/http2-connection.ts";
 
 /** A field that the scheduler refused. */
 export interface Violation {

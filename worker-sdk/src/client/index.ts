@@ -25,7 +25,10 @@ export { ENCODED_TYPE, type Envelope, type EnvelopeHeader, readEnvelope } from "
 export { PayloadError, type PayloadErrorCode } from "../payloads/payload-error.ts";
 export type { PayloadOptions } from "../payloads/payload-options.ts";
 export { BatchHandle, type BatchOptions } from "./batch-handle.ts";
-export type { BulkChange, BulkChangeOptions, BulkFilter, BulkProgress } from "./bulk-changes.ts";
+export type { BulkChange, BulkChangeOptions, BulkFilter, BulkProgress } from "./changes/bulk-changes.ts";
+export type { RevokeOptions, TaskChanges } from "./changes/task-changes.ts";
+export { Client } from "./client.ts";
+export type { ClientOptions } from "./client-options.ts";
 export type {
   BatchFilter,
   CallOptions,
@@ -34,9 +37,7 @@ export type {
   RunNowOptions,
   SubmitCallOptions,
   WaitOptions,
-} from "./call-options.ts";
-export { Client } from "./client.ts";
-export type { ClientOptions } from "./client-options.ts";
+} from "./connection/call-options.ts";
 export {
   ClientReason,
   MusterError,
@@ -45,12 +46,16 @@ export {
   TaskFailedError,
   type Violation,
 } from "./errors.ts";
-export type { FailureOptions } from "./failures.ts";
-export type { MetricOptions } from "./metric-options.ts";
-export type { ScheduleOptions } from "./schedule-spec.ts";
-export { Schedules } from "./schedules.ts";
-export type { StoredHandle } from "./stored-handle.ts";
-export type { ConcurrencyOutcome, KeyConflict, SubmitWarning } from "./submit-outcome.ts";
+export type { StoredHandle } from "./follow/stored-handle.ts";
+export { TaskHandle } from "./follow/task-handle.ts";
+export type { LineLevel, LogEntry, LogsOptions } from "./follow/task-logs.ts";
+export { isEnded } from "./follow/task-result.ts";
+export type { TaskMessages, TaskOutput, TaskUpdate } from "./follow/task-watch.ts";
+export type { ScheduleOptions } from "./schedules/schedule-spec.ts";
+export { Schedules } from "./schedules/schedules.ts";
+export type { FailureOptions } from "./statistics/failures.ts";
+export type { MetricOptions } from "./statistics/metric-options.ts";
+export type { ConcurrencyOutcome, KeyConflict, SubmitWarning } from "./submit/submit-outcome.ts";
 export type {
   CircuitOptions,
   ConcurrencyKey,
@@ -64,9 +69,4 @@ export type {
   SubmitSpec,
   TaskDependency,
   UniqueOptions,
-} from "./submit-spec.ts";
-export type { RevokeOptions, TaskChanges } from "./task-changes.ts";
-export { TaskHandle } from "./task-handle.ts";
-export type { LineLevel, LogEntry, LogsOptions } from "./task-logs.ts";
-export { isEnded } from "./task-result.ts";
-export type { TaskMessages, TaskOutput, TaskUpdate } from "./task-watch.ts";
+} from "./submit/submit-spec.ts";

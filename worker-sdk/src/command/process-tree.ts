@@ -1,7 +1,7 @@
 /** Finds and ends every process that a program has started. */
 import { readdirSync, readFileSync } from "node:fs";
 import { platform } from "node:os";
-import { groupRuns, signalGroup } from "@muster/common/process-group";
+import { groupRuns, signalGroup } from "@muster/common/process/process-group";
 import type { Clock } from "../clock.ts";
 
 /** Variable by which processes are found that have left the group of the program: its children inherit it. */

@@ -1,7 +1,7 @@
 /** One run of a program: its output, its end, and the end of what it has started. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { Lines } from "@muster/common/lines";
-import { MemoryWatch } from "@muster/common/memory-watch";
+import { MemoryWatch } from "@muster/common/process/memory-watch";
+import { Lines } from "@muster/common/text/lines";
 import { type Clock, settledWithin } from "../clock.ts";
 import type { MemoryGroup } from "./memory-group.ts";
 import type { ProgramEnd } from "./outcome.ts";

@@ -1,5 +1,5 @@
 /** Fills arguments of a command with values of the task. */
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 
 /** What a template may name. */
 export interface TemplateValues {

@@ -1,5 +1,5 @@
 /** The errors that a task declares: codes with the schemas of their details. */
-import { FAILURE_CODE } from "@muster/common/name-forms";
+import { FAILURE_CODE } from "@muster/common/text/name-forms";
 import { NonRetryableError, RetryableError } from "../errors.ts";
 import {
   check,

@@ -1,16 +1,16 @@
 /** Makes the definition of a task: of a type with its schemas, or of a handler for the option `tasks`. */
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
-import { checkSpec } from "../client/spec-checks.ts";
-import { SPEC_NAMES } from "../client/spec-names.ts";
-import type { SubmitSpec } from "../client/submit-spec.ts";
+import { NAME, NAME_RULE } from "@muster/common/text/name-forms";
+import { checkSpec } from "../client/submit/spec-checks.ts";
+import { SPEC_NAMES } from "../client/submit/spec-names.ts";
+import type { SubmitSpec } from "../client/submit/submit-spec.ts";
 import { unknownOptions } from "../options/known-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 import {
   type AnyPhaseDeclarations,
   type PhaseDeclarations,
   phaseFaults,
-} from "../options/phase-declarations.ts";
-import type { TaskDefinition } from "../options/task-definition.ts";
+} from "../options/task-types/phase-declarations.ts";
+import type { TaskDefinition } from "../options/task-types/task-definition.ts";
 import { declarationFaults, type ErrorDeclarations } from "./declared-errors.ts";
 import { isSchema, type Schema, type SchemaOutput } from "./schema.ts";
 import { type SubmitDefaults, TaskContract } from "./task-contract.ts";

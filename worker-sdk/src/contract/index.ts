@@ -8,7 +8,7 @@
 import "../node-version.ts";
 
 export { OptionsError } from "../options/options-error.ts";
-export type { PhaseDeclaration, PhaseDeclarations } from "../options/phase-declarations.ts";
+export type { PhaseDeclaration, PhaseDeclarations } from "../options/task-types/phase-declarations.ts";
 export { InvalidPayloadError, InvalidResultError } from "./contract-errors.ts";
 export type {
   DeclaredErrorArguments,

@@ -1,9 +1,9 @@
 /** A task type with its schemas, errors and options: what its handler and its callers share. */
-import type { SubmitCallOptions, WaitOptions } from "../client/call-options.ts";
-import type { SubmitOptions } from "../client/submit-spec.ts";
+import type { SubmitCallOptions, WaitOptions } from "../client/connection/call-options.ts";
+import type { SubmitOptions } from "../client/submit/submit-spec.ts";
 import { systemClock } from "../clock.ts";
 import type { NonRetryableError, RetryableError } from "../errors.ts";
-import type { AnyPhaseDeclarations } from "../options/phase-declarations.ts";
+import type { AnyPhaseDeclarations } from "../options/task-types/phase-declarations.ts";
 import {
   type DeclaredErrorArguments,
   type DeclaredErrorOptions,

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
-import { Lines } from "@muster/common/lines";
+import { Lines } from "@muster/common/text/lines";
 import type { ClassifiedFailure } from "../attempt/failure/classify.ts";
 import { type Clock, settledWithin } from "../clock.ts";
 import { ProcessTree } from "../command/process-tree.ts";

@@ -7,7 +7,7 @@ import { outcomeOfStop, outcomeOfThrow } from "../attempt/execute.ts";
 import { systemClock } from "../clock.ts";
 import { TimedOutError } from "../errors.ts";
 import type { Outcome, ToLink } from "../link/messages.ts";
-import type { FailureClassification } from "../options/failure-classification.ts";
+import type { FailureClassification } from "../options/task-types/failure-classification.ts";
 import { type ChildEnd, endError } from "./child-end.ts";
 import type { ChildHandle, ChildListener } from "./child-handle.ts";
 import type { AttemptRequest, FromChild } from "./messages.ts";

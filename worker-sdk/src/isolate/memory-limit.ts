@@ -1,7 +1,7 @@
 /** The memory limit of an isolated handler's process. */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { MemoryWatch } from "@muster/common/memory-watch";
+import { MemoryWatch } from "@muster/common/process/memory-watch";
 import type { Clock } from "../clock.ts";
 import { MemoryGroup } from "../command/memory-group.ts";
 import { KERNEL, type Roots } from "../link/pressure/cgroup.ts";

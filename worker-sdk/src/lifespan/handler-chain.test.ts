@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AnyHandler } from "../options/task-definition.ts";
+import type { AnyHandler } from "../options/task-types/task-definition.ts";
 import { chainOf } from "./handler-chain.ts";
 import type { Middleware, TaskLifespan } from "./lifespan.ts";
 

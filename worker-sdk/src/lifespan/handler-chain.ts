@@ -3,7 +3,7 @@ import type { Attempt } from "../attempt/attempt.ts";
 import type { TaskContext } from "../attempt/context.ts";
 import { classifyError } from "../attempt/failure/classify.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
-import type { AnyHandler } from "../options/task-definition.ts";
+import type { AnyHandler } from "../options/task-types/task-definition.ts";
 import type { Middleware, TaskLifespan } from "./lifespan.ts";
 import { Teardowns } from "./teardowns.ts";
 

@@ -1,6 +1,6 @@
 import type { Facts } from "@muster/common/facts";
 import type { LimitReport } from "../adaptive/adaptive-limit.ts";
-import type { QuietExpectation } from "../attempt/expectation.ts";
+import type { QuietExpectation } from "../attempt/phases/expectation.ts";
 import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
 import type { EffectiveSetting } from "../options/effective-setting.ts";

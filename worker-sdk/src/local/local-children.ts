@@ -1,10 +1,10 @@
 /** Runs the children of tasks that are run without a scheduler: by the worker's own handlers, or by answers of a test. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { FailureClass, type Task, TaskSchema, TaskState } from "@muster/protocol";
-import type { ChildOptions } from "../attempt/child-options.ts";
+import type { ChildOptions } from "../attempt/children/child-options.ts";
+import type { Parent, StartedChild } from "../attempt/children/parent.ts";
 import { classifyError } from "../attempt/failure/classify.ts";
 import { isBytes } from "../attempt/json-form.ts";
-import type { Parent, StartedChild } from "../attempt/parent.ts";
 import type { ContractParts } from "../contract/task-contract.ts";
 import type { LocalChild, LocalRun, RunFailure, RunOutcome } from "./local-run.ts";
 
@@ -55,8 +55,8 @@ export class LocalChildren {
   ): Promise<StartedChild> {
     parent.signal.throwIfAborted();
     // The client is loaded with the first child, as in a started worker.
-    const { specsOf, resultOf } = await import("../client/contract-calls.ts");
-    const { outputOf } = await import("../client/task-result.ts");
+    const { specsOf, resultOf } = await import("../client/submit/contract-calls.ts");
+    const { outputOf } = await import("../client/follow/task-result.ts");
     const type = typeof task === "string" ? task : task.type;
     const [spec] = typeof task === "string" ? [{ payload }] : await specsOf(task, [payload], options);
     const sent = readable(spec?.payload);

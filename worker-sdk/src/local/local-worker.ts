@@ -1,5 +1,5 @@
 /** Runs tasks of a worker in this process, without a scheduler and without a connection. */
-import { closestNames } from "@muster/common/closest-names";
+import { closestNames } from "@muster/common/text/closest-names";
 import type { LimitReport } from "../adaptive/adaptive-limit.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { type Clock, processAgeMs, settledWithin, systemClock } from "../clock.ts";

@@ -1,5 +1,5 @@
 /** Names of options: one that is not known is a fault, because a misspelt option would have no effect. */
-import { closestNames } from "@muster/common/closest-names";
+import { closestNames } from "@muster/common/text/closest-names";
 import { OptionsError } from "./options-error.ts";
 
 /** The options of a type, each once. The compiler refuses a list that lacks one. */

@@ -1,5 +1,5 @@
 /** Checks of option values. */
-import { NAME } from "@muster/common/name-forms";
+import { NAME } from "@muster/common/text/name-forms";
 import type { Environment } from "./connection-options.ts";
 import { OptionsError } from "./options-error.ts";
 

@@ -1,7 +1,7 @@
 /** Checks the options of a worker. */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { WORKER_ID } from "@muster/common/name-forms";
+import { WORKER_ID } from "@muster/common/text/name-forms";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Batches } from "../batching/batches.ts";
 import { TaskContract } from "../contract/task-contract.ts";
@@ -12,19 +12,10 @@ import { LOG_LEVELS } from "../logging/logger.ts";
 import type { PayloadOptions, PayloadSettings } from "../payloads/payload-options.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
-import {
-  type AdaptiveConcurrency,
-  type CompiledAdaptive,
-  concurrencyFaults,
-  defaultSlots,
-  limitsOf,
-  MAX_ADAPTIVE_TYPES,
-} from "./adaptive-concurrency.ts";
 import { resolveArtifacts } from "./artifact-settings.ts";
 import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
 import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
-import type { FailureClassification } from "./failure-classification.ts";
 import { type OptionNames, unknownOptions } from "./known-options.ts";
 import {
   checkCapacities,
@@ -36,10 +27,19 @@ import {
 } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
 import { resolvePayloads } from "./payload-settings.ts";
-import { type AnyPhaseDeclarations, phaseFaults } from "./phase-declarations.ts";
 import { resolveScratch, type ScratchSettings } from "./scratch-options.ts";
-import type { AnyHandler, TaskDefinitions } from "./task-definition.ts";
 import { resolveTaskLogs, type TaskLogSettings } from "./task-log-options.ts";
+import {
+  type AdaptiveConcurrency,
+  type CompiledAdaptive,
+  concurrencyFaults,
+  defaultSlots,
+  limitsOf,
+  MAX_ADAPTIVE_TYPES,
+} from "./task-types/adaptive-concurrency.ts";
+import type { FailureClassification } from "./task-types/failure-classification.ts";
+import { type AnyPhaseDeclarations, phaseFaults } from "./task-types/phase-declarations.ts";
+import type { AnyHandler, TaskDefinitions } from "./task-types/task-definition.ts";
 import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
 
 /** A task type ready to run. */

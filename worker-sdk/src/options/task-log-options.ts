@@ -1,6 +1,6 @@
 /** The option `taskLogs` of a worker: which lines of `ctx.log` are kept with the task, and what is masked in them. */
 
-import { Redactor } from "@muster/common/redact";
+import { Redactor } from "@muster/common/text/redact";
 import type { Environment } from "./connection-options.ts";
 import { type OptionNames, unknownOptions } from "./known-options.ts";
 

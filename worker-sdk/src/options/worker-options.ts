@@ -6,10 +6,10 @@ import type { StartupReporter } from "../run/startup.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import type { Backpressure } from "./backpressure.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
-import type { FailureClassification } from "./failure-classification.ts";
 import type { ScratchOptions } from "./scratch-options.ts";
-import type { TaskDefinitions } from "./task-definition.ts";
 import type { TaskLogOptions } from "./task-log-options.ts";
+import type { FailureClassification } from "./task-types/failure-classification.ts";
+import type { TaskDefinitions } from "./task-types/task-definition.ts";
 
 /** The error that ended a worker; given to `onFatal`, and the value of `Worker.closed`. */
 export interface FatalInfo {

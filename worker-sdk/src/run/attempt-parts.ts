@@ -1,9 +1,9 @@
 /** The parts of a worker that run attempts: everything but the connection and the process. */
 import type { AttemptHost } from "../attempt/attempt-host.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
-import { KeyPauses } from "../attempt/key-pauses.ts";
+import { warnAfterS } from "../attempt/phases/warn-after.ts";
+import { KeyPauses } from "../attempt/reports/key-pauses.ts";
 import { Runner } from "../attempt/runner.ts";
-import { warnAfterS } from "../attempt/warn-after.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { IsolatedHandlers } from "../isolate/isolated-handlers.ts";
 import { WorkerLifespan } from "../lifespan/worker-lifespan.ts";

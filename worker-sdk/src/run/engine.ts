@@ -1,5 +1,5 @@
 /** Runs a started worker: link, attempts, shutdown. */
-import { Children } from "../attempt/children.ts";
+import { Children } from "../attempt/children/children.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import {

@@ -1,5 +1,5 @@
 /** Handles uncaught errors of the process. */
-import { cutWellFormed } from "@muster/common/text";
+import { cutWellFormed } from "@muster/common/text/text";
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
 import type { FatalMessage } from "../link/messages.ts";
 import { createProgramLogger, type Logger } from "../logging/logger.ts";

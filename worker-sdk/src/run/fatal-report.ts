@@ -1,5 +1,5 @@
 /** Builds a fatal report. */
-import { cutWellFormed } from "@muster/common/text";
+import { cutWellFormed } from "@muster/common/text/text";
 import { currentAttemptId } from "../attempt/attempt-scope.ts";
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
 import { LinkError, StartupTimeoutError, SupersededError, VerdictError } from "../errors.ts";

@@ -1,7 +1,7 @@
 /** Makes the text of a line that is kept with its task: facts as JSON, secrets masked, both cut. */
 
-import { isSecret } from "@muster/common/secret-names";
-import { cutWellFormed } from "@muster/common/text";
+import { isSecret } from "@muster/common/text/secret-names";
+import { cutWellFormed } from "@muster/common/text/text";
 import type { TaskLogSettings } from "../options/task-log-options.ts";
 
 /** Longest message, and longest facts as JSON, in UTF-16 units. */

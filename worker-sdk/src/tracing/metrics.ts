@@ -1,5 +1,5 @@
 /** Exports a worker's measurements. */
-import { SCHEMA_URL } from "@muster/common/messaging-span";
+import { SCHEMA_URL } from "@muster/common/tracing/messaging-span";
 import { type BatchObservableResult, type Meter, metrics, type Observable } from "@opentelemetry/api";
 import { type Measures, WORKER_METRICS } from "../link/health/measures.ts";
 import { SDK_NAME, SDK_VERSION } from "../version.ts";

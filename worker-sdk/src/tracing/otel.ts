@@ -8,7 +8,7 @@
 import "../node-version.ts";
 
 import { randomUUID } from "node:crypto";
-import { SCHEMA_URL } from "@muster/common/messaging-span";
+import { SCHEMA_URL } from "@muster/common/tracing/messaging-span";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { settledWithin } from "../clock.ts";
 import { defaultVariable, processEnvironment } from "../options/connection-options.ts";

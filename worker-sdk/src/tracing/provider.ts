@@ -1,5 +1,5 @@
 /** The tracer of the SDK. */
-import { SCHEMA_URL } from "@muster/common/messaging-span";
+import { SCHEMA_URL } from "@muster/common/tracing/messaging-span";
 import type { Tracer, TracerProvider } from "@opentelemetry/api";
 import { ProxyTracerProvider, trace } from "@opentelemetry/api";
 import { SDK_VERSION } from "../version.ts";

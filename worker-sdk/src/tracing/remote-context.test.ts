@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isUnsampled } from "@muster/common/trace-context";
+import { isUnsampled } from "@muster/common/tracing/trace-context";
 import { createContextKey, isSpanContextValid, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { remoteContext, UnsampledContext } from "./remote-context.ts";
 

@@ -1,5 +1,5 @@
 /** Contexts of W3C headers. */
-import { parseTraceparent } from "@muster/common/trace-context";
+import { parseTraceparent } from "@muster/common/tracing/trace-context";
 import type { Context } from "@opentelemetry/api";
 import { ROOT_CONTEXT, TraceFlags, trace } from "@opentelemetry/api";
 

@@ -1,7 +1,7 @@
 /** The spans of a run. */
-import { messagingSpan } from "@muster/common/messaging-span";
-import { childSpanId } from "@muster/common/span-ids";
-import { isUnsampled } from "@muster/common/trace-context";
+import { messagingSpan } from "@muster/common/tracing/messaging-span";
+import { childSpanId } from "@muster/common/tracing/span-ids";
+import { isUnsampled } from "@muster/common/tracing/trace-context";
 import type { Context, Span, TimeInput, Tracer } from "@opentelemetry/api";
 import { context, SpanKind, trace } from "@opentelemetry/api";
 import { wallClock } from "../clock.ts";

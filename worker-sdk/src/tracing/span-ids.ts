@@ -1,5 +1,5 @@
 /** The id generator for derived span ids. */
-import { SpanIds } from "@muster/common/span-ids";
+import { SpanIds } from "@muster/common/tracing/span-ids";
 
 /**
  * Id generator of the process. The ids of a run's spans are those that the scheduler derives, the others are random.

@@ -1,5 +1,5 @@
 /** The span of a submit. */
-import { messagingSpan } from "@muster/common/messaging-span";
+import { messagingSpan } from "@muster/common/tracing/messaging-span";
 import type { Context, Span } from "@opentelemetry/api";
 import { context, SpanKind, TraceFlags, trace } from "@opentelemetry/api";
 import { fail, messageOf } from "./failure.ts";

@@ -16,7 +16,7 @@ import { type Finding, isWrong, toCheck } from "../../doctor/checks.ts";
 import { probe } from "../../doctor/probe.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
-import { writeDiagnosis } from "../../output/diagnosis-view.ts";
+import { writeDiagnosis } from "../../output/fleet/diagnosis-view.ts";
 import { writeJson } from "../../output/json.ts";
 
 interface Options {

@@ -12,9 +12,9 @@ import { EVERYTHING, firstEvents, oldestFirst } from "../../events/filter.ts";
 import type { Show } from "../../events/follow.ts";
 import { followEvents } from "../../events/follow.ts";
 import type { Io } from "../../io/io.ts";
-import { writeEvent } from "../../output/event-view.ts";
 import { hintNone } from "../../output/hints.ts";
 import { writeJson, writeJsonLine } from "../../output/json.ts";
+import { writeEvent } from "../../output/tasks/event-view.ts";
 
 interface Options {
   readonly follow?: true;

@@ -7,7 +7,7 @@ import { withApiSession } from "../../api/api-session.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { writeFailures } from "../../output/failures-view.ts";
+import { writeFailures } from "../../output/fleet/failures-view.ts";
 import { writeJson } from "../../output/json.ts";
 
 interface Options {

@@ -12,7 +12,7 @@ import { followLogs, type LogFilter } from "../../events/follow-logs.ts";
 import type { Io } from "../../io/io.ts";
 import { hintNone } from "../../output/hints.ts";
 import { writeJsonLine } from "../../output/json.ts";
-import { writeLogRecord } from "../../output/log-view.ts";
+import { writeLogRecord } from "../../output/tasks/log-view.ts";
 
 /** Lines of one call. */
 const PAGE_SIZE = 1_000;

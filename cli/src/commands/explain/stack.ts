@@ -8,8 +8,8 @@ import { argument } from "../../arguments/parse.ts";
 import { candidates, nothingNamed, type SubjectKind } from "../../arguments/subject.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
+import { writeStack } from "../../output/fleet/stack-view.ts";
 import { writeJson } from "../../output/json.ts";
-import { writeStack } from "../../output/stack-view.ts";
 
 const KINDS: readonly SubjectKind[] = ["task", "worker"];
 

@@ -7,8 +7,8 @@ import { withApiSession } from "../../api/api-session.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
+import { writeMetricTotals } from "../../output/fleet/metric-totals-view.ts";
 import { writeJson } from "../../output/json.ts";
-import { writeMetricTotals } from "../../output/metric-totals-view.ts";
 
 interface Options {
   readonly since: number;

@@ -7,8 +7,8 @@ import type { Subject, SubjectKind } from "../../arguments/subject.ts";
 import { candidates, nothingNamed } from "../../arguments/subject.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { writeExplanation } from "../../output/explanation-view.ts";
 import { writeJson } from "../../output/json.ts";
+import { writeExplanation } from "../../output/tasks/explanation-view.ts";
 
 interface Options {
   readonly json?: true;

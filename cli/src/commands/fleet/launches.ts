@@ -10,9 +10,9 @@ import { wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell, enumName, workerStateCell } from "../../output/cells.ts";
+import { exitText, stopText } from "../../output/fleet/launch-view.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
-import { exitText, stopText } from "../../output/launch-view.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
 

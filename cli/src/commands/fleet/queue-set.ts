@@ -10,16 +10,16 @@ import {
 } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
-import { type Backoff, parseBackoff, parseDelays } from "../../arguments/backoff.ts";
 import { type ModeChange, parseModes } from "../../arguments/modes.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
+import { type Backoff, parseBackoff, parseDelays } from "../../arguments/tasks/backoff.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
-import { queueSettingsText } from "../../output/queue-settings-text.ts";
+import { queueSettingsText } from "../../output/words/queue-settings-text.ts";
 
 /** The value of an option that takes the setting back. */
 const DEFAULT = "default";

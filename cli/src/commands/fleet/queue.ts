@@ -4,13 +4,13 @@ import { MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
-import { rate as parseRate, type Rate, rateMessage } from "../../arguments/rate.ts";
+import { rate as parseRate, type Rate, rateMessage } from "../../arguments/tasks/rate.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
-import { rateText } from "../../output/rate-text.ts";
 import { counted, oneLine } from "../../output/text.ts";
+import { rateText } from "../../output/words/rate-text.ts";
 import { defineQueueSet } from "./queue-set.ts";
 
 interface PauseOptions {

@@ -10,10 +10,10 @@ import type { Io } from "../../io/io.ts";
 import { durationCell } from "../../output/cells.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
-import { queueSettingsText } from "../../output/queue-settings-text.ts";
-import { rateText } from "../../output/rate-text.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
+import { queueSettingsText } from "../../output/words/queue-settings-text.ts";
+import { rateText } from "../../output/words/rate-text.ts";
 
 interface Options {
   readonly limit: number;

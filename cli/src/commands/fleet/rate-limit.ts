@@ -2,13 +2,13 @@ import { type RateLimitKey, RateLimitKeySchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
-import { type Rate, rate, rateLimitMessage } from "../../arguments/rate.ts";
+import { type Rate, rate, rateLimitMessage } from "../../arguments/tasks/rate.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
-import { rateText } from "../../output/rate-text.ts";
 import { counted, oneLine } from "../../output/text.ts";
+import { rateText } from "../../output/words/rate-text.ts";
 
 interface SetOptions {
   readonly burst?: number;

@@ -9,9 +9,9 @@ import type { Io } from "../../io/io.ts";
 import { ageCell, durationCell } from "../../output/cells.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
-import { rateText } from "../../output/rate-text.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
+import { rateText } from "../../output/words/rate-text.ts";
 
 interface Options {
   readonly limit: number;

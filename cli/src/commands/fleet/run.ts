@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { parseDuration } from "@muster/common/duration";
-import { WORKER_ID } from "@muster/common/name-forms";
-import { Redactor } from "@muster/common/redact";
+import { WORKER_ID } from "@muster/common/text/name-forms";
+import { Redactor } from "@muster/common/text/redact";
 import { Client } from "@muster/worker/client";
 import type { Command } from "commander";
 import { Option } from "commander";

@@ -11,8 +11,8 @@ import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
+import { exitText } from "../../output/fleet/launch-view.ts";
 import { writeJson } from "../../output/json.ts";
-import { exitText } from "../../output/launch-view.ts";
 import { counted } from "../../output/text.ts";
 
 /** Time between two looks at the launch while `--wait` waits. */

@@ -9,14 +9,14 @@ import { takePages } from "../../api/paging.ts";
 import { enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { busyText } from "../../output/busy-text.ts";
 import { ageCell, durationCell, enumName, workerStateCell } from "../../output/cells.ts";
+import { refusalText } from "../../output/fleet/rejection-view.ts";
+import { capacitiesText } from "../../output/fleet/worker-view.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
-import { refusalText } from "../../output/rejection-view.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
-import { capacitiesText } from "../../output/worker-view.ts";
+import { busyText } from "../../output/words/busy-text.ts";
 
 interface Options {
   readonly state?: WorkerState[];

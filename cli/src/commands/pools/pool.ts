@@ -15,9 +15,9 @@ import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
+import { writePlan, writePool, writePoolLaunches, writePools } from "../../output/fleet/pool-view.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
-import { writePlan, writePool, writePoolLaunches, writePools } from "../../output/pool-view.ts";
 import { oneLine } from "../../output/text.ts";
 import { readSpec } from "../../pools/spec-source.ts";
 

@@ -7,8 +7,8 @@ import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { parseMoment } from "../../arguments/moment.ts";
 import { argument, enumChoices, enumNameOf, wholeNumber } from "../../arguments/parse.ts";
-import { type Payload, readPayload } from "../../arguments/payload.ts";
-import { addTaskOptions, type TaskOptions, taskFields } from "../../arguments/task-options.ts";
+import { type Payload, readPayload } from "../../arguments/tasks/payload.ts";
+import { addTaskOptions, type TaskOptions, taskFields } from "../../arguments/tasks/task-options.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
@@ -16,7 +16,7 @@ import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
 import { momentCell } from "../../output/cells.ts";
 import { writeJson } from "../../output/json.ts";
-import { CATCH_UP } from "../../output/schedule-view.ts";
+import { CATCH_UP } from "../../output/tasks/schedule-view.ts";
 import { oneLine } from "../../output/text.ts";
 
 interface Options extends TaskOptions {

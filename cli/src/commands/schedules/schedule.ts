@@ -7,7 +7,7 @@ import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
 import { momentCell } from "../../output/cells.ts";
 import { writeJson } from "../../output/json.ts";
-import { writeSchedule } from "../../output/schedule-view.ts";
+import { writeSchedule } from "../../output/tasks/schedule-view.ts";
 import { oneLine } from "../../output/text.ts";
 import { defineScheduleSet } from "./schedule-set.ts";
 

@@ -9,7 +9,7 @@ import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
-import { writeSchedules } from "../../output/schedule-view.ts";
+import { writeSchedules } from "../../output/tasks/schedule-view.ts";
 
 interface Options {
   readonly limit: number;

@@ -5,15 +5,15 @@ import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
-import { readPayload } from "../../arguments/payload.ts";
+import { readPayload } from "../../arguments/tasks/payload.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
 import { momentCell } from "../../output/cells.ts";
-import { writeMembers } from "../../output/dependency-view.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeFields } from "../../output/table.ts";
+import { writeMembers } from "../../output/tasks/dependency-view.ts";
 
 /** `--wait` looks at the batch this often, milliseconds. */
 const LOOK_EVERY_MS = 500;

@@ -5,8 +5,8 @@ import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
-import type { ChangeWords } from "../../output/change-view.ts";
 import { writeJson } from "../../output/json.ts";
+import type { ChangeWords } from "../../output/tasks/change-view.ts";
 import { addChangeOptions, type ChangeCommandOptions, changeTasks, singleId } from "./change.ts";
 
 const WORDS: ChangeWords = {

@@ -4,14 +4,14 @@ import { ChangeTasksResponseSchema } from "@muster/protocol";
 import type { BulkChange, BulkChangeOptions, BulkFilter, BulkProgress } from "@muster/worker/client";
 import type { Command } from "commander";
 import { type ApiSession, withApiSession } from "../../api/api-session.ts";
-import { addFilterOptions, type FilterOptions, filterOf } from "../../arguments/task-filter.ts";
+import { addFilterOptions, type FilterOptions, filterOf } from "../../arguments/tasks/task-filter.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import { confirm } from "../../io/confirm.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
-import { type ChangeWords, skippedLines, writeExamples } from "../../output/change-view.ts";
 import { writeJsonLine } from "../../output/json.ts";
+import { type ChangeWords, skippedLines, writeExamples } from "../../output/tasks/change-view.ts";
 
 /** Options of these commands. */
 export interface ChangeCommandOptions extends FilterOptions {

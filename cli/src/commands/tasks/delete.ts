@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import type { ChangeWords } from "../../output/change-view.ts";
+import type { ChangeWords } from "../../output/tasks/change-view.ts";
 import { addChangeOptions, type ChangeCommandOptions, changeTasks } from "./change.ts";
 
 const WORDS: ChangeWords = {

@@ -7,9 +7,9 @@ import { takePages } from "../../api/paging.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { writeDependencies } from "../../output/dependency-view.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
+import { writeDependencies } from "../../output/tasks/dependency-view.ts";
 
 interface Options {
   readonly limit: number;

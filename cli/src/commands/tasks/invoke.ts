@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { closestNames } from "@muster/common/closest-names";
 import { parseDuration } from "@muster/common/duration";
+import { closestNames } from "@muster/common/text/closest-names";
 import type { Command } from "commander";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
-import { type Payload, readPayload } from "../../arguments/payload.ts";
+import { type Payload, readPayload } from "../../arguments/tasks/payload.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";

@@ -1,5 +1,5 @@
 /** `muster retry`: runs one task again, or many. */
-import { PHASE_NAME } from "@muster/common/name-forms";
+import { PHASE_NAME } from "@muster/common/text/name-forms";
 import { TaskSchema, TaskState } from "@muster/protocol";
 import type { BulkChange } from "@muster/worker/client";
 import type { Command } from "commander";
@@ -9,8 +9,8 @@ import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import { confirm } from "../../io/confirm.ts";
 import type { Io } from "../../io/io.ts";
-import type { ChangeWords } from "../../output/change-view.ts";
 import { writeJson } from "../../output/json.ts";
+import type { ChangeWords } from "../../output/tasks/change-view.ts";
 import { addChangeOptions, type ChangeCommandOptions, changeTasks, singleId } from "./change.ts";
 
 const WORDS: ChangeWords = {

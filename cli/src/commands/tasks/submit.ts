@@ -15,11 +15,11 @@ import {
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
-import { type After, after } from "../../arguments/after.ts";
 import { argument, enumChoices, enumNameOf } from "../../arguments/parse.ts";
-import type { Payload } from "../../arguments/payload.ts";
-import { readPayload } from "../../arguments/payload.ts";
-import { addTaskOptions, type TaskOptions, taskFields } from "../../arguments/task-options.ts";
+import { type After, after } from "../../arguments/tasks/after.ts";
+import type { Payload } from "../../arguments/tasks/payload.ts";
+import { readPayload } from "../../arguments/tasks/payload.ts";
+import { addTaskOptions, type TaskOptions, taskFields } from "../../arguments/tasks/task-options.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { enumName } from "../../output/cells.ts";

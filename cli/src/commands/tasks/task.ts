@@ -8,11 +8,11 @@ import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { enumName } from "../../output/cells.ts";
-import { writeDependencies } from "../../output/dependency-view.ts";
-import { attemptExpectation } from "../../output/expectation-text.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeResult } from "../../output/result.ts";
-import { writeTask } from "../../output/task-view.ts";
+import { writeDependencies } from "../../output/tasks/dependency-view.ts";
+import { writeTask } from "../../output/tasks/task-view.ts";
+import { attemptExpectation } from "../../output/words/expectation-text.ts";
 
 /** Dependents that are shown with a task. */
 const SHOWN_DEPENDENTS = 10;

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
 import { collect, enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
-import { parseStep } from "../../arguments/step.ts";
+import { parseStep } from "../../arguments/tasks/step.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell, progressText, taskStateCell } from "../../output/cells.ts";

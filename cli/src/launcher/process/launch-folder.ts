@@ -1,7 +1,7 @@
 /** The folder of a launch: what the driver and the supervisor of one worker know of each other, also after a crash. */
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { processStart } from "@muster/common/process-start";
+import { processStart } from "@muster/common/process/process-start";
 
 /** A process by its pid and its start. */
 export interface ProcessIdentity {

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { signalGroup } from "@muster/common/process-group";
+import { signalGroup } from "@muster/common/process/process-group";
 import type { Clock } from "../../clock.ts";
 import type { Environment } from "../../config.ts";
 import type { LaunchDriver, LaunchOrder, ObservedLaunch } from "../driver.ts";

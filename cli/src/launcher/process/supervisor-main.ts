@@ -1,6 +1,6 @@
 /** The program that supervises one worker of the process driver. It outlives the launcher. */
 import { text } from "node:stream/consumers";
-import { Redactor } from "@muster/common/redact";
+import { Redactor } from "@muster/common/text/redact";
 import { Client } from "@muster/worker/client";
 import { processEnvironment } from "../../config.ts";
 import { processIo } from "../../io/io.ts";

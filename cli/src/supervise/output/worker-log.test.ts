@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Lines } from "@muster/common/lines";
+import { Lines } from "@muster/common/text/lines";
 import { WorkerLog } from "./worker-log.ts";
 
 function read(text: string): WorkerLog {

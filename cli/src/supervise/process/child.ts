@@ -1,7 +1,7 @@
 /** Starts the process of a worker and observes its end. */
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { groupRuns, signalGroup } from "@muster/common/process-group";
+import { groupRuns, signalGroup } from "@muster/common/process/process-group";
 import type { Clock } from "../../clock.ts";
 import type { Environment } from "../../config.ts";
 

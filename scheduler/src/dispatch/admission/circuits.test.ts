@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import { type CircuitRule, circuitLock } from "../../domain/tasks/circuit.ts";
+import { type CircuitRule, circuitLock } from "../../domain/tasks/limits/circuit.ts";
 import { failed, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { HotPath } from "../testing/hot-path.ts";

@@ -1,8 +1,8 @@
 /** Lets the probes of open circuits through in time, and records what becomes of circuits in log and metrics. */
 import { plural } from "../../domain/explain/reason.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
-import { type Circuit, countsOf } from "../../domain/tasks/circuit.ts";
-import type { CircuitTransition } from "../../domain/tasks/circuit-machine.ts";
+import { type Circuit, countsOf } from "../../domain/tasks/limits/circuit.ts";
+import type { CircuitTransition } from "../../domain/tasks/limits/circuit-machine.ts";
 import type { CircuitChange, CircuitStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";

@@ -1,7 +1,7 @@
 /** The admission rule of concurrency keys: plans by what is known of each key, so that few claims are turned back. */
 import type { TaskClass } from "../../domain/matching/match.ts";
-import { circuitDetail, circuitOfLock } from "../../domain/tasks/circuit.ts";
-import type { KeyState } from "../../domain/tasks/concurrency.ts";
+import { circuitDetail, circuitOfLock } from "../../domain/tasks/limits/circuit.ts";
+import type { KeyState } from "../../domain/tasks/limits/concurrency.ts";
 import type { ConcurrencyStore } from "../../store/store.ts";
 import type { ReleasePath } from "./release-path.ts";
 import type { Acquired, AdmissionRule, HoldReason, TaskRule } from "./rule.ts";

@@ -1,5 +1,5 @@
 /** Pauses rate limit keys for handlers that ask for it. */
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { RateLimitStore } from "../../store/store.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it, mock } from "node:test";
-import { queueRateKey } from "../../domain/tasks/rate-limit.ts";
+import { queueRateKey } from "../../domain/tasks/limits/rate-limit.ts";
 import { newTask, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { HotPath, TYPE } from "../testing/hot-path.ts";

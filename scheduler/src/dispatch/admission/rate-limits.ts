@@ -9,7 +9,7 @@ import {
   tokenCount,
   tokenIntervalMs,
   untilTokenMs,
-} from "../../domain/tasks/rate-limit.ts";
+} from "../../domain/tasks/limits/rate-limit.ts";
 import type { RateLimitStore } from "../../store/store.ts";
 import type { AdmissionRule, HoldReason } from "./rule.ts";
 

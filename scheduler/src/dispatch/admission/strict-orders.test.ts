@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import type { ConcurrencyKey } from "../../domain/tasks/concurrency.ts";
+import type { ConcurrencyKey } from "../../domain/tasks/limits/concurrency.ts";
 import { failed, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { HotPath, TYPE } from "../testing/hot-path.ts";

@@ -1,7 +1,7 @@
 /** The admission rule of concurrency keys with a strict order: lets no class be searched whose tasks would be turned back. */
 import { formatTaskId } from "../../domain/ids.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
-import { isStrict, type OrderState } from "../../domain/tasks/concurrency.ts";
+import { isStrict, type OrderState } from "../../domain/tasks/limits/concurrency.ts";
 import type { ConcurrencyStore, WaitingTask } from "../../store/store.ts";
 import type { AdmissionRule, HoldReason, TaskRule } from "./rule.ts";
 

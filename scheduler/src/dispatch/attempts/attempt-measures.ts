@@ -1,6 +1,6 @@
 /** What the handler of an attempt has reported of its measurements and facts. */
 import { type Facts, mergeFacts } from "@muster/common/facts";
-import { type HandlerReport, type MetricSums, withSums } from "../../domain/tasks/handler-report.ts";
+import { type HandlerReport, type MetricSums, withSums } from "../../domain/tasks/attempts/handler-report.ts";
 import type { AttemptSums } from "../../store/store.ts";
 
 /** Made at first use: most handlers measure nothing. */

@@ -1,5 +1,5 @@
 /** The named steps that an attempt reports, until the store has them. */
-import { fits, type ReportedStep, type Step, type Steps } from "../../domain/tasks/step.ts";
+import { fits, type ReportedStep, type Step, type Steps } from "../../domain/tasks/attempts/step.ts";
 
 /** Made at first use: most handlers have no steps. */
 export class AttemptSteps {

@@ -6,8 +6,8 @@ import type {
   Stuck,
   StuckPhaseRecord,
   WatchSettings,
-} from "../../domain/tasks/watchdog.ts";
-import { stuckOf } from "../../domain/tasks/watchdog.ts";
+} from "../../domain/tasks/attempts/watchdog.ts";
+import { stuckOf } from "../../domain/tasks/attempts/watchdog.ts";
 import type { BeatVerdict, HeartbeatRecord } from "../../domain/workers/worker.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { Session } from "../sessions/session.ts";

@@ -6,8 +6,8 @@ import {
   ATTEMPT_MACHINE,
   type AttemptState,
   type AttemptTransition,
-} from "../../domain/tasks/attempt-machine.ts";
-import { DEFAULT_CIRCUIT_RULE } from "../../domain/tasks/circuit.ts";
+} from "../../domain/tasks/attempts/attempt-machine.ts";
+import { DEFAULT_CIRCUIT_RULE } from "../../domain/tasks/limits/circuit.ts";
 import { thrownBy } from "../../testing/thrown-by.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import type { Attempt } from "./attempt.ts";

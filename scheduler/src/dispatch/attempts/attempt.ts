@@ -7,11 +7,11 @@ import {
   ATTEMPT_MACHINE,
   type AttemptState,
   type AttemptTransition,
-} from "../../domain/tasks/attempt-machine.ts";
-import type { HandlerReport } from "../../domain/tasks/handler-report.ts";
-import type { HardTimeout } from "../../domain/tasks/hard-timeout.ts";
-import type { SlotRelease, SlotReleaseRecord } from "../../domain/tasks/slot-release.ts";
-import type { ReportedStep, Steps } from "../../domain/tasks/step.ts";
+} from "../../domain/tasks/attempts/attempt-machine.ts";
+import type { HandlerReport } from "../../domain/tasks/attempts/handler-report.ts";
+import type { HardTimeout } from "../../domain/tasks/attempts/hard-timeout.ts";
+import type { SlotRelease, SlotReleaseRecord } from "../../domain/tasks/attempts/slot-release.ts";
+import type { ReportedStep, Steps } from "../../domain/tasks/attempts/step.ts";
 import type { RequeueCounts, TaskOptions } from "../../domain/tasks/task.ts";
 import type { AttemptRow, AttemptTouch, LastProgress } from "../../store/store.ts";
 import type { Assigned } from "../../telemetry/spans/attempt-spans.ts";

@@ -2,11 +2,11 @@
 import type { Clock } from "../../clock.ts";
 import { mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
-import type { Failure } from "../../domain/tasks/failure.ts";
+import type { Failure } from "../../domain/tasks/outcome/failure.ts";
 import type { CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
-import { sift } from "./sift.ts";
+import { sift } from "./writers/sift.ts";
 
 /** Waits between tries, doubling up to the last, milliseconds. */
 const FIRST_WAIT_MS = 200;

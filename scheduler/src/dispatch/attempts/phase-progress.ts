@@ -1,5 +1,5 @@
 /** The open phases of an attempt and its last progress, which belongs to one of them. */
-import { ProgressRates } from "../../domain/tasks/progress-rate.ts";
+import { ProgressRates } from "../../domain/tasks/attempts/progress-rate.ts";
 import type { LastProgress } from "../../store/store.ts";
 
 /** Phases remembered as open; a handler that leaves more open does not close them. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Failure } from "../../domain/tasks/failure.ts";
-import { DEFAULT_RETRY_POLICY } from "../../domain/tasks/retry.ts";
+import type { Failure } from "../../domain/tasks/outcome/failure.ts";
+import { DEFAULT_RETRY_POLICY } from "../../domain/tasks/outcome/retry.ts";
 import type { QueueSettings } from "../../store/store.ts";
 import { QueueSettingsCache } from "../queue-settings.ts";
 import { RetryPolicies } from "./retry-policies.ts";

@@ -1,8 +1,17 @@
 /** Finds the retry policy that applies to a task, and decides what the end of an attempt means under it. */
 import type { Facts } from "@muster/common/facts";
-import { decideOutcome, type Outcome, type OutcomeDecision, withFacts } from "../../domain/tasks/outcome.ts";
-import type { RetryPolicy } from "../../domain/tasks/retry.ts";
-import { type ResolvedRetry, type RetryDefaults, resolveRetry } from "../../domain/tasks/retry-defaults.ts";
+import {
+  decideOutcome,
+  type Outcome,
+  type OutcomeDecision,
+  withFacts,
+} from "../../domain/tasks/outcome/outcome.ts";
+import type { RetryPolicy } from "../../domain/tasks/outcome/retry.ts";
+import {
+  type ResolvedRetry,
+  type RetryDefaults,
+  resolveRetry,
+} from "../../domain/tasks/outcome/retry-defaults.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
 import type { QueueSettings } from "../../store/store.ts";
 import { ALL_ACT, type Mechanisms } from "../mechanisms/mechanisms.ts";

@@ -8,10 +8,10 @@ import type { Admission } from "../admission/admission.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { Registry } from "../sessions/registry.ts";
 import { type AttemptCommand, AttemptCommands, toAttemptCommand } from "./attempt-commands.ts";
-import type { AttemptTraces } from "./attempt-traces.ts";
-import type { EventWriter } from "./event-writer.ts";
 import type { ResultCommitter } from "./result-committer.ts";
 import type { RetryPolicies } from "./retry-policies.ts";
+import type { AttemptTraces } from "./writers/attempt-traces.ts";
+import type { EventWriter } from "./writers/event-writer.ts";
 
 /** An attempt that was taken from its worker. */
 export interface Revoked {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { SlotReleaseRecord } from "../../domain/tasks/slot-release.ts";
+import type { SlotReleaseRecord } from "../../domain/tasks/attempts/slot-release.ts";
 import type { HeartbeatRecord } from "../../domain/workers/worker.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import { madeSession } from "../testing/made-session.ts";

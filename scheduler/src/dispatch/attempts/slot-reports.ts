@@ -1,13 +1,13 @@
 /** Applies what workers say of the slots of attempts whose handlers wait. */
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import type { SlotReleaseRecord } from "../../domain/tasks/slot-release.ts";
+import type { SlotReleaseRecord } from "../../domain/tasks/attempts/slot-release.ts";
 import type { HeartbeatRecord } from "../../domain/workers/worker.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
 import { noteMovement } from "./attempt-watch.ts";
-import type { EventWriter } from "./event-writer.ts";
+import type { EventWriter } from "./writers/event-writer.ts";
 
 /** Frees and takes the places of attempts by the reports, heartbeats and reconnects of their workers. The latest one counts. */
 export class SlotReports {

@@ -20,11 +20,11 @@ import type { ClassIndex } from "../matching/class-index.ts";
 import type { Waits } from "../matching/wait-times.ts";
 import type { ResourceRequester } from "../resources/resource-requester.ts";
 import type { Registry } from "../sessions/registry.ts";
-import type { StackReader } from "../sessions/stack-reader.ts";
+import type { StackReader } from "../sessions/workers/stack-reader.ts";
 import { type AttemptCommand, AttemptCommands, toAttemptCommand } from "./attempt-commands.ts";
-import type { AttemptTraces } from "./attempt-traces.ts";
 import type { Revocations } from "./revocations.ts";
 import type { WorkerReportHandler } from "./worker-report-handler.ts";
+import type { AttemptTraces } from "./writers/attempt-traces.ts";
 
 /** Cancels, retries, holds and releases tasks, wherever they are, and drains workers. */
 export class TaskControl {

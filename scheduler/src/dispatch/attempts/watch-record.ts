@@ -1,5 +1,5 @@
 /** The record of an attempt's movement, from which the attempt watchdog and explanations see that it is stuck. */
-import type { Repeats } from "../../domain/tasks/watchdog.ts";
+import type { Repeats } from "../../domain/tasks/attempts/watchdog.ts";
 import type { RunningRecord } from "../../domain/workers/worker.ts";
 
 /**

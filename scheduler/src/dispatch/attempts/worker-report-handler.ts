@@ -1,9 +1,9 @@
 /** Handles reports of workers: accepted, rejected, progress, results. */
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import type { HandlerReport } from "../../domain/tasks/handler-report.ts";
-import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
-import { MAX_STEPS, MAX_STEPS_BYTES, type ReportedStep } from "../../domain/tasks/step.ts";
+import type { HandlerReport } from "../../domain/tasks/attempts/handler-report.ts";
+import { passedAtResult, timeoutInWords } from "../../domain/tasks/attempts/hard-timeout.ts";
+import { MAX_STEPS, MAX_STEPS_BYTES, type ReportedStep } from "../../domain/tasks/attempts/step.ts";
 import type { NewCheckpoint } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -13,15 +13,15 @@ import type { Quarantines } from "../quarantine/quarantines.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
-import type { AttemptTraces } from "./attempt-traces.ts";
 import { noteMovement, notePhaseEvent } from "./attempt-watch.ts";
-import { type CheckpointWriter, staleAck } from "./checkpoint-writer.ts";
-import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
-import type { LogMessage, LogWriter } from "./log-writer.ts";
-import type { MetricWriter } from "./metric-writer.ts";
 import type { AttemptProgress } from "./phase-progress.ts";
 import type { ReportedResult, ResultCommitter } from "./result-committer.ts";
+import type { AttemptTraces } from "./writers/attempt-traces.ts";
+import { type CheckpointWriter, staleAck } from "./writers/checkpoint-writer.ts";
+import type { EventWriter } from "./writers/event-writer.ts";
+import type { LogMessage, LogWriter } from "./writers/log-writer.ts";
+import type { MetricWriter } from "./writers/metric-writer.ts";
 
 /** A session that rejects an assignment gets none for so long: the first time, and at most when it goes on. */
 const NO_SLOT_STALL_MS = { first: 250, last: 5_000 };

@@ -4,7 +4,7 @@ import type { ChangeKind } from "../../domain/tasks/task-change.ts";
 import type { ChangedTasks, WaitingTask } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
-import type { AttemptTraces } from "../attempts/attempt-traces.ts";
+import type { AttemptTraces } from "../attempts/writers/attempt-traces.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";

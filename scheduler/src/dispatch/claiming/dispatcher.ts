@@ -1,7 +1,7 @@
 /** Plans, claims and sends: the loop that gives waiting tasks to workers with credit. */
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
-import { isStrict } from "../../domain/tasks/concurrency.ts";
+import { isStrict } from "../../domain/tasks/limits/concurrency.ts";
 import type {
   ClaimedAttempt,
   ClaimStore,
@@ -16,7 +16,7 @@ import type { Admission } from "../admission/admission.ts";
 import type { ConcurrencyKeys } from "../admission/concurrency-keys.ts";
 import type { RateLimits } from "../admission/rate-limits.ts";
 import type { StrictOrders } from "../admission/strict-orders.ts";
-import type { AttemptTraces } from "../attempts/attempt-traces.ts";
+import type { AttemptTraces } from "../attempts/writers/attempt-traces.ts";
 import type { ClassEntry } from "../matching/class-entry.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Matcher } from "../matching/matcher.ts";

@@ -1,6 +1,6 @@
 /** Records reports of supervisors. */
 import { Batcher } from "@muster/common/batcher";
-import { cutToEnd } from "@muster/common/text";
+import { cutToEnd } from "@muster/common/text/text";
 import {
   endingSignal,
   exitInWords,
@@ -19,8 +19,8 @@ import type {
 } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
 import type { RetryPolicies } from "../attempts/retry-policies.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { SessionTerminator } from "../sessions/session-terminator.ts";
 import { decideProcessEnd } from "../sessions/termination-reasons.ts";

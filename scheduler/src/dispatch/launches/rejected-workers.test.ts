@@ -6,7 +6,7 @@ import type { RejectedWorkerWrite, SessionStore } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Counters } from "../../telemetry/metrics/counters.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import { RejectedWorkers } from "./rejected-workers.ts";
 
 function setUp() {

@@ -6,7 +6,7 @@ import type { SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 
 /** The first refusal is written at once; while more come, a batch of them this often. */
 const FLUSH_EVERY_MS = 100;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it, mock } from "node:test";
 import { newTask } from "../../store/testing/made-rows.ts";
-import { memoryStore } from "../../store/testing/memory-store.ts";
-import { MemoryTables } from "../../store/testing/memory-tables.ts";
+import { memoryStore } from "../../store/testing/memory/memory-store.ts";
+import { MemoryTables } from "../../store/testing/memory/memory-tables.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { ClassIndex, FORGOTTEN_AFTER_MS, PER_KEY_FORGOTTEN_AFTER_MS } from "./class-index.ts";
 

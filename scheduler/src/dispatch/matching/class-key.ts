@@ -1,6 +1,6 @@
 /** The key by which a class is found in memory: what makes it, as text. */
-import { ruleValues } from "../../domain/tasks/circuit.ts";
-import { identityOf } from "../../domain/tasks/concurrency.ts";
+import { ruleValues } from "../../domain/tasks/limits/circuit.ts";
+import { identityOf } from "../../domain/tasks/limits/concurrency.ts";
 import type { WantedClass } from "../../store/store.ts";
 
 export function memoryKey(wanted: WantedClass): string {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { ReasonCode } from "../../domain/explain/codes.ts";
-import { waitCode } from "../../domain/explain/wait-code.ts";
+import { waitCode } from "../../domain/explain/waiting/wait-code.ts";
 import type { WaitReason } from "../../domain/tasks/trace.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { ClassEntry } from "./class-entry.ts";

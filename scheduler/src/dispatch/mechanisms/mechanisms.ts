@@ -12,7 +12,7 @@ import {
 } from "../../domain/mechanisms/mechanism.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import type { QueueSettingsCache } from "../queue-settings.ts";
 
 /** What a would-be action concerns; the parts that are known. */

@@ -1,9 +1,9 @@
 /** Quarantines workers that fail far more often than their peers, probes them, and ends the quarantines. */
-import { cut } from "@muster/common/text";
+import { cut } from "@muster/common/text/text";
 import type { Clock } from "../../clock.ts";
 import type { FleetMember } from "../../domain/explain/fleet.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
-import type { Outcome } from "../../domain/tasks/outcome.ts";
+import type { Outcome } from "../../domain/tasks/outcome/outcome.ts";
 import {
   findBlackHole,
   isSuspect,
@@ -22,9 +22,9 @@ import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Mechanisms } from "../mechanisms/mechanisms.ts";
-import type { FleetView } from "../sessions/fleet-view.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
+import type { FleetView } from "../sessions/workers/fleet-view.ts";
 import { neededClasses, othersServe } from "./last-worker.ts";
 import { PendingWrites } from "./pending-writes.ts";
 

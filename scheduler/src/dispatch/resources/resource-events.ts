@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import type { HeartbeatRecord } from "../../domain/workers/worker.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import type { Session } from "../sessions/session.ts";
 
 export interface ResourceEventParts {

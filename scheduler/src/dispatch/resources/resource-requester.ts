@@ -6,13 +6,13 @@ import { planResource, type ResourcePlan, type Want } from "../../domain/workers
 import type { MaintenanceStore, SchedulerStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import type { Peers } from "../claiming/peers.ts";
 import { type Backlog, shownCount } from "../matching/backlog.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
-import type { FleetView } from "../sessions/fleet-view.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
+import type { FleetView } from "../sessions/workers/fleet-view.ts";
 
 /** The share of the warning's delay after which a worker that failed or did not begin is asked again: 10 s of 60. */
 const RETRY_SHARE = 1 / 6;

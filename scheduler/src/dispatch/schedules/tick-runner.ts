@@ -1,5 +1,5 @@
 /** Submits the tasks of schedules: those of due ticks, and those that an operator asks for. */
-import { cut } from "@muster/common/text";
+import { cut } from "@muster/common/text/text";
 import { DatabaseUnavailableError, isAbsence, Refusal } from "../../domain/errors.ts";
 import { formatTaskId } from "../../domain/ids.ts";
 import { scheduleNotFound, scheduleOverlaps } from "../../domain/refusals.ts";

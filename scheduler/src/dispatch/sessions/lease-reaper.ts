@@ -1,9 +1,9 @@
 /** Terminates sessions whose lease has expired. */
 import { span } from "../../domain/explain/reason.ts";
 import type { ObservedSession, Store } from "../../store/store.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
-import type { MetricWriter } from "../attempts/metric-writer.ts";
 import type { RetryPolicies } from "../attempts/retry-policies.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
+import type { MetricWriter } from "../attempts/writers/metric-writer.ts";
 import type { Launches } from "../launches/launches.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { Mechanisms } from "../mechanisms/mechanisms.ts";

@@ -2,7 +2,7 @@
 import type { Refusal } from "../../domain/errors.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
 import type { Cost } from "../../domain/matching/capacity.ts";
-import type { Checkpoint } from "../../domain/tasks/checkpoint.ts";
+import type { Checkpoint } from "../../domain/tasks/attempts/checkpoint.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
 
 /** An attempt as it is handed to a worker. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { AttemptKey } from "../../domain/ids.ts";
-import type { Outcome } from "../../domain/tasks/outcome.ts";
+import type { Outcome } from "../../domain/tasks/outcome/outcome.ts";
 import type { AttemptRow } from "../../store/store.ts";
 import type { Attempt } from "../attempts/attempt.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";

@@ -1,13 +1,13 @@
 /** Compares the attempts that a reconnected worker lists with those of the scheduler. */
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import type { SlotReleaseRecord } from "../../domain/tasks/slot-release.ts";
+import type { SlotReleaseRecord } from "../../domain/tasks/attempts/slot-release.ts";
 import type { AttemptRow } from "../../store/store.ts";
 import type { Admission } from "../admission/admission.ts";
 import { Attempt } from "../attempts/attempt.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
 import type { LapsedAttempts } from "../attempts/lapsed-attempts.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Session } from "./session.ts";
 

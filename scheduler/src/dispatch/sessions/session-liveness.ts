@@ -1,18 +1,18 @@
 /** Keeps the leases of this scheduler's sessions, and notes which streams have ended. */
 import type { Clock } from "../../clock.ts";
 import { schedulerStopping } from "../../domain/refusals.ts";
-import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
+import type { WatchSettings } from "../../domain/tasks/attempts/watchdog.ts";
 import type { Renewal, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { verdictOf } from "../attempts/attempt-watch.ts";
 import type { LeaseSettings } from "../limits.ts";
-import { keptBeat } from "./fleet-view.ts";
 import type { WorkerLink } from "./link.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
 import type { StartupRecorder } from "./startup-recorder.ts";
+import { keptBeat } from "./workers/fleet-view.ts";
 
 export class SessionLiveness {
   readonly #parts: SessionLivenessParts;

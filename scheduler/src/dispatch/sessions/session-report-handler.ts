@@ -4,12 +4,12 @@ import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../../dom
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { noteBeat } from "../attempts/attempt-watch.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
 import type { SlotReports } from "../attempts/slot-reports.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import { recordResourceEvents } from "../resources/resource-events.ts";
-import { takeLimits } from "./adaptive-limits.ts";
+import { takeLimits } from "./places/adaptive-limits.ts";
 import type { Session } from "./session.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
 import type { StartupRecorder } from "./startup-recorder.ts";

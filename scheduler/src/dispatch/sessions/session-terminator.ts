@@ -8,11 +8,11 @@ import type { DecideLost, GoneSession, SchedulerStore, SessionStore } from "../.
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
-import type { AttemptTraces } from "../attempts/attempt-traces.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
-import type { MetricWriter } from "../attempts/metric-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { RetryPolicies } from "../attempts/retry-policies.ts";
+import type { AttemptTraces } from "../attempts/writers/attempt-traces.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
+import type { MetricWriter } from "../attempts/writers/metric-writer.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";

@@ -21,7 +21,7 @@ import type {
 import { OutcomeWindow } from "../quarantine/outcome-window.ts";
 import { CompletionWindow } from "./completion-window.ts";
 import type { WorkerLink } from "./link.ts";
-import { SessionPlaces } from "./session-places.ts";
+import { SessionPlaces } from "./places/session-places.ts";
 
 /** Window of the counts of a session that is made without one. */
 const DEFAULT_WINDOW_MS = 300_000;

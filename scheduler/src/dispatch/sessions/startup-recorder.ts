@@ -3,7 +3,7 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { StartupPhaseRecord } from "../../domain/workers/worker.ts";
 import type { SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import type { EventWriter } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/writers/event-writer.ts";
 import type { Session } from "./session.ts";
 
 export class StartupRecorder {

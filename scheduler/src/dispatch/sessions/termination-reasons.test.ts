@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Outcome } from "../../domain/tasks/outcome.ts";
+import type { Outcome } from "../../domain/tasks/outcome/outcome.ts";
 import type { AttemptRow, EndedSession } from "../../store/store.ts";
 import { decideTermination } from "./termination-reasons.ts";
 

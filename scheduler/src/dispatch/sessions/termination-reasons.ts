@@ -1,8 +1,8 @@
 /** Reasons for the end of a session, and their effect on its attempts. */
 import { Refusal } from "../../domain/errors.ts";
 import { plural, span } from "../../domain/explain/reason.ts";
-import { blameOf, LOSSES_WITHIN_MS } from "../../domain/tasks/blame.ts";
-import { endedProcess, type Outcome, workerLost } from "../../domain/tasks/outcome.ts";
+import { blameOf, LOSSES_WITHIN_MS } from "../../domain/tasks/outcome/blame.ts";
+import { endedProcess, type Outcome, workerLost } from "../../domain/tasks/outcome/outcome.ts";
 import {
   askAgainMs,
   type Contested,

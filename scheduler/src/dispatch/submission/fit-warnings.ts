@@ -1,7 +1,7 @@
 /** Warns of submitted tasks that cost more than any known worker has. */
 import type { Clock } from "../../clock.ts";
 import { isAbsence } from "../../domain/errors.ts";
-import { misfit } from "../../domain/explain/never-fits.ts";
+import { misfit } from "../../domain/explain/capacity/never-fits.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { FleetStore } from "../../store/store.ts";

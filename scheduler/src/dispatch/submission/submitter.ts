@@ -4,10 +4,13 @@ import type { Clock } from "../../clock.ts";
 import { ClassesGoneError, DatabaseUnavailableError } from "../../domain/errors.ts";
 import { batchRefused, predecessorsNotFound, uniqueKeysHeld } from "../../domain/refusals.ts";
 import { BatchRefusedError } from "../../domain/tasks/batch.ts";
-import { type SubmittedAfter, UnknownPredecessorsError } from "../../domain/tasks/dependencies.ts";
-import { type KeyConflict, UniqueKeyHeldError } from "../../domain/tasks/key-plan.ts";
-import { dependsOnOthers, type EndedWait, type LimitOutcome } from "../../domain/tasks/limit-plan.ts";
+import {
+  type SubmittedAfter,
+  UnknownPredecessorsError,
+} from "../../domain/tasks/dependencies/dependencies.ts";
+import { dependsOnOthers, type EndedWait, type LimitOutcome } from "../../domain/tasks/limits/limit-plan.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
+import { type KeyConflict, UniqueKeyHeldError } from "../../domain/tasks/unique-keys/key-plan.ts";
 import type { ClaimStore, InsertedTask, TaskInsert } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AssignmentSender } from "../claiming/assignment-sender.ts";

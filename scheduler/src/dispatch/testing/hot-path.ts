@@ -1,12 +1,12 @@
 /** The hot path as `createDispatch` wires it, on a store in memory, with a clock that the test moves and injected faults. */
 import { formatAttemptId } from "../../domain/ids.ts";
-import type { Outcome } from "../../domain/tasks/outcome.ts";
+import type { Outcome } from "../../domain/tasks/outcome/outcome.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { InsertedTask, NewEvent, Store } from "../../store/store.ts";
 import { Faults } from "../../store/testing/faults.ts";
 import { NO_REQUIREMENTS, newTask } from "../../store/testing/made-rows.ts";
-import { memoryStore } from "../../store/testing/memory-store.ts";
-import { MemoryTables } from "../../store/testing/memory-tables.ts";
+import { memoryStore } from "../../store/testing/memory/memory-store.ts";
+import { MemoryTables } from "../../store/testing/memory/memory-tables.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { noTracing } from "../../telemetry/spans/tracing.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";

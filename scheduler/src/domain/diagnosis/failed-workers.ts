@@ -1,7 +1,7 @@
 /** Checks of workers that ended with an error, were refused, or failed to start. */
-import { cut } from "@muster/common/text";
+import { cut } from "@muster/common/text/text";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
-import { rejectionWords, remedyOf } from "../explain/rejected.ts";
+import { rejectionWords, remedyOf } from "../explain/workers/rejected.ts";
 import type { WorkerLine } from "../reports.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 import { MAX_NAMED, type WorkFacts } from "./work-facts.ts";

@@ -2,7 +2,7 @@
 import { agree, IS, plural, span } from "../explain/reason.ts";
 import { shellWord } from "../explain/shell-word.ts";
 import { formatTaskId } from "../ids.ts";
-import { type Circuit, circuitOfLock, lockInWords } from "../tasks/circuit.ts";
+import { type Circuit, circuitOfLock, lockInWords } from "../tasks/limits/circuit.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 import { MAX_NAMED, type WorkFacts } from "./work-facts.ts";
 

@@ -1,6 +1,7 @@
 /** Checks of workers that are connected: silent, paused, quarantined, blocked, contested, of several versions. */
-import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
+
 import { agree, IS, plural, span } from "../explain/reason.ts";
+import { CONTEST_REMEDY, contestInWords } from "../explain/workers/contested.ts";
 import { processInWords } from "../workers/contest.ts";
 import { quarantineInWords } from "../workers/quarantine.ts";
 import { type Check, fact, found, ok } from "./check.ts";

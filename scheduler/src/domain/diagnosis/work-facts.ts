@@ -1,12 +1,12 @@
 /** The facts that the checks of tasks and workers read. */
-import type { Misfit } from "../explain/never-fits.ts";
-import type { LimitedQueueFact } from "../explain/queue-full.ts";
+import type { Misfit } from "../explain/capacity/never-fits.ts";
+import type { LimitedQueueFact } from "../explain/limits/queue-full.ts";
 import type { Coverage } from "../matching/coverage.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { FleetReport } from "../reports.ts";
-import type { Circuit } from "../tasks/circuit.ts";
 import type { Hold } from "../tasks/hold.ts";
-import type { KeyPause } from "../tasks/rate-limit.ts";
+import type { Circuit } from "../tasks/limits/circuit.ts";
+import type { KeyPause } from "../tasks/limits/rate-limit.ts";
 import type { Contest } from "../workers/contest.ts";
 import type { OperatorPause } from "../workers/operator-pause.ts";
 import type { QuarantineRecord } from "../workers/quarantine.ts";

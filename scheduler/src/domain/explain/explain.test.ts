@@ -1,15 +1,15 @@
 /** Which reasons the explanations of assigned tasks, ended tasks and workers have, and their facts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { WatchSettings } from "../tasks/attempts/watchdog.ts";
 import type { TaskRecord } from "../tasks/task.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
-import type { WatchSettings } from "../tasks/watchdog.ts";
 import type { FleetMember } from "./fleet.ts";
 import { plural, type Reason, span } from "./reason.ts";
 import { explainActive, explainEnded } from "./task.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./testing/fixture.ts";
 import { SILENT } from "./testing/made-facts.ts";
-import { explainGone, explainLiving } from "./worker.ts";
+import { explainGone, explainLiving } from "./workers/worker.ts";
 
 const WATCH: WatchSettings = {
   stuckAfterMs: 300_000,

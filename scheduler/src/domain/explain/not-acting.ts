@@ -1,6 +1,6 @@
 /** `MECHANISM_NOT_ACTING`: a mechanism would act on the task or worker, and its mode keeps it from that. */
 import { MECHANISMS, type MechanismName, type Mode } from "../mechanisms/mechanism.ts";
-import type { RetryPolicy } from "../tasks/retry.ts";
+import type { RetryPolicy } from "../tasks/outcome/retry.ts";
 import type { TaskRecord } from "../tasks/task.ts";
 import type { Evidence, Reason } from "./reason.ts";
 import { shellWord } from "./shell-word.ts";

@@ -1,7 +1,7 @@
 /** Why a filter removes a worker, in words. */
 import { shortages, totalOf } from "../matching/capacity.ts";
 import { type Candidate, type Filter, isFullOfReleased, type TaskClass } from "../matching/match.ts";
-import { payloadInWords } from "./payload-ahead.ts";
+import { payloadInWords } from "./capacity/payload-ahead.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */
 export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filter | undefined): string {

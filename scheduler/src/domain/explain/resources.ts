@@ -1,9 +1,9 @@
-import { closestNames } from "@muster/common/closest-names";
+import { closestNames } from "@muster/common/text/closest-names";
 import type { TaskClass } from "../matching/match.ts";
 import { canLoad } from "../workers/worker.ts";
-import { type CauseContext, didYouMean } from "./causes.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { agree, HAS, plural, type Reason, span } from "./reason.ts";
+import { type CauseContext, didYouMean } from "./waiting/causes.ts";
 
 /** `RESOURCE_NOT_LOADED`: the workers that were asked to load it, with the age and the progress of each request. */
 export function notLoaded(

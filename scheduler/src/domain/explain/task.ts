@@ -1,27 +1,27 @@
 /** Explains assigned and ended tasks. */
 import { formatAttemptId, formatTaskId } from "../ids.ts";
 import { remedyFor } from "../remedy.ts";
-import { POISONED_AFTER } from "../tasks/blame.ts";
+import { POISONED_AFTER } from "../tasks/outcome/blame.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
-import { holdsKey, type KeyHolder } from "../tasks/unique-key.ts";
+import { holdsKey, type KeyHolder } from "../tasks/unique-keys/unique-key.ts";
 import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
-import type { ActiveFacts, Holder } from "./active-facts.ts";
-import { LOSS_OUTCOMES } from "./alone.ts";
-import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
-import { endedByBudget } from "./budget.ts";
-import { endedByDependency } from "./dependency-failed.ts";
-import { type ExpectedQuiet, expectedQuiet, quietEvidence, quietWords } from "./expected-quiet.ts";
+import type { ActiveFacts, Holder } from "./assigned/active-facts.ts";
+import { awaitingAccept, cancelling, loopBlocked } from "./assigned/assigned.ts";
+import { type ExpectedQuiet, expectedQuiet, quietEvidence, quietWords } from "./assigned/expected-quiet.ts";
+import { progressWords } from "./assigned/progress-words.ts";
+import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./assigned/stalled.ts";
+import { timingOut } from "./assigned/timing-out.ts";
+import { waitingForBatch } from "./assigned/waiting-for-batch.ts";
+import { slotReleaseOf, withoutSlots } from "./assigned/without-slots.ts";
+import { endedByBudget } from "./ended/budget.ts";
+import { endedByDependency } from "./ended/dependency-failed.ts";
 import { failureFacts } from "./failure-facts.ts";
-import type { WaitingClass } from "./idle.ts";
-import { endedByLimit } from "./limited.ts";
+import { endedByLimit } from "./limits/limited.ts";
 import { becauseOf, mechanismNotActing, type Withheld } from "./not-acting.ts";
-import { progressWords } from "./progress-words.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
-import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
-import { timingOut } from "./timing-out.ts";
-import { waitingForBatch } from "./waiting-for-batch.ts";
-import { slotReleaseOf, withoutSlots } from "./without-slots.ts";
+import { LOSS_OUTCOMES } from "./waiting/alone.ts";
+import type { WaitingClass } from "./workers/idle.ts";
 
 /** Why an assigned task makes no progress. */
 export function explainActive(facts: ActiveFacts): Reason[] {

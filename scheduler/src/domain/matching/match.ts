@@ -1,8 +1,9 @@
 /** The filters that decide whether a worker may run a task. */
-import type { CircuitRule } from "../tasks/circuit.ts";
-import type { ConcurrencyKey } from "../tasks/concurrency.ts";
+
 import type { Fairness } from "../tasks/fairness.ts";
-import type { RateLimit } from "../tasks/rate-limit.ts";
+import type { CircuitRule } from "../tasks/limits/circuit.ts";
+import type { ConcurrencyKey } from "../tasks/limits/concurrency.ts";
+import type { RateLimit } from "../tasks/limits/rate-limit.ts";
 import type { Requirements } from "../tasks/task.ts";
 import type { AdaptiveLimit } from "../workers/adaptive-limit.ts";
 import { type CapacityHolder, fits, hasRoom } from "./capacity.ts";

@@ -1,5 +1,5 @@
 /** A schedule: when it submits tasks, what it has submitted, and what holds it back. */
-import type { ConcurrencyKey } from "../tasks/concurrency.ts";
+import type { ConcurrencyKey } from "../tasks/limits/concurrency.ts";
 
 /** When ticks are. */
 export type Timing =

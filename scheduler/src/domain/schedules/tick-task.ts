@@ -1,5 +1,5 @@
 /** The task that a schedule submits. */
-import { inKeyOrder } from "../tasks/concurrency.ts";
+import { inKeyOrder } from "../tasks/limits/concurrency.ts";
 import type { NewTask } from "../tasks/task.ts";
 import { overlapKey, runKey, type Schedule, type ScheduleTick, tickKey } from "./schedule.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TASK } from "../explain/testing/fixture.ts";
 import { type EditPlan, planEdit, type TaskEdit } from "./edit.ts";
-import { DEFAULT_RETRY_POLICY } from "./retry.ts";
+import { DEFAULT_RETRY_POLICY } from "./outcome/retry.ts";
 import type { TaskRecord } from "./task.ts";
 
 const WAITING: TaskRecord = { ...TASK, state: "queued", priority: 1 };

@@ -1,6 +1,6 @@
 /** Decides what an edit changes of a task that has not ended. */
-import { isStrict } from "./concurrency.ts";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
+import { isStrict } from "./limits/concurrency.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./outcome/retry.ts";
 import { hasEnded, type TaskOptions, type TaskRecord, type Timeouts } from "./task.ts";
 
 /** What is asked; an absent field stays as it is. */

@@ -1,5 +1,5 @@
 /** Changes of many tasks at once: what may be done to a task in which state, and the reasons why one stays as it is. */
-import type { StepCondition } from "./step.ts";
+import type { StepCondition } from "./attempts/step.ts";
 import { END_STATES, OPEN_STATES, type TaskState } from "./task-state.ts";
 
 /** What is done to each task. */

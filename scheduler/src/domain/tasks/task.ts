@@ -1,20 +1,20 @@
 /** The fields of a task, its states and its attempts. */
 import type { Cost } from "../matching/capacity.ts";
 import type { ScheduleTick } from "../schedules/schedule.ts";
-import type { CircuitRule } from "./circuit.ts";
-import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
-import type { DependencyCause, SubmittedAfter } from "./dependencies.ts";
-import type { Failure, Warning } from "./failure.ts";
+import type { MetricSums } from "./attempts/handler-report.ts";
+import type { Steps } from "./attempts/step.ts";
+import type { TaskWatchdogs } from "./attempts/watchdog.ts";
+import type { DependencyCause, SubmittedAfter } from "./dependencies/dependencies.ts";
 import type { Fairness } from "./fairness.ts";
-import type { MetricSums } from "./handler-report.ts";
 import type { Hold } from "./hold.ts";
-import type { RateLimit } from "./rate-limit.ts";
-import type { RetryPolicy } from "./retry.ts";
-import type { Steps } from "./step.ts";
+import type { CircuitRule } from "./limits/circuit.ts";
+import type { ConcurrencyKey, LimitReached } from "./limits/concurrency.ts";
+import type { RateLimit } from "./limits/rate-limit.ts";
+import type { Failure, Warning } from "./outcome/failure.ts";
+import type { RetryPolicy } from "./outcome/retry.ts";
 import type { EndState, TaskState } from "./task-state.ts";
 import type { TaskTrace } from "./trace.ts";
-import type { OnConflict, UniqueRule } from "./unique-rule.ts";
-import type { TaskWatchdogs } from "./watchdog.ts";
+import type { OnConflict, UniqueRule } from "./unique-keys/unique-rule.ts";
 
 export { END_STATES, type EndState, OPEN_STATES, type OpenState, type TaskState } from "./task-state.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { usualWords } from "../explain/usual-startup.ts";
+import { usualWords } from "../explain/workers/usual-startup.ts";
 import { type EarlierStart, usualStartup } from "./startup-history.ts";
 
 const S = 1_000;

@@ -1,8 +1,8 @@
 /** The fields of a worker, its states and its heartbeat. */
 import type { AttemptKey } from "../ids.ts";
 import type { Capacity, Cost } from "../matching/capacity.ts";
-import type { SlotReleaseRecord } from "../tasks/slot-release.ts";
-import type { QuietRecord, Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
+import type { SlotReleaseRecord } from "../tasks/attempts/slot-release.ts";
+import type { QuietRecord, Stuck, StuckPhaseRecord } from "../tasks/attempts/watchdog.ts";
 import type { AdaptiveLimit } from "./adaptive-limit.ts";
 import type { CompletionRecord } from "./completions.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";

@@ -1,6 +1,6 @@
 /** Reads the body of a request: the payload of a task. */
 import type { IncomingMessage } from "node:http";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import { essence, isJson } from "@muster/protocol";
 import { badRequest, type Problem } from "./problem.ts";
 

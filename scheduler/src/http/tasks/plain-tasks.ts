@@ -1,7 +1,7 @@
 /** Serves tasks by plain HTTP: raw payloads and results, readable JSON, nothing to encode. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { create } from "@bufbuild/protobuf";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import {
   CancelTaskRequestSchema,
   CancelTaskResponseSchema,

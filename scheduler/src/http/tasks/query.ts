@@ -1,9 +1,9 @@
 /** Reads the query of a request: parameters with the names and forms of the flags of `muster submit`. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { closestNames } from "@muster/common/closest-names";
 import { parseDuration } from "@muster/common/duration";
-import { quoted } from "@muster/common/text";
+import { closestNames } from "@muster/common/text/closest-names";
+import { quoted } from "@muster/common/text/text";
 import { type TaskSpecSchema, UniqueConflictPolicy } from "@muster/protocol";
 import { badRequest } from "./problem.ts";
 

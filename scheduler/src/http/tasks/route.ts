@@ -1,5 +1,5 @@
 /** Which resource a request is for. */
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import { badRequest, Problem } from "./problem.ts";
 
 /** A request under `/v1`. */

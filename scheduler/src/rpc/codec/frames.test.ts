@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { SchedulerMessageSchema } from "@muster/protocol";
 import type { OutgoingAssignment } from "../../dispatch/sessions/link.ts";
-import { fromAssignment } from "../convert/tasks/assignment.ts";
+import { fromAssignment } from "../convert/tasks/attempts/assignment.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "./frames.ts";
 
 const plain: OutgoingAssignment = {

@@ -10,7 +10,7 @@ import {
 } from "@muster/protocol";
 import type { OutgoingAssignment, ResultAck } from "../../dispatch/sessions/link.ts";
 import { formatAttemptId, formatTaskId } from "../../domain/ids.ts";
-import { fromAssignment } from "../convert/tasks/assignment.ts";
+import { fromAssignment } from "../convert/tasks/attempts/assignment.ts";
 
 /**
  * A SchedulerMessage that is encoded already. The two messages that every task costs are written field by

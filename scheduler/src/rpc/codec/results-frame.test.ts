@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { FailureClass, type TaskResultSchema, WorkerMessageSchema } from "@muster/protocol";
 import fc from "fast-check";
-import { toResult } from "../convert/tasks/result.ts";
+import { toResult } from "../convert/tasks/attempts/result.ts";
 import { readResultsFrame } from "./results-frame.ts";
 
 const LIMITS = { maxPayloadBytes: 1_000, maxResultBytes: 50, maxMessageBytes: 10_000, maxTasksPerSubmit: 10 };

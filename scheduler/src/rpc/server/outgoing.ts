@@ -1,7 +1,7 @@
 /** Limits the size of answers and refusals. */
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { cut } from "@muster/common/text";
+import { cut } from "@muster/common/text/text";
 import {
   BadRequestSchema,
   ERROR_DOMAIN,

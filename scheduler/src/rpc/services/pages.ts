@@ -1,5 +1,5 @@
 /** Page sizes and page tokens. */
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import { Refusal } from "../../domain/errors.ts";
 import { invalidRequest } from "../../domain/refusals.ts";
 import type { ListPosition } from "../../queries/worker-list.ts";

@@ -1,6 +1,6 @@
 /** The handlers of ScheduleService. */
-import { NAME, NAME_RULE, REQUEST_ID, REQUEST_ID_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE, REQUEST_ID, REQUEST_ID_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import type { ScheduleService } from "@muster/protocol";
 import type { SizeLimits } from "../../dispatch/limits.ts";
 import type { TickRunner } from "../../dispatch/schedules/tick-runner.ts";

@@ -10,10 +10,10 @@ import type {
 import type { DatabaseAvailability } from "../../domain/database/availability.ts";
 import { guarded } from "../server/guarded.ts";
 import type { Handlers } from "../server/handlers.ts";
-import { type FleetServiceParts, fleetService } from "./fleet-service.ts";
+import { type FleetServiceParts, fleetService } from "./fleet/fleet-service.ts";
 import { type PoolServiceParts, poolService } from "./pool-service.ts";
 import { type ScheduleServiceParts, scheduleService } from "./schedule-service.ts";
-import { type TaskServiceParts, taskService } from "./task-service.ts";
+import { type TaskServiceParts, taskService } from "./tasks/task-service.ts";
 import { type WorkerServiceParts, workerService } from "./worker-service.ts";
 
 /** Handlers by service. */

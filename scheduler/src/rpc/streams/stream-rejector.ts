@@ -1,6 +1,6 @@
 /** Rejects a worker's stream, and records which worker it was. */
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { WORKER_ID } from "@muster/common/name-forms";
+import { WORKER_ID } from "@muster/common/text/name-forms";
 import { type Hello, PROTOCOL_VERSION, type SchedulerMessage, type WorkerMessage } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import type { RejectedWorkers } from "../../dispatch/launches/rejected-workers.ts";

@@ -5,10 +5,10 @@ import type { Clock } from "../../clock.ts";
 import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { Refusal } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
-import { type LogFilter, LogReader } from "../../domain/tasks/log-reader.ts";
+import { type LogFilter, LogReader } from "../../domain/tasks/attempts/log-reader.ts";
 import { hasEnded, type TaskRecord } from "../../domain/tasks/task.ts";
 import type { StoredLogRow, TaskLogStore, TaskStore } from "../../store/store.ts";
-import { fromLogRecord } from "../convert/tasks/task-log.ts";
+import { fromLogRecord } from "../convert/tasks/attempts/task-log.ts";
 
 /** Rows in one read: each has at most some 64 KiB of lines, and most have one. */
 const MAX_ROWS = 16;

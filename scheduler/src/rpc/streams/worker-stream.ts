@@ -26,24 +26,29 @@ import type { Registrar } from "../../dispatch/sessions/registration.ts";
 import type { Session } from "../../dispatch/sessions/session.ts";
 import type { SessionLiveness } from "../../dispatch/sessions/session-liveness.ts";
 import type { SessionReportHandler } from "../../dispatch/sessions/session-report-handler.ts";
-import type { StackReader } from "../../dispatch/sessions/stack-reader.ts";
+import type { StackReader } from "../../dispatch/sessions/workers/stack-reader.ts";
 import { DatabaseUnavailableError, Refusal } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { databaseUnavailable, invalidHello, invalidMessage } from "../../domain/refusals.ts";
-import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
+import type { WatchSettings } from "../../domain/tasks/attempts/watchdog.ts";
 import { quarantineInWords } from "../../domain/workers/quarantine.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.ts";
 import type { ResultsFrame } from "../codec/results-frame.ts";
-import { toAttemptKey, toIterations, toProgress, toRejection } from "../convert/tasks/attempt-report.ts";
-import { fromCheckpointAck, toCheckpoint } from "../convert/tasks/checkpoint.ts";
-import { toHandlerReport } from "../convert/tasks/handler-report.ts";
-import { toAskedPause } from "../convert/tasks/key-pause.ts";
-import { toResult } from "../convert/tasks/result.ts";
-import { toSlotRelease } from "../convert/tasks/slot-release.ts";
-import { toReportedSteps } from "../convert/tasks/step.ts";
-import { toLogMessage } from "../convert/tasks/task-log.ts";
+import {
+  toAttemptKey,
+  toIterations,
+  toProgress,
+  toRejection,
+} from "../convert/tasks/attempts/attempt-report.ts";
+import { fromCheckpointAck, toCheckpoint } from "../convert/tasks/attempts/checkpoint.ts";
+import { toHandlerReport } from "../convert/tasks/attempts/handler-report.ts";
+import { toAskedPause } from "../convert/tasks/attempts/key-pause.ts";
+import { toResult } from "../convert/tasks/attempts/result.ts";
+import { toSlotRelease } from "../convert/tasks/attempts/slot-release.ts";
+import { toReportedSteps } from "../convert/tasks/attempts/step.ts";
+import { toLogMessage } from "../convert/tasks/attempts/task-log.ts";
 import { toCount } from "../convert/values/numbers.ts";
 import { storable, storableEntries } from "../convert/values/text.ts";
 import { durationFromMs, durations, timestampFromMs } from "../convert/values/time.ts";

@@ -1,5 +1,5 @@
 /** Rows that tests of the store and of its users give to it. */
-import { decideOutcome, type Outcome } from "../../domain/tasks/outcome.ts";
+import { decideOutcome, type Outcome } from "../../domain/tasks/outcome/outcome.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { AttemptRow, CommitRequest } from "../store.ts";
 

@@ -1,5 +1,5 @@
 /** Logs failures of OpenTelemetry's exporters. */
-import { cut } from "@muster/common/text";
+import { cut } from "@muster/common/text/text";
 import type { DiagLogger } from "@opentelemetry/api";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "./logger.ts";

@@ -1,6 +1,6 @@
 /** The counters of the scheduler. */
 import type { MechanismName } from "../../domain/mechanisms/mechanism.ts";
-import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import type { OutcomeDecision } from "../../domain/tasks/outcome/outcome.ts";
 import type { ChangeKind } from "../../domain/tasks/task-change.ts";
 import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
 import { Distribution, LONG_BUCKETS, SHORT_BUCKETS } from "./distribution.ts";

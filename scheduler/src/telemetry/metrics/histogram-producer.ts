@@ -1,5 +1,5 @@
 /** Exports distributions as OpenTelemetry histograms. */
-import { SCHEMA_URL } from "@muster/common/messaging-span";
+import { SCHEMA_URL } from "@muster/common/tracing/messaging-span";
 import { type Attributes, type HrTime, ValueType } from "@opentelemetry/api";
 import { emptyResource } from "@opentelemetry/resources";
 import {

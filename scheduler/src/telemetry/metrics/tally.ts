@@ -1,5 +1,5 @@
 /** Counts by label, with a limit of labels. */
-import { cut } from "@muster/common/text";
+import { cut } from "@muster/common/text/text";
 /** What label values beyond a limit are called. */
 export const OTHER = "other";
 

@@ -1,6 +1,6 @@
 /** The spans of an attempt. */
-import { messagingSpan } from "@muster/common/messaging-span";
-import { parseTraceparent, type TraceParent } from "@muster/common/trace-context";
+import { messagingSpan } from "@muster/common/tracing/messaging-span";
+import { parseTraceparent, type TraceParent } from "@muster/common/tracing/trace-context";
 import { formatAttemptId, formatTaskId } from "../../domain/ids.ts";
 import type { AttemptFacts, WaitReason } from "../../domain/tasks/trace.ts";
 import { MESSAGING, MUSTER } from "../attributes.ts";

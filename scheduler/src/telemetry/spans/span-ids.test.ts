@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { it } from "node:test";
-import { SpanIds } from "@muster/common/span-ids";
+import { SpanIds } from "@muster/common/tracing/span-ids";
 import { attemptContext, childOf } from "./span-ids.ts";
 
 const PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -1,7 +1,7 @@
 /** Derives the ids of an attempt's spans. */
 import { createHash } from "node:crypto";
-import { childSpanId } from "@muster/common/span-ids";
-import { parseTraceparent, type TraceParent } from "@muster/common/trace-context";
+import { childSpanId } from "@muster/common/tracing/span-ids";
+import { parseTraceparent, type TraceParent } from "@muster/common/tracing/trace-context";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { TaskTrace } from "../../domain/tasks/trace.ts";
 

@@ -1,5 +1,5 @@
 /** A span that is complete when it is written. */
-import type { TraceParent } from "@muster/common/trace-context";
+import type { TraceParent } from "@muster/common/tracing/trace-context";
 
 /** A span that is complete when it is written. Times are milliseconds since the epoch. */
 export interface SpanRecord {

@@ -1,5 +1,5 @@
 /** Converts span contexts and times to OpenTelemetry's types. */
-import type { TraceParent } from "@muster/common/trace-context";
+import type { TraceParent } from "@muster/common/tracing/trace-context";
 import { type Context, type HrTime, type SpanContext, TraceFlags, trace } from "@opentelemetry/api";
 
 /** `around` with a span of elsewhere as the parent. */

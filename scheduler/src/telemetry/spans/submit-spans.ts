@@ -1,6 +1,6 @@
 /** The spans of submits. */
-import { messagingSpan } from "@muster/common/messaging-span";
-import { parseTraceparent, TRACEPARENT, withCallContext } from "@muster/common/trace-context";
+import { messagingSpan } from "@muster/common/tracing/messaging-span";
+import { parseTraceparent, TRACEPARENT, withCallContext } from "@muster/common/tracing/trace-context";
 import {
   type Attributes,
   type Context,

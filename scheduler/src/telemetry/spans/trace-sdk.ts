@@ -1,5 +1,5 @@
 /** Starts the OpenTelemetry SDK. */
-import type { SpanIds } from "@muster/common/span-ids";
+import type { SpanIds } from "@muster/common/tracing/span-ids";
 import type { Resource } from "@opentelemetry/resources";
 import type { IMetricReader } from "@opentelemetry/sdk-metrics";
 import { NodeSDK } from "@opentelemetry/sdk-node";

@@ -1,5 +1,5 @@
 /** Starts spans of calls, and propagates their context. */
-import type { SpanIds } from "@muster/common/span-ids";
+import type { SpanIds } from "@muster/common/tracing/span-ids";
 import {
   context,
   createContextKey,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FAILURE_CODE } from "@muster/common/name-forms";
+import { FAILURE_CODE } from "@muster/common/text/name-forms";
 import { NonRetryableError, RetryableError } from "../../errors.ts";
 import { classifyError, toCode } from "./classify.ts";
 

@@ -1,9 +1,9 @@
 /** Converts a thrown value to a failure. */
 import { type Facts, withFact } from "@muster/common/facts";
-import { FAILURE_CODE } from "@muster/common/name-forms";
-import { cutWellFormed, quoted } from "@muster/common/text";
+import { FAILURE_CODE } from "@muster/common/text/name-forms";
+import { cutWellFormed, quoted } from "@muster/common/text/text";
 import { NonRetryableError, OutOfMemoryError, RetryableError } from "../../errors.ts";
-import type { FailureClassification } from "../../options/failure-classification.ts";
+import type { FailureClassification } from "../../options/task-types/failure-classification.ts";
 import { findJsonFault } from "../json-form.ts";
 import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
 import { isInstance, readThrown } from "./thrown.ts";

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { ChurnMap } from "@muster/common/churn-map";
 import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
-import type { QuietExpectation } from "../../attempt/expectation.ts";
+import type { QuietExpectation } from "../../attempt/phases/expectation.ts";
 import { durationFromMs } from "../../duration.ts";
 import type { SlotReleaseMessage } from "../messages.ts";
 import type { OpenPhases } from "./open-phases.ts";

@@ -1,6 +1,6 @@
 /** The open phases of attempts, with their watchdogs. */
 import type { Deadlines } from "../../attempt/deadlines.ts";
-import { PhaseWatchdog } from "../../attempt/phase-watchdog.ts";
+import { PhaseWatchdog } from "../../attempt/phases/phase-watchdog.ts";
 import type { Clock } from "../../clock.ts";
 import type { PhaseEnd, ToLink } from "../messages.ts";
 

@@ -1,7 +1,7 @@
 /** Reads where a worker's handlers are: its main thread, when that is blocked, and its processes. */
 import { create } from "@bufbuild/protobuf";
-import { Redactor } from "@muster/common/redact";
-import { cutWellFormed } from "@muster/common/text";
+import { Redactor } from "@muster/common/text/redact";
+import { cutWellFormed } from "@muster/common/text/text";
 import { type HeldAttempt, HeldAttemptSchema, type WorkerStack, WorkerStackSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import { durationFromMs } from "../../duration.ts";

@@ -1,10 +1,10 @@
 /** Cases of the prose snapshot: tasks that were assigned, and tasks that ended. */
 import { withLock } from "../../database/database-lock.ts";
-import { limitReachedText, supersededText } from "../../tasks/limited.ts";
+import { limitReachedText, supersededText } from "../../tasks/limits/limited.ts";
 import type { AttemptRecord, TaskRecord, TaskState } from "../../tasks/task.ts";
 import type { TimelineEvent } from "../../tasks/timeline.ts";
-import type { KeyHolder } from "../../tasks/unique-key.ts";
-import type { ActiveFacts } from "../active-facts.ts";
+import type { KeyHolder } from "../../tasks/unique-keys/unique-key.ts";
+import type { ActiveFacts } from "../assigned/active-facts.ts";
 import { heldMeanwhile } from "../outage.ts";
 import type { Reason } from "../reason.ts";
 import { explainActive, explainEnded } from "../task.ts";

@@ -1,5 +1,5 @@
 /** Cases of the prose snapshot: tasks that wait for a circuit. */
-import type { Circuit, CircuitAsked } from "../../tasks/circuit.ts";
+import type { Circuit, CircuitAsked } from "../../tasks/limits/circuit.ts";
 import { ago, member, NOW } from "./fixture.ts";
 import { waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";

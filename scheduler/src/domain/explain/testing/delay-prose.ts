@@ -1,8 +1,8 @@
 /** Cases of the prose snapshot: tasks that could start, but for the database or the dispatch loop. */
 import { withLock } from "../../database/database-lock.ts";
-import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
 import { databaseUnavailable } from "../outage.ts";
+import type { DispatchFacts } from "../waiting/delayed.ts";
 import { ago, member, TASK } from "./fixture.ts";
 import { DISPATCH, LOCK, OUTAGE, TURN, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";

@@ -1,6 +1,6 @@
 /** Cases of the prose snapshot: tasks that wait for other tasks, and tasks that ended with one of them. */
-import type { DependencyCause, LinkedTask } from "../../tasks/dependencies.ts";
-import { causeInWords } from "../../tasks/dependency-plan.ts";
+import type { DependencyCause, LinkedTask } from "../../tasks/dependencies/dependencies.ts";
+import { causeInWords } from "../../tasks/dependencies/dependency-plan.ts";
 import { explainEnded } from "../task.ts";
 import { ago, member, NOW, TASK } from "./fixture.ts";
 import { waiting } from "./made-facts.ts";

@@ -1,5 +1,5 @@
 /** Cases of the prose snapshot: tasks that wait for a concurrency key or a rate limit. */
-import { queueRateKey } from "../../tasks/rate-limit.ts";
+import { queueRateKey } from "../../tasks/limits/rate-limit.ts";
 import { ago, member } from "./fixture.ts";
 import { waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";

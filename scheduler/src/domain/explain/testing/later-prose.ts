@@ -1,7 +1,7 @@
 /** Cases of the prose snapshot: tasks that are held, or may not start yet. */
-import { workerLost } from "../../tasks/outcome.ts";
-import { DEFAULT_RETRY_POLICY } from "../../tasks/retry.ts";
-import { resolveRetry } from "../../tasks/retry-defaults.ts";
+import { workerLost } from "../../tasks/outcome/outcome.ts";
+import { DEFAULT_RETRY_POLICY } from "../../tasks/outcome/retry.ts";
+import { resolveRetry } from "../../tasks/outcome/retry-defaults.ts";
 import { ago, BROKE, member, TASK } from "./fixture.ts";
 import { full, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";

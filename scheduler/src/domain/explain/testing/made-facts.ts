@@ -4,11 +4,11 @@ import { MatchLog, type MatchRecord } from "../../matching/match-log.ts";
 import type { TaskRecord } from "../../tasks/task.ts";
 import type { LaunchRecord } from "../../workers/launch.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../../workers/rejected-worker.ts";
-import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
 import type { Reason } from "../reason.ts";
-import { explainWaiting } from "../waiting.ts";
-import type { WaitingFacts } from "../waiting-facts.ts";
+import type { DispatchFacts } from "../waiting/delayed.ts";
+import { explainWaiting } from "../waiting/waiting.ts";
+import type { WaitingFacts } from "../waiting/waiting-facts.ts";
 import { ago, member, NOW, TASK } from "./fixture.ts";
 
 /** The class of a task. */

@@ -1,8 +1,8 @@
 /** Cases of the prose snapshot: tasks for which no worker is there, or none is eligible. */
-import { DEFAULT_RETRY_POLICY } from "../../tasks/retry.ts";
+import { DEFAULT_RETRY_POLICY } from "../../tasks/outcome/retry.ts";
 import type { Reason } from "../reason.ts";
-import { withRejected } from "../rejected.ts";
-import { withLaunches } from "../starting.ts";
+import { withLaunches } from "../waiting/starting.ts";
+import { withRejected } from "../workers/rejected.ts";
 import { ago, member, NOW, TASK } from "./fixture.ts";
 import { ended, launch, rejected, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";

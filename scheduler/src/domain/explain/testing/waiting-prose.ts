@@ -1,5 +1,5 @@
 /** Cases of the prose snapshot: tasks that wait, in the order of the snapshot. */
-import { queueFull } from "../queue-full.ts";
+import { queueFull } from "../limits/queue-full.ts";
 import { BUSY_PROSE } from "./busy-prose.ts";
 import { CAPACITY_PROSE } from "./capacity-prose.ts";
 import { CIRCUIT_PROSE } from "./circuit-prose.ts";

@@ -1,8 +1,8 @@
 /** Cases of the prose snapshot: running tasks whose handlers wait without their slots. */
-import type { SlotReleaseRecord } from "../../tasks/slot-release.ts";
+import type { SlotReleaseRecord } from "../../tasks/attempts/slot-release.ts";
 import type { TaskRecord } from "../../tasks/task.ts";
 import type { SeenAttempt } from "../../workers/worker.ts";
-import type { ActiveFacts, AwaitedTask } from "../active-facts.ts";
+import type { ActiveFacts, AwaitedTask } from "../assigned/active-facts.ts";
 import type { Reason } from "../reason.ts";
 import { explainActive } from "../task.ts";
 import { ago, held, member, NOW, TASK } from "./fixture.ts";

@@ -2,13 +2,13 @@
 import { ownPauseReason, pauseInWords } from "../../workers/operator-pause.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../../workers/rejected-worker.ts";
 import type { WorkerRecord } from "../../workers/worker.ts";
-import { explainContest } from "../contested.ts";
 import type { FleetMember } from "../fleet.ts";
-import { killRequested } from "../kill-requested.ts";
-import { explainExit, explainLaunching, explainSilence } from "../launch.ts";
 import { databaseUnavailable } from "../outage.ts";
-import { explainRejections } from "../rejected.ts";
-import { explainGone, explainLiving } from "../worker.ts";
+import { explainContest } from "../workers/contested.ts";
+import { killRequested } from "../workers/kill-requested.ts";
+import { explainExit, explainLaunching, explainSilence } from "../workers/launch.ts";
+import { explainRejections } from "../workers/rejected.ts";
+import { explainGone, explainLiving } from "../workers/worker.ts";
 import { ago, BEAT, held, member, NOW, QUARANTINE, running, TASK } from "./fixture.ts";
 import { classOf, ended, launch, OUTAGE, rejected } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";

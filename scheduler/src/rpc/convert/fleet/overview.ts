@@ -8,9 +8,9 @@ import {
   type WorkerOverviewSchema,
 } from "@muster/protocol";
 import { formatTaskId } from "../../../domain/ids.ts";
-import type { HoldOverview } from "../../../queries/hold-lines.ts";
-import type { WorkerOverview } from "../../../queries/launch-lines.ts";
-import type { Overview, TaskOverview } from "../../../queries/overview.ts";
+import type { HoldOverview } from "../../../queries/overview/hold-lines.ts";
+import type { WorkerOverview } from "../../../queries/overview/launch-lines.ts";
+import type { Overview, TaskOverview } from "../../../queries/overview/overview.ts";
 import { optional } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
 import { fromCompletions } from "../workers/completions.ts";

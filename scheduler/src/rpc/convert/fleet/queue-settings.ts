@@ -9,7 +9,7 @@ import {
   type QueueSettingsSchema,
 } from "@muster/protocol";
 import type { Violation } from "../../../domain/errors.ts";
-import { backoffInWords, waitsInWords } from "../../../domain/explain/retry-policy.ts";
+import { backoffInWords, waitsInWords } from "../../../domain/explain/waiting/retry-policy.ts";
 import {
   MODES,
   type Mode,

@@ -4,7 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { QueueSchema } from "@muster/protocol";
 import type { RecentCompletions } from "../../../domain/recent-completions.ts";
 import type { QueueDepth, QueueRate } from "../../../store/store.ts";
-import { fromBucket } from "../tasks/rate-limits.ts";
+import { fromBucket } from "../tasks/limits/rate-limits.ts";
 import { optional } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
 import { fromQueueSettings } from "./queue-settings.ts";

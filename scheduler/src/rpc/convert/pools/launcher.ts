@@ -1,6 +1,6 @@
 /** Messages of launchers, checked; and orders to them in protobuf. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import {
   LaunchEnginePhase,
   type LauncherHello,

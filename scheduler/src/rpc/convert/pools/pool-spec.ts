@@ -1,7 +1,7 @@
 /** The spec of a pool that a caller sets, checked as a whole. */
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import type {
   LaunchGuardRule,
   LaunchTemplate,

@@ -2,8 +2,8 @@
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import {
   CatchUpPolicy,
   OverlapPolicy,

@@ -1,7 +1,7 @@
 /** Dependencies in protobuf, and back. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import {
   DependencyCondition as ConditionMessage,
   type GetDependenciesResponseSchema,
@@ -15,7 +15,7 @@ import {
   MAX_PREDECESSORS,
   type SubmittedAfter,
   type TaskLinks,
-} from "../../../domain/tasks/dependencies.ts";
+} from "../../../domain/tasks/dependencies/dependencies.ts";
 import { named, unknown } from "../values/names.ts";
 import { optional } from "../values/optional.ts";
 import type { Report } from "./options.ts";

@@ -4,7 +4,7 @@ import type { FairnessKeySchema, Fairness as FairnessMessage } from "@muster/pro
 import { type Fairness, MAX_WEIGHT } from "../../../domain/tasks/fairness.ts";
 import type { FairnessKeyRow } from "../../../store/store.ts";
 import { optionalTime } from "../values/optional.ts";
-import { keyFault } from "./concurrency.ts";
+import { keyFault } from "./limits/concurrency.ts";
 import type { Report } from "./options.ts";
 
 /** Undefined for none. */

@@ -2,7 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import {
   type FixedBackoff,
   type RetryPolicy as RetryPolicyMessage,
@@ -15,14 +15,14 @@ import {
   type TaskWatchdogs as TaskWatchdogsMessage,
   type TaskWatchdogsSchema,
 } from "@muster/protocol";
-import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../../../domain/tasks/retry.ts";
-import type { ResolvedRetry, RetrySource } from "../../../domain/tasks/retry-defaults.ts";
+import type { TaskWatchdogs } from "../../../domain/tasks/attempts/watchdog.ts";
+import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../../../domain/tasks/outcome/retry.ts";
+import type { ResolvedRetry, RetrySource } from "../../../domain/tasks/outcome/retry-defaults.ts";
 import type { TaskOptions, Timeouts } from "../../../domain/tasks/task.ts";
-import type { TaskWatchdogs } from "../../../domain/tasks/watchdog.ts";
 import type { Amounts } from "../values/amounts.ts";
 import { optional } from "../values/optional.ts";
 import { durationFault, durationFromMs } from "../values/time.ts";
-import { MAX_ITERATIONS } from "./attempt-report.ts";
+import { MAX_ITERATIONS } from "./attempts/attempt-report.ts";
 import { fromOutOfMemoryChange, toOutOfMemoryChange } from "./out-of-memory.ts";
 import { toTags } from "./tags.ts";
 

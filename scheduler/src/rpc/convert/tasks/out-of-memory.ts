@@ -1,14 +1,14 @@
 // The change of a task's requirements after its worker ran out of memory in protobuf, checked, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { quoted } from "@muster/common/text";
+import { quoted } from "@muster/common/text/text";
 import type {
   CostRaise as CostRaiseMessage,
   OutOfMemoryChange as Message,
   OutOfMemoryChangeSchema,
 } from "@muster/protocol";
 import { MAX_AMOUNT, MAX_SLOTS, SLOTS } from "../../../domain/matching/capacity.ts";
-import type { CostRaise, OutOfMemoryChange } from "../../../domain/tasks/retry.ts";
+import type { CostRaise, OutOfMemoryChange } from "../../../domain/tasks/outcome/retry.ts";
 import { type Amounts, checkNames, entryOf } from "../values/amounts.ts";
 
 /** Labels that may be added to those of a task, of which it has up to 64. */

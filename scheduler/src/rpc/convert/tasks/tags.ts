@@ -1,6 +1,6 @@
 /** The tags of a task, and those that a list asks for, checked. */
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 
 /** Tags of a task. Each of them is an entry of an index. */
 const MAX_TAGS = 8;

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { NAME, NAME_RULE, PHASE_NAME } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE, PHASE_NAME } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import type { ChangeTasksRequest, ChangeTasksResponseSchema, RetryTasks, TaskFilter } from "@muster/protocol";
 import type { ChangeProgress } from "../../../dispatch/changes/change-tally.ts";
 import type { ChangeRequest } from "../../../dispatch/changes/task-changer.ts";
@@ -22,7 +22,7 @@ import type { ChangePosition } from "../../../store/store.ts";
 import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";
 import { durationFault, MAX_MS, toMs } from "../values/time.ts";
-import { STEP_NAME_RULE, toStepCondition } from "./step.ts";
+import { STEP_NAME_RULE, toStepCondition } from "./attempts/step.ts";
 import { toTags } from "./tags.ts";
 import { toTaskState } from "./task.ts";
 

@@ -10,7 +10,7 @@ import {
   UniqueWhile,
 } from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
-import { circuitLock, DEFAULT_CIRCUIT_RULE } from "../../../domain/tasks/circuit.ts";
+import { circuitLock, DEFAULT_CIRCUIT_RULE } from "../../../domain/tasks/limits/circuit.ts";
 import { toNewTasks } from "./task-spec.ts";
 
 const LIMITS = { maxMessageBytes: 4_000_000, maxPayloadBytes: 100, maxResultBytes: 50, maxTasksPerSubmit: 3 };

@@ -1,7 +1,7 @@
 // A task that a producer submits, checked.
 
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import type { TaskSpec } from "@muster/protocol";
 import type { SizeLimits } from "../../../dispatch/limits.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
@@ -10,12 +10,12 @@ import type { NewTask } from "../../../domain/tasks/task.ts";
 import { toTaskCost } from "../values/amounts.ts";
 import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
-import { toCircuit } from "./circuit.ts";
-import { toConcurrency } from "./concurrency.ts";
 import { toAfter } from "./dependencies.ts";
 import { toFairness } from "./fairness.ts";
+import { toCircuit } from "./limits/circuit.ts";
+import { toConcurrency } from "./limits/concurrency.ts";
+import { toRateLimits } from "./limits/rate-limits.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";
-import { toRateLimits } from "./rate-limits.ts";
 import { toUniqueRule } from "./unique-rule.ts";
 
 const MAX_HEADERS = 64;

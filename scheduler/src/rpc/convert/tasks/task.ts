@@ -3,9 +3,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type AttemptSchema, TaskSchema, TaskState } from "@muster/protocol";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
-import { withoutCircuitLock } from "../../../domain/tasks/circuit.ts";
 import { HELD_DETAIL } from "../../../domain/tasks/hold.ts";
-import type { ResolvedRetry } from "../../../domain/tasks/retry-defaults.ts";
+import { withoutCircuitLock } from "../../../domain/tasks/limits/circuit.ts";
+import type { ResolvedRetry } from "../../../domain/tasks/outcome/retry-defaults.ts";
 import {
   type AttemptRecord,
   type Attempts,
@@ -17,14 +17,14 @@ import { fromScheduleTick } from "../schedules/schedule-tick.ts";
 import { fromCost } from "../values/amounts.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { timestampFromDate } from "../values/time.ts";
-import { fromCircuitRule } from "./circuit.ts";
-import { fromConcurrency } from "./concurrency.ts";
-import { fromFailure } from "./failure.ts";
+import { fromFailure } from "./attempts/failure.ts";
+import { fromProgress } from "./attempts/progress.ts";
+import { fromMetrics } from "./attempts/result.ts";
+import { fromSteps } from "./attempts/step.ts";
+import { fromCircuitRule } from "./limits/circuit.ts";
+import { fromConcurrency } from "./limits/concurrency.ts";
+import { fromRateLimit } from "./limits/rate-limits.ts";
 import { fromRetryPolicy, fromRetrySources, fromTimeouts, fromWatchdogs } from "./options.ts";
-import { fromProgress } from "./progress.ts";
-import { fromRateLimit } from "./rate-limits.ts";
-import { fromMetrics } from "./result.ts";
-import { fromSteps } from "./step.ts";
 import { fromUniqueRule } from "./unique-rule.ts";
 
 const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {

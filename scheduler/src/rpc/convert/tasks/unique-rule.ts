@@ -11,7 +11,7 @@ import {
   type OnConflict,
   type UniqueRule,
   type UniqueWhile,
-} from "../../../domain/tasks/unique-rule.ts";
+} from "../../../domain/tasks/unique-keys/unique-rule.ts";
 import { named, unknown } from "../values/names.ts";
 import { optional } from "../values/optional.ts";
 import { durationFromMs } from "../values/time.ts";

@@ -1,7 +1,7 @@
 // Amounts of capacities in protobuf, checked, and back.
 
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import {
   type Amount,
   type Cost,

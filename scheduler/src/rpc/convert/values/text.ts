@@ -1,5 +1,5 @@
 // Text from outside, as PostgreSQL and log lines can hold it.
-import { cut, cutToEnd } from "@muster/common/text";
+import { cut, cutToEnd } from "@muster/common/text/text";
 
 /**
  * Text that Postgres can store and log lines can carry: without NUL, cut to a length, and without the half

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { NAME, WORKER_ID } from "@muster/common/name-forms";
+import { NAME, WORKER_ID } from "@muster/common/text/name-forms";
 import { HeartbeatSchema } from "@muster/protocol";
 import fc from "fast-check";
 import { toCount } from "./numbers.ts";

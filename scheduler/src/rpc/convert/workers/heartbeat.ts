@@ -3,7 +3,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Heartbeat, HeartbeatSchema, QuietExpectation } from "@muster/protocol";
 import type { HeartbeatRecord, RunningRecord } from "../../../domain/workers/worker.ts";
-import { fromSlotRelease, toSlotRelease } from "../tasks/slot-release.ts";
+import { fromSlotRelease, toSlotRelease } from "../tasks/attempts/slot-release.ts";
 import { toCount, toFraction } from "../values/numbers.ts";
 import { optional } from "../values/optional.ts";
 import { storable } from "../values/text.ts";

@@ -1,13 +1,13 @@
 // A worker's registration from its Hello, checked.
 
-import { NAME, WORKER_ID, WORKER_ID_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, WORKER_ID, WORKER_ID_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import { type Hello, PROTOCOL_VERSION } from "@muster/protocol";
 import type { Registration } from "../../../dispatch/sessions/registration.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
 import { parseAttemptId } from "../../../domain/ids.ts";
 import { invalidHello } from "../../../domain/refusals.ts";
-import { toSlotRelease } from "../tasks/slot-release.ts";
+import { toSlotRelease } from "../tasks/attempts/slot-release.ts";
 import { toCapacities } from "../values/amounts.ts";
 import { mostBytes } from "../values/message-size.ts";
 import { toCount } from "../values/numbers.ts";

@@ -2,8 +2,8 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { NAME, NAME_RULE, WORKER_ID, WORKER_ID_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
+import { NAME, NAME_RULE, WORKER_ID, WORKER_ID_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import type {
   LaunchExitSchema,
   LaunchSchema,

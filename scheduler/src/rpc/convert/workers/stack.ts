@@ -11,7 +11,7 @@ import {
   type WorkerStack,
   WorkerStackSchema,
 } from "@muster/protocol";
-import type { StackAnswer } from "../../../dispatch/sessions/stack-reader.ts";
+import type { StackAnswer } from "../../../dispatch/sessions/workers/stack-reader.ts";
 import { storable } from "../values/text.ts";
 import { boundMs, durationFromMs, toMs } from "../values/time.ts";
 import { MAX_NAME, MAX_TEXT } from "./limits.ts";

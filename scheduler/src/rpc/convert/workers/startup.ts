@@ -2,7 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { StartupPhase, StartupPhaseSchema, WorkerFatal } from "@muster/protocol";
-import { MAX_FAILURE_MESSAGE, MAX_FAILURE_TRACEBACK } from "../../../domain/tasks/failure.ts";
+import { MAX_FAILURE_MESSAGE, MAX_FAILURE_TRACEBACK } from "../../../domain/tasks/outcome/failure.ts";
 import type { FatalRecord, StartupPhaseRecord } from "../../../domain/workers/worker.ts";
 import { storable, storableEntries } from "../values/text.ts";
 import { durationFromMs, toMs } from "../values/time.ts";

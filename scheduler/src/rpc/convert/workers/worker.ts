@@ -2,8 +2,8 @@
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type WorkerQuarantineSchema, WorkerSchema } from "@muster/protocol";
-import { usualOfLaunch } from "../../../domain/explain/launch.ts";
-import { usualOfWorker } from "../../../domain/explain/usual-startup.ts";
+import { usualOfLaunch } from "../../../domain/explain/workers/launch.ts";
+import { usualOfWorker } from "../../../domain/explain/workers/usual-startup.ts";
 import { limitOf } from "../../../domain/workers/adaptive-limit.ts";
 import { ownPauseReason, pauseInWords } from "../../../domain/workers/operator-pause.ts";
 import { type QuarantineRecord, quarantineInWords } from "../../../domain/workers/quarantine.ts";

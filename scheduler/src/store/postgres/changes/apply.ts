@@ -7,7 +7,7 @@ import { int8Array } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { hasDependencies } from "../dependencies/retry-dependent.ts";
 import { Parameters } from "../parameters.ts";
-import { retryTask } from "../tasks/cancel-retry.ts";
+import { retryTask } from "../tasks/control/cancel-retry.ts";
 import { cancelFound } from "./cancel.ts";
 import type { Carried, Carrying, LockedKeys, LockedTask } from "./carrying.ts";
 import { conditions } from "./conditions.ts";

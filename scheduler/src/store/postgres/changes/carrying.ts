@@ -1,6 +1,6 @@
 /** What the statements of a change are given, and what they answer. */
 import type { FoundTask, TaskChange } from "../../../domain/tasks/task-change.ts";
-import type { KeyHolder } from "../../../domain/tasks/unique-key.ts";
+import type { KeyHolder } from "../../../domain/tasks/unique-keys/unique-key.ts";
 import type { ChangedTasks } from "../../task-changes.ts";
 import type { KeyOwner } from "../unique-keys/key-rows.ts";
 

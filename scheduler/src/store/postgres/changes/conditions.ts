@@ -3,7 +3,7 @@
 import type { ChangeScope } from "../../task-changes.ts";
 import type { Parameters } from "../parameters.ts";
 import { STATE } from "../task-states.ts";
-import { hasStep, indexedBySteps } from "../tasks/steps.ts";
+import { hasStep, indexedBySteps } from "../tasks/reports/steps.ts";
 
 /** True for the rows `t` of a table that the filter of a change lets through. */
 export function conditions(

@@ -5,7 +5,7 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { Parameters } from "../parameters.ts";
 import { STATE } from "../task-states.ts";
-import { indexedBySteps } from "../tasks/steps.ts";
+import { indexedBySteps } from "../tasks/reports/steps.ts";
 import { conditions } from "./conditions.ts";
 import { FOUND_COLUMNS, type FoundColumns, QUEUE_COLUMN, toFoundTask } from "./found-columns.ts";
 

@@ -1,9 +1,9 @@
 /** Changes where locked tasks wait: their queue, or their priority. */
 import type { TaskClass } from "../../../domain/matching/match.ts";
-import { isStrict } from "../../../domain/tasks/concurrency.ts";
-import { scopedKey } from "../../../domain/tasks/key-plan.ts";
+import { isStrict } from "../../../domain/tasks/limits/concurrency.ts";
 import type { FoundTask, SkipCode, TaskChange } from "../../../domain/tasks/task-change.ts";
-import { holdsKey } from "../../../domain/tasks/unique-key.ts";
+import { scopedKey } from "../../../domain/tasks/unique-keys/key-plan.ts";
+import { holdsKey } from "../../../domain/tasks/unique-keys/unique-key.ts";
 import type { WantedClass } from "../../classes.ts";
 import { int4Array, int8Array, textArray } from "../arrays.ts";
 import { IS_PER_KEY, keepClasses } from "../concurrency/idle-classes.ts";

@@ -1,7 +1,8 @@
 /** Queues locked tasks again. */
-import { scopedKey } from "../../../domain/tasks/key-plan.ts";
+
 import type { FoundTask, SkipCode } from "../../../domain/tasks/task-change.ts";
-import { holdsKey } from "../../../domain/tasks/unique-key.ts";
+import { scopedKey } from "../../../domain/tasks/unique-keys/key-plan.ts";
+import { holdsKey } from "../../../domain/tasks/unique-keys/unique-key.ts";
 import type { WaitingTask } from "../../classes.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import { IS_PER_KEY } from "../concurrency/idle-classes.ts";

@@ -5,8 +5,8 @@ import {
   circuitLimit,
   circuitLock,
   countsOf,
-} from "../../../domain/tasks/circuit.ts";
-import type { CircuitChange, CircuitTransition } from "../../../domain/tasks/circuit-machine.ts";
+} from "../../../domain/tasks/limits/circuit.ts";
+import type { CircuitChange, CircuitTransition } from "../../../domain/tasks/limits/circuit-machine.ts";
 import { float8Array, int2Array, int4Array, textArray } from "../arrays.ts";
 import type { Runner, Statement } from "../connection/database.ts";
 

@@ -1,12 +1,12 @@
 /** Reads circuits, and changes them by time and by operators. */
-import { type Circuit, circuitLock } from "../../../domain/tasks/circuit.ts";
+import { type Circuit, circuitLock } from "../../../domain/tasks/limits/circuit.ts";
 import {
   type CircuitChange,
   halfOpen,
   newCircuit,
   openByOperator,
   reset,
-} from "../../../domain/tasks/circuit-machine.ts";
+} from "../../../domain/tasks/limits/circuit-machine.ts";
 import type { CircuitRow, CircuitStore, CircuitTotals } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { HALF_OPEN, NOW_MS, OPEN, readCircuits, writeCircuits } from "./circuit-rows.ts";

@@ -1,12 +1,12 @@
 /** Counts the results of handlers in the circuits of their tasks, in the transaction that ends the attempts. */
 import { formatAttemptId } from "../../../domain/ids.ts";
-import type { Circuit } from "../../../domain/tasks/circuit.ts";
+import type { Circuit } from "../../../domain/tasks/limits/circuit.ts";
 import {
   type CircuitChange,
   type CircuitResult,
   countResults,
   newCircuit,
-} from "../../../domain/tasks/circuit-machine.ts";
+} from "../../../domain/tasks/limits/circuit-machine.ts";
 import type { CircuitCount, CommitRequest, CommitResult } from "../../store.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import type { Runner, Statement } from "../connection/database.ts";

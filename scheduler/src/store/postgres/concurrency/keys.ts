@@ -1,5 +1,5 @@
 /** Reads what is counted of concurrency keys, sets their limits, and compares the counts with the tasks. */
-import type { KeyState } from "../../../domain/tasks/concurrency.ts";
+import type { KeyState } from "../../../domain/tasks/limits/concurrency.ts";
 import type { ConcurrencyStore, KeyDifference } from "../../store.ts";
 import { textArray } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";

@@ -1,5 +1,5 @@
 /** Ends tasks by the policies of concurrency keys, in the transaction that inserts new ones. */
-import type { LimitReached, OnLimit } from "../../../domain/tasks/concurrency.ts";
+import type { LimitReached, OnLimit } from "../../../domain/tasks/limits/concurrency.ts";
 import {
   type EndedWait,
   type LimitPlan,
@@ -7,8 +7,8 @@ import {
   type OpenOfKey,
   planLimits,
   policyKeys,
-} from "../../../domain/tasks/limit-plan.ts";
-import { limitReachedText, supersededText } from "../../../domain/tasks/limited.ts";
+} from "../../../domain/tasks/limits/limit-plan.ts";
+import { limitReachedText, supersededText } from "../../../domain/tasks/limits/limited.ts";
 import type { Limited } from "../../../domain/tasks/task.ts";
 import type { TaskInsert } from "../../claims.ts";
 import { int8Array, textArray } from "../arrays.ts";

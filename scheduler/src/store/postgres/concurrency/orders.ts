@@ -1,5 +1,5 @@
 /** Reads which task goes first for concurrency keys with a strict order. */
-import type { OrderState } from "../../../domain/tasks/concurrency.ts";
+import type { OrderState } from "../../../domain/tasks/limits/concurrency.ts";
 import type { TaskInsert } from "../../claims.ts";
 import { textArray } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";

@@ -1,7 +1,7 @@
 /** Creates, closes, reads and cancels batches. */
 import type { BatchRecord, ListedBatch } from "../../../domain/tasks/batch.ts";
 import { BatchRefusedError } from "../../../domain/tasks/batch.ts";
-import type { LinkedTask } from "../../../domain/tasks/dependencies.ts";
+import type { LinkedTask } from "../../../domain/tasks/dependencies/dependencies.ts";
 import type { TaskState } from "../../../domain/tasks/task.ts";
 import type { BatchCancelStep, BatchStore } from "../../batches.ts";
 import { int2Array, int8Array } from "../arrays.ts";

@@ -1,5 +1,8 @@
 /** Has tasks wait for others, in the transaction that inserts or retries them. */
-import { type Predecessor, UnknownPredecessorsError } from "../../../domain/tasks/dependencies.ts";
+import {
+  type Predecessor,
+  UnknownPredecessorsError,
+} from "../../../domain/tasks/dependencies/dependencies.ts";
 import { MOVED, untilAllFound } from "../../../domain/tasks/moving-task.ts";
 import type { EndState } from "../../../domain/tasks/task.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array } from "../arrays.ts";

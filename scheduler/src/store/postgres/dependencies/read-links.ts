@@ -1,5 +1,9 @@
 /** Reads the dependencies of a task in both directions. */
-import { type LinkedTask, MAX_PREDECESSORS, type TaskLinks } from "../../../domain/tasks/dependencies.ts";
+import {
+  type LinkedTask,
+  MAX_PREDECESSORS,
+  type TaskLinks,
+} from "../../../domain/tasks/dependencies/dependencies.ts";
 import type { EndState } from "../../../domain/tasks/task.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { stateOf } from "../task-states.ts";

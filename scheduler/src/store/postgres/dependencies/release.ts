@@ -1,18 +1,18 @@
 /** Releases or ends the dependents of tasks that have ended, in steps of bounded size. */
-import type { DependencyCause } from "../../../domain/tasks/dependencies.ts";
-import { DEPENDENCY_FAILED } from "../../../domain/tasks/dependencies.ts";
+import type { DependencyCause } from "../../../domain/tasks/dependencies/dependencies.ts";
+import { DEPENDENCY_FAILED } from "../../../domain/tasks/dependencies/dependencies.ts";
 import {
   type DependencyPlan,
   type EndedDependency,
   type PredecessorEnd,
   planDependents,
-} from "../../../domain/tasks/dependency-plan.ts";
+} from "../../../domain/tasks/dependencies/dependency-plan.ts";
 import type { EndState } from "../../../domain/tasks/task.ts";
 import type { DependentsStep } from "../../dependencies.ts";
 import { int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { STATE, stateOf } from "../task-states.ts";
-import { startTime } from "../tasks/hold.ts";
+import { startTime } from "../tasks/control/hold.ts";
 import { KEPT_BY_QUEUED_END } from "../tasks/task-columns.ts";
 import { IS_WAITING, LINKS } from "./links.ts";
 

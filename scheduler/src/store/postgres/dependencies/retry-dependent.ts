@@ -1,5 +1,5 @@
 /** Has a task that is retried by hand wait for its predecessors again. */
-import type { Predecessor } from "../../../domain/tasks/dependencies.ts";
+import type { Predecessor } from "../../../domain/tasks/dependencies/dependencies.ts";
 import type { EndState } from "../../../domain/tasks/task.ts";
 import type { RetryResult } from "../../tasks.ts";
 import { int8Array } from "../arrays.ts";

@@ -1,5 +1,5 @@
 /** Reads counts of the fleet and its stuck attempts for the monitor. */
-import type { Stuck } from "../../../domain/tasks/watchdog.ts";
+import type { Stuck } from "../../../domain/tasks/attempts/watchdog.ts";
 import type { CompletionRecord } from "../../../domain/workers/completions.ts";
 import type { FleetCounts, StuckAttempts, WorkerUse } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";

@@ -1,5 +1,5 @@
 /** Writes what handlers measured: the sums of their attempts, and the totals by minute. */
-import { MAX_METRICS } from "../../../domain/tasks/handler-report.ts";
+import { MAX_METRICS } from "../../../domain/tasks/attempts/handler-report.ts";
 import type { AttemptSums, MetricGrowth } from "../../metrics.ts";
 import { int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";

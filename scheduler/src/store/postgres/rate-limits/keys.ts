@@ -4,7 +4,7 @@ import {
   queueOfRateKey,
   queueRateKey,
   type RateLimit,
-} from "../../../domain/tasks/rate-limit.ts";
+} from "../../../domain/tasks/limits/rate-limit.ts";
 import type { QueueRate, RateLimitStore } from "../../store.ts";
 import { int4Array, int8Array, textArray } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";

@@ -1,5 +1,5 @@
 /** Submits the tasks of ticks in the transaction that advances their schedule. */
-import { cut } from "@muster/common/text";
+import { cut } from "@muster/common/text/text";
 import type { Schedule, TickFailure, TickRecord } from "../../../domain/schedules/schedule.ts";
 import { advanceSchedule, failSchedule, recordRun } from "../../../domain/schedules/schedule-changes.ts";
 import { openAfter, overlapsOf, recordsOf } from "../../../domain/schedules/tick-run.ts";

@@ -1,6 +1,6 @@
 /** Ends sessions, by request or because their lease and grace ran out, with the attempts that they held. */
 import { formatAttemptId } from "../../../domain/ids.ts";
-import { LOSSES_WITHIN_MS } from "../../../domain/tasks/blame.ts";
+import { LOSSES_WITHIN_MS } from "../../../domain/tasks/outcome/blame.ts";
 import type { ProcessName } from "../../../domain/workers/contest.ts";
 import type { AttemptRow, DecideLost, GoneSession, ObservedSession, SessionEnd } from "../../store.ts";
 import { jsonParam } from "../arrays.ts";

@@ -1,6 +1,6 @@
 /** Reads the attempts of a task that ended without ending it, and whether a result is committed. */
 import type { AttemptKey } from "../../../domain/ids.ts";
-import type { MetricSums } from "../../../domain/tasks/handler-report.ts";
+import type { MetricSums } from "../../../domain/tasks/attempts/handler-report.ts";
 import type { Attempts } from "../../../domain/tasks/task.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";

@@ -1,6 +1,6 @@
 /** Claims tasks for sessions, resolves claims of unknown outcome, and writes reports of running attempts. */
 import type { AttemptKey } from "../../../domain/ids.ts";
-import { soleKey } from "../../../domain/tasks/concurrency.ts";
+import { soleKey } from "../../../domain/tasks/limits/concurrency.ts";
 import type { AttemptTouch, ClaimedAttempt, KeyedClaim, KeyedWish, RatedClaim } from "../../store.ts";
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import {
@@ -25,10 +25,10 @@ import {
   SENT_COLUMNS,
   toClaimedAttempt,
 } from "./attempt-columns.ts";
-import { withCheckpoints } from "./checkpoints.ts";
 import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
-import { noteIterations } from "./iterations.ts";
-import { noteSteps } from "./steps.ts";
+import { withCheckpoints } from "./reports/checkpoints.ts";
+import { noteIterations } from "./reports/iterations.ts";
+import { noteSteps } from "./reports/steps.ts";
 
 // The statement's time is that of its arrival, its snapshot is a moment younger: what was requeued in between is not assigned
 // before it. Farther ahead, the database's clock was set back.

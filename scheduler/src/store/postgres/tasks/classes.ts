@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
-import { type CircuitRule, ruleValues } from "../../../domain/tasks/circuit.ts";
-import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/concurrency.ts";
 import type { Fairness } from "../../../domain/tasks/fairness.ts";
-import { type ChangedRequirements, changeRequirements } from "../../../domain/tasks/out-of-memory.ts";
-import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
-import type { OutOfMemoryChange } from "../../../domain/tasks/retry.ts";
+import { type CircuitRule, ruleValues } from "../../../domain/tasks/limits/circuit.ts";
+import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/limits/concurrency.ts";
+import type { RateLimit } from "../../../domain/tasks/limits/rate-limit.ts";
+import { type ChangedRequirements, changeRequirements } from "../../../domain/tasks/outcome/out-of-memory.ts";
+import type { OutOfMemoryChange } from "../../../domain/tasks/outcome/retry.ts";
 import type { WantedClass } from "../../store.ts";
 import type { Database, Runner } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";

@@ -1,8 +1,8 @@
 /** Commits the ends of attempts: finishes and requeues, with the check of a commit of unknown outcome. */
 import { DatabaseUnavailableError } from "../../../domain/errors.ts";
 import { formatAttemptId } from "../../../domain/ids.ts";
-import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
-import type { OutOfMemoryChange } from "../../../domain/tasks/retry.ts";
+import type { OutcomeDecision } from "../../../domain/tasks/outcome/outcome.ts";
+import type { OutOfMemoryChange } from "../../../domain/tasks/outcome/retry.ts";
 import type { CommitRequest, CommitResult } from "../../store.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import { endAndCount, isCounted } from "../circuits/count-results.ts";
@@ -14,8 +14,8 @@ import { ACTIVE, STATE } from "../task-states.ts";
 import { changedClasses } from "./classes.ts";
 import { toStoredFailure } from "./failure-json.ts";
 import { type Finish, finishStatement, LAST_PROGRESS } from "./finish.ts";
-import { noteIterations } from "./iterations.ts";
-import { noteSteps } from "./steps.ts";
+import { noteIterations } from "./reports/iterations.ts";
+import { noteSteps } from "./reports/steps.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
 // statement. Its last progress is kept for the next attempt. As when a task ends, none of its reports is kept as later than that.

@@ -1,5 +1,5 @@
 /** Failures as the database keeps them: JSON, in which the failure's class has the name `class`. */
-import type { Failure, FailureClass } from "../../../domain/tasks/failure.ts";
+import type { Failure, FailureClass } from "../../../domain/tasks/outcome/failure.ts";
 
 /** The JSON of a failure. */
 export interface StoredFailure extends Omit<Failure, "failureClass"> {

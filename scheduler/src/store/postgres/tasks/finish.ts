@@ -1,7 +1,7 @@
 /** The statement that ends tasks: the hot path of results. */
 
-import { soleKey } from "../../../domain/tasks/concurrency.ts";
-import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
+import { soleKey } from "../../../domain/tasks/limits/concurrency.ts";
+import type { OutcomeDecision } from "../../../domain/tasks/outcome/outcome.ts";
 import type { CommitRequest } from "../../store.ts";
 import { byteaArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import { freeKeys } from "../concurrency/held-keys.ts";

@@ -1,13 +1,13 @@
 /** Reads tasks, open and ended: one, one that is followed, and lists. */
 
+import type { StepCondition } from "../../../domain/tasks/attempts/step.ts";
 import { HELD_DETAIL } from "../../../domain/tasks/hold.ts";
-import type { StepCondition } from "../../../domain/tasks/step.ts";
 import { END_STATES, OPEN_STATES, type TaskRecord, type TaskState } from "../../../domain/tasks/task.ts";
 import type { HeldTasks, TaskFilter, TasksWithStep } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { Parameters } from "../parameters.ts";
 import { STATE } from "../task-states.ts";
-import { hasStep, indexedBySteps } from "./steps.ts";
+import { hasStep, indexedBySteps } from "./reports/steps.ts";
 import {
   ENDED_COLUMNS,
   ENDED_COLUMNS_AND_BODIES,

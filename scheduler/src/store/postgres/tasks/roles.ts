@@ -1,6 +1,6 @@
 /** The roles of the store that this folder implements: classes, claims, attempts and tasks. */
 
-import { dependsOnOthers } from "../../../domain/tasks/limit-plan.ts";
+import { dependsOnOthers } from "../../../domain/tasks/limits/limit-plan.ts";
 import type { AttemptStore } from "../../attempts.ts";
 import type { CheckpointStore } from "../../checkpoints.ts";
 import type { ClaimStore } from "../../claims.ts";
@@ -10,16 +10,16 @@ import type { Database } from "../connection/database.ts";
 import { insertKeyedTasks } from "../unique-keys/insert-keyed.ts";
 import { keyOwner } from "../unique-keys/key-rows.ts";
 import { committedResults, countedAttempts } from "./attempts.ts";
-import { cancelTask, retryTask } from "./cancel-retry.ts";
-import { checkpointOf, putCheckpoints } from "./checkpoints.ts";
 import { assignedTo, claim, claimKeyed, claimRated, retake, touch } from "./claim.ts";
 import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
 import { commitResults } from "./commit.ts";
-import { editTask } from "./edit.ts";
-import { holdTask, releaseTask } from "./hold.ts";
-import { appendOutput, changedTasks, outputAfter } from "./output.ts";
+import { cancelTask, retryTask } from "./control/cancel-retry.ts";
+import { editTask } from "./control/edit.ts";
+import { holdTask, releaseTask } from "./control/hold.ts";
+import { revokeTask } from "./control/revoke.ts";
 import { followedTask, getTask, listTasks, longestHeld, tasksWithStep } from "./read.ts";
-import { revokeTask } from "./revoke.ts";
+import { checkpointOf, putCheckpoints } from "./reports/checkpoints.ts";
+import { appendOutput, changedTasks, outputAfter } from "./reports/output.ts";
 import { insertTasks } from "./submit.ts";
 import { attemptFacts } from "./trace.ts";
 import { agedTasks, countWaiting, failOverdue, waitingTasks, wakeDue } from "./waiting.ts";

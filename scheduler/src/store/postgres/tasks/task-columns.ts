@@ -1,10 +1,10 @@
 /** Every column of a task: its SQL type, the tables that have it, how long it is kept, and how it is read. */
 import type { Cost } from "../../../domain/matching/capacity.ts";
-import type { CircuitRule } from "../../../domain/tasks/circuit.ts";
-import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
-import type { Warning } from "../../../domain/tasks/failure.ts";
 import type { Fairness } from "../../../domain/tasks/fairness.ts";
-import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
+import type { CircuitRule } from "../../../domain/tasks/limits/circuit.ts";
+import type { ConcurrencyKey } from "../../../domain/tasks/limits/concurrency.ts";
+import type { RateLimit } from "../../../domain/tasks/limits/rate-limit.ts";
+import type { Warning } from "../../../domain/tasks/outcome/failure.ts";
 import type {
   AttemptMetrics,
   Progress,
@@ -15,7 +15,7 @@ import type {
 import { LINKS } from "../dependencies/links.ts";
 import { STATE, stateOf } from "../task-states.ts";
 import { fromStoredFailure, type StoredFailure } from "./failure-json.ts";
-import { stepsKeptByRetry } from "./steps.ts";
+import { stepsKeptByRetry } from "./reports/steps.ts";
 
 /** Media type that is stored as null. */
 export const DEFAULT_CONTENT_TYPE = "application/json";

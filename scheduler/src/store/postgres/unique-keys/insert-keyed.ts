@@ -2,9 +2,10 @@
  * The transaction that inserts tasks that others decide: tasks with unique keys, which may be held, tasks whose concurrency
  * keys end some of them or have an order, and tasks that wait for others.
  */
-import { type KeyPlan, planKeys, scopedKey } from "../../../domain/tasks/key-plan.ts";
-import { limitOutcome } from "../../../domain/tasks/limit-plan.ts";
-import type { KeyHolder } from "../../../domain/tasks/unique-key.ts";
+
+import { limitOutcome } from "../../../domain/tasks/limits/limit-plan.ts";
+import { type KeyPlan, planKeys, scopedKey } from "../../../domain/tasks/unique-keys/key-plan.ts";
+import type { KeyHolder } from "../../../domain/tasks/unique-keys/unique-key.ts";
 import type { InsertedTask, TaskInsert } from "../../claims.ts";
 import { int8Array } from "../arrays.ts";
 import { keepClasses } from "../concurrency/idle-classes.ts";

@@ -8,8 +8,8 @@
  *
  * Locks are taken in the order leases, unique keys in the order of queue and key, tasks in the order of their ids.
  */
-import type { KeyHolder } from "../../../domain/tasks/unique-key.ts";
-import type { UniqueRule } from "../../../domain/tasks/unique-rule.ts";
+import type { KeyHolder } from "../../../domain/tasks/unique-keys/unique-key.ts";
+import type { UniqueRule } from "../../../domain/tasks/unique-keys/unique-rule.ts";
 import { int8Array, textArray } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { stateOf } from "../task-states.ts";

@@ -4,7 +4,7 @@ import { int8Array } from "../arrays.ts";
 import type { Runner, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { STATE } from "../task-states.ts";
-import { startTime } from "../tasks/hold.ts";
+import { startTime } from "../tasks/control/hold.ts";
 import {
   DEADLINE,
   GIVEN_NAMES,

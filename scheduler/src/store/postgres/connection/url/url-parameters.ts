@@ -1,5 +1,5 @@
 /** The parameters of a database URL: those of libpq that are supported, their values, and their variables. */
-import { closestNames } from "@muster/common/closest-names";
+import { closestNames } from "@muster/common/text/closest-names";
 
 export const CHANNEL_BINDINGS = ["disable", "prefer", "require"] as const;
 export type ChannelBinding = (typeof CHANNEL_BINDINGS)[number];
