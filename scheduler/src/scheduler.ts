@@ -16,6 +16,7 @@ import { Diagnoser } from "./queries/diagnoser.ts";
 import { Explainer } from "./queries/explainer.ts";
 import { OverviewSource } from "./queries/overview/overview.ts";
 import { WorkerList } from "./queries/worker-list.ts";
+import { Workload } from "./queries/workload.ts";
 import { RejectedConnections } from "./rpc/connections/handshakes.ts";
 import { TlsFiles } from "./rpc/connections/tls-files.ts";
 import { readTemplate } from "./rpc/convert/schedules/schedule-spec.ts";
@@ -285,6 +286,12 @@ export async function startScheduler(options: {
         clock,
         helloTimeoutMs: config.helloTimeoutMs,
         onConnected: () => background.launchersSoon(),
+      },
+      scaler: {
+        workload: new Workload({ store, backlog, classes, admission, clock }),
+        pools: dispatch.pools,
+        clock,
+        run: (work) => database.run(work),
       },
       stream: {
         ...{ registrar, liveness, sessionReports, slotReports, reportHandler, clock, counters },

@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { status } from "@grpc/grpc-js";
 import { TaskService } from "@muster/protocol";
-import { addDeferred, type DeferredMethod, type ServiceTarget } from "./deferred.ts";
+import { ExternalScaler } from "@muster/protocol/keda";
+import { silentLogger } from "../../telemetry/logs/logger.ts";
+import { Counters } from "../../telemetry/metrics/counters.ts";
+import { toGrpcService } from "./bridge.ts";
+import { Calls } from "./calls.ts";
+import { addDeferred, addImported, type DeferredMethod, type ServiceTarget } from "./deferred.ts";
 import { INTERNAL } from "./errors.ts";
 import { HEALTH_METHODS, Health } from "./health.ts";
 import { mountReflection, REFLECTION_METHODS } from "./reflection.ts";
+import { SCALER_METHODS } from "./scaler.ts";
 
 /** Takes services as a server does. */
 class Target implements ServiceTarget {
@@ -40,6 +47,12 @@ describe("deferred services", () => {
     assert.deepEqual(health.shapes(), HEALTH_METHODS);
     mountReflection(reflection, [TaskService]);
     assert.deepEqual(reflection.shapes(), REFLECTION_METHODS);
+  });
+
+  it("are known as the module of KEDA's scaler defines them", () => {
+    const scaler = new Target();
+    scaler.addService(toGrpcService(ExternalScaler, new Calls(silentLogger, new Counters())), {});
+    assert.deepEqual(scaler.shapes(), SCALER_METHODS);
   });
 
   it("are mounted once, by the first call of any of their methods", () => {
@@ -94,6 +107,77 @@ describe("deferred services", () => {
     ]);
     broken = false;
     target.handlers.get(METHOD.path)?.();
+    assert.equal(reports.length, 2);
+  });
+});
+
+describe("services of modules that the first call imports", () => {
+  const method = { ...METHOD, requestStream: false as const };
+  const ended = () => new Promise((resolve) => setImmediate(resolve));
+  const makeCall = (cancelled = false) => ({
+    request: Buffer.from("a") as unknown,
+    cancelled,
+    emitted: [] as unknown[],
+    emit(...event: unknown[]) {
+      this.emitted.push(event);
+      return true;
+    },
+  });
+
+  it("get their requests when the module is there, but for calls that have ended", async () => {
+    const target = new Target();
+    const answered: unknown[] = [];
+    let imports = 0;
+    addImported(
+      target,
+      [method],
+      async () => {
+        imports++;
+        return (services) =>
+          services.addService(
+            { get: { ...METHOD, ...codec() } },
+            { get: (call: { request: unknown }) => void answered.push(call.request) },
+          );
+      },
+      { report: (_method, error) => assert.fail(String(error)) },
+    );
+    assert.equal(imports, 0);
+    for (const cancelled of [false, true, false]) target.handlers.get(METHOD.path)?.(makeCall(cancelled));
+    await ended();
+    assert.deepEqual(answered, ["a", "a"]);
+    assert.equal(imports, 1);
+  });
+
+  it("report what fails to load, say INTERNAL alone to the caller, and are tried again by the next call", async () => {
+    const target = new Target();
+    const reports: unknown[][] = [];
+    const fault = new Error("/srv/keda.js: no such file");
+    let broken = true;
+    addImported(
+      target,
+      [method],
+      async () => {
+        if (broken) throw fault;
+        return (services) =>
+          services.addService({ get: { ...METHOD, ...codec() } }, { get: () => undefined });
+      },
+      { report: (...report) => reports.push(report) },
+    );
+    const answers: unknown[] = [];
+    const stream = makeCall();
+    target.handlers.get(METHOD.path)?.(makeCall(), (answer: unknown) => answers.push(answer));
+    await ended();
+    target.handlers.get(METHOD.path)?.(stream);
+    await ended();
+    const failure = { code: status.INTERNAL, details: INTERNAL };
+    assert.deepEqual([answers, stream.emitted], [[failure], [["error", failure]]]);
+    assert.deepEqual(reports, [
+      ["Get", fault],
+      ["Get", fault],
+    ]);
+    broken = false;
+    target.handlers.get(METHOD.path)?.(makeCall(), () => undefined);
+    await ended();
     assert.equal(reports.length, 2);
   });
 });

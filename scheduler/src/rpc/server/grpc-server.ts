@@ -22,6 +22,7 @@ import { Refusal } from "../../domain/errors.ts";
 import { readResultsFrame } from "../codec/results-frame.ts";
 import { ConnectionAge } from "../connections/connection-age.ts";
 import { type ListenerParts, listenForGrpc } from "../connections/listener.ts";
+import type { ExternalScalerParts } from "../keda/external-scaler.ts";
 import { type LauncherStreamParts, serveLauncherStream } from "../streams/launcher-stream.ts";
 import { type SubmitStreamParts, serveSubmitStream } from "../streams/submit-stream.ts";
 import { type Incoming, serveWorkerStream, type WorkerStreamParts } from "../streams/worker-stream.ts";
@@ -40,6 +41,7 @@ import { toGrpcError } from "./errors.ts";
 import { Health } from "./health.ts";
 import { dropLateMessages } from "./late-messages.ts";
 import { addReflection } from "./reflection.ts";
+import { addExternalScaler, SCALER_SERVICE } from "./scaler.ts";
 
 /** A running gRPC server. */
 export interface GrpcServer {
@@ -76,6 +78,7 @@ export async function startGrpcServer(options: {
   calls: Calls;
   stream: WorkerStreamParts;
   launcherStream: Omit<LauncherStreamParts, "calls" | "stopping">;
+  scaler: Omit<ExternalScalerParts, "auth" | "stopping">;
   handlers: {
     readonly worker: Readonly<Record<string, AnyHandler>>;
     readonly task: Readonly<Record<string, AnyHandler>> & Pick<SubmitStreamParts, "submitTasks">;
@@ -87,7 +90,7 @@ export async function startGrpcServer(options: {
   stopping: AbortSignal;
   listening: ListenerParts;
 }): Promise<GrpcServer> {
-  const { config, auth, calls, stream, launcherStream, handlers, stopping, listening } = options;
+  const { config, auth, calls, stream, launcherStream, scaler, handlers, stopping, listening } = options;
   const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
   const ages = new ConnectionAge(config.connections.maxAgeMs, systemClock);
   const seen: ServerInterceptor = (method, call) => {
@@ -141,7 +144,8 @@ export async function startGrpcServer(options: {
       (call) => serveLauncherStream(call, { ...launcherStream, stopping, calls }),
     ),
   });
-  const health = new Health(SERVICES.map(({ typeName }) => typeName));
+  addExternalScaler(server, { ...scaler, auth, stopping }, calls);
+  const health = new Health([...SERVICES.map(({ typeName }) => typeName), SCALER_SERVICE]);
   health.addTo(server, calls);
   addReflection(server, SERVICES, calls);
   const listener = await listenForGrpc(server, config.grpcAddress, listening);
