@@ -38,16 +38,25 @@ export interface SecretVariable {
   readonly reference: string;
 }
 
-/** How a worker is launched. */
-export interface LaunchTemplate {
-  /** `process`. */
-  readonly driver: string;
-  readonly command: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly secrets: readonly SecretVariable[];
+/** Settings of the driver of processes. */
+export interface ProcessSettings {
+  readonly driver: "process";
   /** Folder in which the command starts; empty for that of the launcher. */
   readonly directory: string;
 }
+
+/** The driver that launches a worker, with its settings. A newer scheduler may have stored one that is not among them. */
+export type DriverSettings = ProcessSettings;
+
+/** What is launched, whatever the driver is. */
+export interface LaunchedProgram {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly secrets: readonly SecretVariable[];
+}
+
+/** How a worker is launched. */
+export type LaunchTemplate = LaunchedProgram & DriverSettings;
 
 /** What an operator sets for a pool. */
 export interface PoolSpec {

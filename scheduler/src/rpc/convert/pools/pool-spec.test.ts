@@ -104,10 +104,22 @@ describe("the spec of a pool", () => {
         ...["spec.scheduled_minimums[0].timezone", "spec.scheduled_minimums[0].cron"],
         ...["spec.scheduled_minimums[0].duration", "spec.scheduled_minimums[0].min_workers"],
         ...["spec.launch_guard.failure_rate", "spec.launch_guard.max_backoff"],
-        ...["spec.launch_template", "spec.launch_template.command"],
-        ...["spec.launch_template.env", "spec.launch_template.env"],
+        ...["spec.launch_template", "spec.launch_template.env", "spec.launch_template.env"],
         ...["spec.launch_template.secrets[0]", "spec.launch_template.secrets[1].name"],
         "spec.launch_template.secrets[1].launcher_file",
+      ],
+    );
+  });
+
+  it("has the faults of its driver reported, too", () => {
+    assert.deepEqual(
+      violations({
+        ...LEAST,
+        launchTemplate: { driver: { case: "process", value: { directory: "/srv\0" } } },
+      }),
+      [
+        "spec.launch_template.command is empty: give the program and its arguments",
+        "spec.launch_template.process.directory has 5 characters; at most 4096 without NUL are allowed",
       ],
     );
   });

@@ -18,7 +18,10 @@ import { POOL_NAME, POOL_NAME_RULE } from "../../../domain/pools/pool.ts";
 import { invalidRequest } from "../../../domain/refusals.ts";
 import { CronTimes } from "../../../domain/schedules/cron.ts";
 import { isTimeZone } from "../../../domain/schedules/time-zone.ts";
+import { isStorable } from "../values/text.ts";
 import { durationFault } from "../values/time.ts";
+import type { Report } from "./drivers/driver.ts";
+import { toSettings } from "./drivers/drivers.ts";
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
@@ -55,8 +58,6 @@ const RESERVED: ReadonlySet<string> = new Set([
   "WORKER_ID",
   "MUSTER_SUPERVISOR_PID",
 ]);
-
-type Report = (field: string, description: string) => void;
 
 /**
  * A valid spec from what a caller sent.
@@ -243,28 +244,21 @@ function toGuard(guard: LaunchGuardRule | undefined, startupTimeoutMs: number, r
 }
 
 function toTemplate(template: LaunchTemplate | undefined, report: Report): domain.LaunchTemplate {
-  const none = { driver: "", command: [], env: {}, secrets: [], directory: "" };
+  // Never used: what is reported refuses the whole.
+  const none = { driver: "process", directory: "" } as const;
   if (!template) {
     report("launch_template", "is required: how a worker is launched");
-    return none;
+    return { command: [], env: {}, secrets: [], ...none };
   }
-  const { command, env, secrets, driver } = template;
-  if (driver.case === undefined) report("launch_template", "names no driver: set `process`");
-  if (command.length === 0 || command[0] === "")
-    report("launch_template.command", "is empty: give the program and its arguments");
+  const { command, env, secrets } = template;
+  const settings = toSettings(template, report) ?? none;
   checkSize(command, "launch_template.command", report);
   const variables = Object.entries(env);
   if (variables.length > MAX_NAMES)
     report("launch_template.env", `has ${variables.length} variables; at most ${MAX_NAMES} are allowed`);
   checkSize(variables.flat(), "launch_template.env", report);
   for (const [name] of variables) variable(name, "launch_template.env", report);
-  const directory = driver.value?.directory ?? "";
-  if (directory.length > MAX_PATH || !isStorable(directory))
-    report(
-      "launch_template.process.directory",
-      `has ${directory.length} characters; at most ${MAX_PATH} without NUL are allowed`,
-    );
-  return { driver: driver.case ?? "", command, env, secrets: toSecrets(secrets, env, report), directory };
+  return { command, env, secrets: toSecrets(secrets, env, report), ...settings };
 }
 
 function toSecrets(
@@ -324,10 +318,6 @@ function texts(given: readonly string[], field: string, report: Report): readonl
       report(field, `${quoted(text, 100)} has not 1 to ${MAX_LABEL} characters without NUL`);
   }
   return [...new Set(given)];
-}
-
-function isStorable(text: string): boolean {
-  return !text.includes("\0") && text.isWellFormed();
 }
 
 /** A number of the range; 0 is the default. */

@@ -24,6 +24,7 @@ import {
 } from "../../../domain/pools/pool-launch.ts";
 import type { KnownPool } from "../../../store/store.ts";
 import { durationFromMs, timestampFromMs } from "../values/time.ts";
+import { fromSettings } from "./drivers/drivers.ts";
 
 const STATES: Readonly<Record<LaunchState, PoolLaunchState>> = {
   ordered: PoolLaunchState.ORDERED,
@@ -134,13 +135,9 @@ export function fromSpec(spec: PoolSpec): MessageInitShape<typeof PoolSpecSchema
 }
 
 /** How a worker is launched. */
-export function fromTemplate({
-  driver,
-  command,
-  env,
-  secrets,
-  directory,
-}: LaunchTemplate): MessageInitShape<typeof LaunchTemplateSchema> {
+export function fromTemplate(template: LaunchTemplate): MessageInitShape<typeof LaunchTemplateSchema> {
+  const { command, env, secrets } = template;
+  const driver = fromSettings(template);
   return {
     command: [...command],
     env: { ...env },
@@ -151,8 +148,7 @@ export function fromTemplate({
           ? { case: "launcherVariable" as const, value: reference }
           : { case: "launcherFile" as const, value: reference },
     })),
-    // A driver that only a newer scheduler knows is not shown.
-    ...(driver === "process" ? { driver: { case: "process" as const, value: { directory } } } : {}),
+    ...(driver ? { driver } : {}),
   };
 }
 

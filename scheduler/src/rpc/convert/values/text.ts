@@ -27,3 +27,8 @@ export function storableEntries(
 export function storableEnd(text: string, max: number): string {
   return storable(cutToEnd(text, max), max);
 }
+
+/** Whether Postgres can store a text as it is. */
+export function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
+}
