@@ -1,4 +1,23 @@
 /** The interface of launch drivers: what `muster launcher` needs of an engine that runs workers. */
+import type { LaunchTemplate } from "@muster/protocol";
+import type { Clock } from "./clock.ts";
+import type { Environment } from "./environment.ts";
+import type { LauncherLog } from "./launcher-log.ts";
+
+/** Name of a driver: that of its field in the oneof `driver` of LaunchTemplate. */
+export type DriverName = NonNullable<LaunchTemplate["driver"]["case"]>;
+
+/** What a driver is made with. */
+export interface DriverContext {
+  /** Stable for as long as the state folder is; a driver marks with it what it makes in its engine. */
+  readonly launcherId: string;
+  /** Its folder in the launcher's state. A driver that needs one makes it. */
+  readonly folder: string;
+  /** Environment of the launcher with its connection to the scheduler. */
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly log: LauncherLog;
+}
 
 /** A worker that is to be started. */
 export interface LaunchOrder {
@@ -9,8 +28,8 @@ export interface LaunchOrder {
   readonly workerId: string;
   /** The command with its arguments; empty for that of the image, where the engine has images. */
   readonly command: readonly string[];
-  /** Empty for the default of the engine. */
-  readonly directory: string;
+  /** The settings of the driver: its field of LaunchTemplate. */
+  readonly engine: LaunchTemplate["driver"];
   /**
    * The complete environment of the command besides that of the image: with `MUSTER_LAUNCH_ID`, `WORKER_ID`, `MUSTER_POOL`,
    * the connection to the scheduler, and the values of secrets.

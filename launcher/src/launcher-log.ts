@@ -1,21 +1,7 @@
 /** The log of a launcher. */
-import type { Clock } from "../clock.ts";
-import type { Screen } from "../io/io.ts";
-
-/** The log events of `muster launcher` with their levels. docs/logs.md documents them; a test compares both. */
-export const LAUNCHER_LOG_EVENTS = {
-  "launcher.connected": "info",
-  "launcher.disconnected": "warn",
-  "launcher.driver_failed": "error",
-  "launcher.launch_refused": "error",
-  "launcher.launched": "info",
-  "launcher.pools": "info",
-  "launcher.reconnected": "info",
-  "launcher.stopping": "info",
-} as const;
-
-/** An event of the catalogue; the compiler refuses others. */
-export type LauncherLogEvent = keyof typeof LAUNCHER_LOG_EVENTS;
+import type { Clock } from "./clock.ts";
+import type { LogScreen } from "./io.ts";
+import type { LauncherLogEvent } from "./log-events.ts";
 
 /** Severity of a line. */
 export type LauncherLogLevel = "info" | "warn" | "error";
@@ -31,7 +17,7 @@ export interface LauncherLog {
 }
 
 /** Writes to `screen`: readable lines on a terminal, otherwise one JSON object a line. */
-export function launcherLog(screen: Screen, clock: Clock): LauncherLog {
+export function launcherLog(screen: LogScreen, clock: Clock): LauncherLog {
   return {
     write(level, event, message, fields = {}) {
       if (!screen.isTTY) {

@@ -4,8 +4,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { CliError } from "../errors.ts";
-import { ExitCode } from "../exit-codes.ts";
+import { SetupError } from "./setup-error.ts";
 
 /** A locked state folder. */
 export interface LauncherState {
@@ -20,7 +19,7 @@ export interface LauncherState {
  * Opens the folder. The kernel releases its lock with the process: SQLite's lock on a file is the only one of the standard
  * library that it does so for.
  *
- * @throws CliError when the folder cannot be used, or another launcher uses it.
+ * @throws SetupError when the folder cannot be used, or another launcher uses it.
  */
 export function openLauncherState(path: string): LauncherState {
   let lock: DatabaseSync;
@@ -35,9 +34,9 @@ export function openLauncherState(path: string): LauncherState {
   } catch (error) {
     lock.close();
     if (error instanceof Error && /locked|busy/i.test(error.message))
-      throw new CliError(`another launcher uses the state folder ${path}`, {
-        exitCode: ExitCode.REFUSED,
+      throw new SetupError(`another launcher uses the state folder ${path}`, {
         remedy: "stop it, or give this one a folder of its own with --state",
+        inUse: true,
       });
     throw unusable(path, error);
   }
@@ -65,12 +64,9 @@ function readId(path: string): string {
   return id;
 }
 
-function unusable(path: string, error: unknown): CliError {
-  return new CliError(
+function unusable(path: string, error: unknown): SetupError {
+  return new SetupError(
     `the state folder ${path} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-    {
-      exitCode: ExitCode.FAILED,
-      remedy: "give another folder with --state",
-    },
+    { remedy: "give another folder with --state", cause: error },
   );
 }

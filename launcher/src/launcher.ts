@@ -14,9 +14,9 @@ import {
   type StopCommand,
 } from "@muster/protocol";
 import { type Client, MusterError } from "@muster/worker/client";
-import type { Clock } from "../clock.ts";
-import type { Environment } from "../config.ts";
+import type { Clock } from "./clock.ts";
 import type { LaunchDriver, LaunchPhase, ObservedLaunch } from "./driver.ts";
+import type { Environment } from "./environment.ts";
 import type { LauncherLog } from "./launcher-log.ts";
 import { SecretError, toLaunchOrder } from "./order.ts";
 import { Outgoing } from "./outgoing.ts";

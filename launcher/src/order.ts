@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { LaunchCommand, SecretVariable } from "@muster/protocol";
-import type { Environment } from "../config.ts";
 import type { LaunchOrder } from "./driver.ts";
+import type { Environment } from "./environment.ts";
 
 /** Variables of the launcher that workers inherit: those of a login, and of the connection to the scheduler. */
 const INHERITED = [
@@ -32,7 +32,7 @@ export function toLaunchOrder(command: LaunchCommand, env: Environment): LaunchO
     pool,
     workerId,
     command: template?.command ?? [],
-    directory: template?.driver.case === "process" ? template.driver.value.directory : "",
+    engine: template?.driver ?? { case: undefined },
     env: {
       ...Object.fromEntries(inherited),
       ...template?.env,

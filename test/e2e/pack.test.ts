@@ -17,6 +17,7 @@ const PACKAGES = [
   { folder: "packages/embedded-postgres", name: "@muster/embedded-postgres" },
   { folder: "scheduler", name: "@muster/scheduler" },
   { folder: "worker-sdk", name: "@muster/worker" },
+  { folder: "launcher", name: "@muster/launcher" },
   { folder: "cli", name: "@muster/cli" },
 ] as const;
 

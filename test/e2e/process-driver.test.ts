@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { env, execPath, kill } from "node:process";
 import { after, describe, it } from "node:test";
-import { systemClock } from "../../cli/src/clock.ts";
-import type { LaunchOrder, ObservedLaunch } from "../../cli/src/launcher/driver.ts";
-import { LaunchFolder, lives } from "../../cli/src/launcher/process/launch-folder.ts";
-import { ProcessDriver } from "../../cli/src/launcher/process/process-driver.ts";
+import { create } from "@bufbuild/protobuf";
+import { LaunchTemplateSchema } from "@muster/protocol";
+import { systemClock } from "../../launcher/src/clock.ts";
+import type { LaunchOrder, ObservedLaunch } from "../../launcher/src/driver.ts";
+import { LaunchFolder, lives } from "../../launcher/src/process/launch-folder.ts";
+import { ProcessDriver } from "../../launcher/src/process/process-driver.ts";
 import { until } from "../support/waits.ts";
 
 describe("the driver of processes", () => {
@@ -29,7 +31,8 @@ describe("the driver of processes", () => {
   });
 
   const order = (launchId: string, script: string): LaunchOrder => ({
-    ...{ launchId, pool: "p", workerId: launchId, directory: "", secretNames: [], startupTimeoutMs: 60_000 },
+    ...{ launchId, pool: "p", workerId: launchId, secretNames: [], startupTimeoutMs: 60_000 },
+    engine: create(LaunchTemplateSchema, { driver: { case: "process", value: {} } }).driver,
     command: [
       execPath,
       "-e",

@@ -37,9 +37,12 @@ describe("docs/faults.md", () => {
   }
 
   it("has a row for every number in the name of a test", async () => {
-    const files = globSync("{test,packages/*/src,scheduler/src,worker-sdk/src,cli/src}/**/*.test.ts", {
-      cwd: ROOT,
-    });
+    const files = globSync(
+      "{test,packages/*/src,scheduler/src,worker-sdk/src,launcher/src,cli/src}/**/*.test.ts",
+      {
+        cwd: ROOT,
+      },
+    );
     const used = (await Promise.all(files.map(idsIn))).flat();
     const known = new Set(ROWS.map(({ id }) => id));
     assert.deepEqual([...new Set(used)].filter((id) => !known.has(id)).sort(), []);

@@ -10,6 +10,7 @@ const SOURCES = [
   "packages/*/src/**/*.ts",
   "scheduler/src/**/*.ts",
   "worker-sdk/src/**/*.ts",
+  "launcher/src/**/*.ts",
   "cli/src/**/*.ts",
   "bench/src/**/*.ts",
   "test/**/*.ts",

@@ -201,6 +201,24 @@ const CASES: readonly Case[] = [
     allowed: "cli/src/commands/scheduler/serve.ts",
   },
   {
+    rule: "cli-through-the-api",
+    code: 'import { startScheduler } from "@muster/scheduler";',
+    forbidden: "launcher/src/launcher.ts",
+    allowed: "test/support/scheduler.ts",
+  },
+  {
+    rule: "scheduler-and-worker-apart",
+    code: 'import { Launcher } from "@muster/launcher";',
+    forbidden: "scheduler/src/main.ts",
+    allowed: "cli/src/commands/pools/launcher.ts",
+  },
+  {
+    rule: "packages-by-name",
+    code: 'import "../../../launcher/src/launcher.ts";',
+    forbidden: "cli/src/commands/pools/launcher.ts",
+    allowed: "test/e2e/driver.ts",
+  },
+  {
     rule: "environment-in-options",
     code: "export const home = process.env.HOME;",
     forbidden: "scheduler/src/http/health.ts",

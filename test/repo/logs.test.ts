@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { LAUNCHER_LOG_EVENTS as LAUNCHER } from "../../cli/src/launcher/launcher-log.ts";
-import { LOG_EVENTS as SUPERVISOR } from "../../cli/src/supervise/log-events.ts";
+import { LAUNCHER_LOG_EVENTS as LAUNCHER } from "../../launcher/src/log-events.ts";
+import { LOG_EVENTS as SUPERVISOR } from "../../launcher/src/supervise/log-events.ts";
 import { LOG_EVENTS as SCHEDULER } from "../../scheduler/src/telemetry/logs/events.ts";
 import { LOG_EVENTS as WORKER } from "../../worker-sdk/src/logging/log-events.ts";
 import { repeatedKeys } from "../support/programs/log-lines.ts";
@@ -12,8 +12,8 @@ import { ROOT } from "../support/repo/checks.ts";
 /** In the scheduler, in `muster run` and in `muster launcher` the compiler refuses an event that the catalogue lacks. */
 const PACKAGES = [
   { title: "The scheduler", folder: "scheduler/src", catalogue: SCHEDULER },
-  { title: "`muster run`", folder: "cli/src/supervise", catalogue: SUPERVISOR },
-  { title: "`muster launcher`", folder: "cli/src/launcher", catalogue: LAUNCHER },
+  { title: "`muster run`", folder: "launcher/src/supervise", catalogue: SUPERVISOR },
+  { title: "`muster launcher`", folder: "launcher/src", catalogue: LAUNCHER },
   { title: "A worker", folder: "worker-sdk/src", catalogue: WORKER },
 ] as const;
 

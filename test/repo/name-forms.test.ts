@@ -12,6 +12,7 @@ const SOURCES = [
   "packages/*/src/**/*.ts",
   "scheduler/src/**/*.ts",
   "worker-sdk/src/**/*.ts",
+  "launcher/src/**/*.ts",
   "cli/src/**/*.ts",
 ];
 

@@ -7,6 +7,7 @@ const UNIT_TESTS = [
   "packages/*/src/**/*.test.ts",
   "scheduler/src/**/*.test.ts",
   "worker-sdk/src/**/*.test.ts",
+  "launcher/src/**/*.test.ts",
   "cli/src/**/*.test.ts",
   "examples/**/*.test.ts",
   "bench/**/*.test.ts",

@@ -1,8 +1,9 @@
 /** Waits for a task and shows why it does not start. */
+
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Task } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
-import { formatDuration } from "../arguments/duration.ts";
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Io } from "../io/io.ts";

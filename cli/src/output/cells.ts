@@ -1,9 +1,9 @@
 /** Formats values for table cells. */
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { durationMs, timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatAge, formatDuration } from "@muster/common/text/duration-text";
 import type { Task, Worker } from "@muster/protocol";
 import { TaskState, WorkerState } from "@muster/protocol";
-import { formatAge, formatDuration } from "../arguments/duration.ts";
 import type { Colors } from "../io/io.ts";
 import type { Cell } from "./table.ts";
 

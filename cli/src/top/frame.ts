@@ -1,9 +1,9 @@
 /** Renders one frame of `muster top`. */
 import { stripVTControlCharacters } from "node:util";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Overview, TaskOverview } from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
-import { formatDuration } from "../arguments/duration.ts";
 import type { Colors } from "../io/io.ts";
 import { enumName } from "../output/cells.ts";
 import { type Cell, tableLines } from "../output/table.ts";

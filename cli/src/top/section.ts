@@ -1,7 +1,7 @@
 /** A section of a frame of `muster top`: a table, or one line when it is empty. */
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { formatDuration } from "../arguments/duration.ts";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Cell, Column } from "../output/table.ts";
 
 /** A terminal with so many columns shows more of each entry. */

@@ -4,9 +4,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { signalGroup } from "@muster/common/process/process-group";
-import type { Clock } from "../../clock.ts";
-import type { Environment } from "../../config.ts";
-import type { LaunchDriver, LaunchOrder, ObservedLaunch } from "../driver.ts";
+import type { DriverContext, LaunchDriver, LaunchOrder, ObservedLaunch } from "../driver.ts";
 import { LaunchFolder, lives, type RecordedExit } from "./launch-folder.ts";
 import { SECOND_STOP_MS, type SupervisedOrder } from "./supervised-order.ts";
 
@@ -28,14 +26,8 @@ const SIGNAL_AGAIN_MS = 500;
 /** Characters of output that are reported. */
 const TAIL_CHARACTERS = 16 * 1024;
 
-/** Options of the driver. */
-export interface ProcessDriverOptions {
-  /** Folder in which it keeps its launches. */
-  readonly folder: string;
-  /** Environment of the supervisors, with the connection to the scheduler. */
-  readonly env: Environment;
-  readonly clock: Clock;
-}
+/** What it needs of its context: it keeps its launches in the folder, and the environment is that of the supervisors. */
+type ProcessDriverOptions = Pick<DriverContext, "folder" | "env" | "clock">;
 
 /** A stop that was asked for. */
 interface Stop {
@@ -77,7 +69,7 @@ export class ProcessDriver implements LaunchDriver {
       workerId: order.workerId,
       pool: order.pool,
       command: order.command,
-      directory: order.directory,
+      directory: order.engine.case === "process" ? order.engine.value.directory : "",
       env: order.env,
       registerTimeoutMs: order.startupTimeoutMs,
       stopTimeoutMs: LONGEST_GRACE_MS,

@@ -2,10 +2,10 @@
 import { text } from "node:stream/consumers";
 import { Redactor } from "@muster/common/text/redact";
 import { Client } from "@muster/worker/client";
-import { processEnvironment } from "../../config.ts";
-import { processIo } from "../../io/io.ts";
-import { DEFAULT_RESTART_TIMINGS } from "../../supervise/restart.ts";
-import { supervise } from "../../supervise/supervisor.ts";
+import { systemClock } from "../clock.ts";
+import { STOP_SIGNALS, type SupervisorIo } from "../io.ts";
+import { DEFAULT_RESTART_TIMINGS } from "../supervise/restart.ts";
+import { supervise } from "../supervise/supervisor.ts";
 import { identify, LaunchFolder } from "./launch-folder.ts";
 import type { SupervisedOrder } from "./supervised-order.ts";
 
@@ -16,6 +16,24 @@ const LOG_BYTES = 1024 * 1024;
 
 /** The scheduler may be away for as long as a restart takes; later the driver still knows the end. */
 const REPORT_TIMEOUT_MS = 60_000;
+
+/** Its outputs lead nowhere: what it has to say is in the files of its folder. */
+const IO: SupervisorIo = {
+  stdout: process.stdout,
+  stderr: {
+    isTTY: false,
+    colors: { dim: String, red: String, yellow: String },
+    stream: process.stderr,
+    write: (line) => void process.stderr.write(line),
+  },
+  clock: systemClock,
+  onStop(callback) {
+    for (const signal of STOP_SIGNALS) process.on(signal, callback);
+    return () => {
+      for (const signal of STOP_SIGNALS) process.off(signal, callback);
+    };
+  },
+};
 
 /** Runs the order on the standard input; resolves with the exit code. */
 async function main(): Promise<number> {
@@ -31,7 +49,6 @@ async function main(): Promise<number> {
   const { launchId, workerId, pool, command, env, directory, registerTimeoutMs, stopTimeoutMs } = order;
   const folder = new LaunchFolder(order.folder);
   if (!folder.claim(identify(process.pid))) return 0;
-  const io = processIo(processEnvironment());
   return supervise(
     {
       ...{ command, env, workerId, pool, registerTimeoutMs, stopTimeoutMs },
@@ -59,7 +76,7 @@ async function main(): Promise<number> {
       },
     },
     new Client(),
-    io,
+    IO,
   );
 }
 

@@ -6,7 +6,7 @@ import { MemoryWatch } from "@muster/common/process/memory-watch";
 import { Lines } from "@muster/common/text/lines";
 import type { Redactor } from "@muster/common/text/redact";
 import type { Clock } from "../clock.ts";
-import type { Environment } from "../config.ts";
+import type { Environment } from "../environment.ts";
 import type { KillRequest } from "./kill-request.ts";
 import type { OutputFile } from "./output/output-file.ts";
 import { OutputTail } from "./output/output-tail.ts";

@@ -24,7 +24,6 @@ function setUp(answer: (asked: Asked, call: number) => Promise<Partial<ReportLau
     now: () => 0,
     monotonic: () => 0,
     after: () => () => undefined,
-    timeOfDay: () => "",
     sleep: (ms, signal) => {
       slept.push(ms);
       asleep.resolve();

@@ -1,6 +1,6 @@
 /** The log of a supervisor. */
 import type { Clock } from "../clock.ts";
-import type { Screen } from "../io/io.ts";
+import type { LogScreen } from "../io.ts";
 import type { LogEvent } from "./log-events.ts";
 
 /** Severity of a line. */
@@ -17,7 +17,7 @@ export interface SupervisorLog {
  * @param keep Receives every line as JSON, too.
  */
 export function supervisorLog(
-  screen: Screen,
+  screen: LogScreen,
   clock: Clock,
   keep: (line: string) => void = () => undefined,
 ): SupervisorLog {

@@ -1,14 +1,12 @@
 /** Runs a command, and restarts it when it ends. */
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Client } from "@muster/worker/client";
-import { formatDuration } from "../arguments/duration.ts";
-import { CliError } from "../errors.ts";
-import { ExitCode } from "../exit-codes.ts";
-import type { Io, StopSignal } from "../io/io.ts";
+import type { StopSignal, SupervisorIo } from "../io.ts";
+import { SetupError } from "../setup-error.ts";
 import type { KillRequest } from "./kill-request.ts";
 import type { LaunchOptions, LaunchOutcome } from "./launch.ts";
 import { Launch } from "./launch.ts";
 import { OutputFile, type OutputFileOptions } from "./output/output-file.ts";
-import { prettyLines } from "./output/pretty-lines.ts";
 import { Reporter } from "./reporter.ts";
 import type { RestartDecision, RestartPolicy, RestartTimings } from "./restart.ts";
 import { decideRestart } from "./restart.ts";
@@ -43,8 +41,17 @@ export interface SuperviseOptions
   readonly onEnded?: (outcome: LaunchOutcome) => void;
 }
 
-/** Runs the command and restarts it as configured; resolves with the exit code of the last run. */
-export async function supervise(options: SuperviseOptions, client: Client, io: Io): Promise<number> {
+/**
+ * Runs the command and restarts it as configured; resolves with the exit code of the last run. The outputs of `io` may be
+ * closed by their readers: the worker continues if their errors are handled.
+ *
+ * @throws SetupError when a log file cannot be written.
+ */
+export async function supervise(
+  options: SuperviseOptions,
+  client: Client,
+  io: SupervisorIo,
+): Promise<number> {
   const file =
     options.logFile &&
     openFile(options.logFile, (message) => log.write("warn", "launch.log_file", message, { path }));
@@ -53,7 +60,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   const log = supervisorLog(io.stderr, io.clock, (line) => (ownFile ?? file)?.line(line));
   const reporter = new Reporter(client, io.clock, log);
   const stopping = new AbortController();
-  const streams = outputs(io);
+  const streams = { stdout: io.stdout, stderr: io.stderr.stream, clock: io.clock };
   let current: Launch | undefined;
   const onStop = (signal: StopSignal): void => {
     log.write(
@@ -67,8 +74,6 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
     current?.stop(signal === "SIGHUP" ? "SIGTERM" : signal);
   };
   const stopListening = io.onStop(onStop);
-  // The reader of the output may close it; the worker continues.
-  io.ignorePipeErrors();
   try {
     let ends = 0;
     for (let number = 1; ; number++) {
@@ -109,7 +114,6 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
     }
   } finally {
     await reporter.close(options.reportTimeoutMs);
-    if (streams.stdout !== io.stdout.stream) streams.stdout.end();
     stopListening();
     file?.close();
     ownFile?.close();
@@ -136,24 +140,16 @@ function logKill(log: SupervisorLog, workerId: string, { id }: Launch, request: 
   );
 }
 
-/** @throws CliError when the file cannot be opened: nothing has been started yet. */
+/** @throws SetupError when the file cannot be opened: nothing has been started yet. */
 function openFile(options: OutputFileOptions, onFault: (message: string) => void): OutputFile {
   try {
     return new OutputFile(options, onFault);
   } catch (error) {
-    throw new CliError(
+    throw new SetupError(
       `the log file ${options.path} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
-      { exitCode: ExitCode.FAILED, remedy: "give another file with --log-file, or omit it" },
+      { remedy: "give another file with --log-file, or omit it", cause: error },
     );
   }
-}
-
-/** The outputs of a launch. A worker writes JSON into its pipe; on a terminal the lines are formatted for reading. */
-function outputs({ stdout, stderr, clock }: Io): Pick<LaunchOptions, "stdout" | "stderr" | "clock"> {
-  if (!stdout.isTTY) return { stdout: stdout.stream, stderr: stderr.stream, clock };
-  const pretty = prettyLines(stdout.colors);
-  pretty.pipe(stdout.stream, { end: false });
-  return { stdout: pretty, stderr: stderr.stream, clock };
 }
 
 function logEnd(

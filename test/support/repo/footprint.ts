@@ -35,7 +35,8 @@ export const PACKED_KIB: Readonly<Record<string, number>> = {
   "@muster/embedded-postgres": 35,
   "@muster/scheduler": 980,
   "@muster/worker": 405,
-  "@muster/cli": 185,
+  "@muster/launcher": 37,
+  "@muster/cli": 155,
 };
 
 /** Share by which a figure may be above the real one: then it is lowered. */

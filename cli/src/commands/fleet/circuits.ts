@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Circuit } from "@muster/protocol";
 import { CircuitState, ListCircuitsResponseSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
-import { formatDuration } from "../../arguments/duration.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";

@@ -1,9 +1,9 @@
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
+import { formatDuration } from "@muster/common/text/duration-text";
 import { RateLimitKeySchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
-import { formatDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";

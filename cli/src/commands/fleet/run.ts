@@ -4,6 +4,13 @@ import { hostname } from "node:os";
 import { parseDuration } from "@muster/common/duration";
 import { WORKER_ID } from "@muster/common/text/name-forms";
 import { Redactor } from "@muster/common/text/redact";
+import {
+  DEFAULT_RESTART_TIMINGS,
+  RESTART_POLICIES,
+  type RestartPolicy,
+  type SuperviseOptions,
+  supervise,
+} from "@muster/launcher/supervise";
 import { Client } from "@muster/worker/client";
 import type { Command } from "commander";
 import { Option } from "commander";
@@ -12,8 +19,8 @@ import { addConnectionOptions, callConfig, type Environment } from "../../config
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
-import { DEFAULT_RESTART_TIMINGS, RESTART_POLICIES, type RestartPolicy } from "../../supervise/restart.ts";
-import { type SuperviseOptions, supervise } from "../../supervise/supervisor.ts";
+import { prettyLines } from "../../output/words/pretty-lines.ts";
+import { withSetupErrors } from "../setup-errors.ts";
 
 interface Options {
   readonly pool?: string;
@@ -157,7 +164,18 @@ async function runCommand(
             keep: options.logFileKeep,
           },
   };
-  return supervise(supervised, client, io);
+  // The reader of the output may close it; the worker continues.
+  io.ignorePipeErrors();
+  // A worker writes JSON into its pipe; on a terminal the lines are formatted for reading.
+  const pretty = io.stdout.isTTY ? prettyLines(io.stdout.colors) : undefined;
+  pretty?.pipe(io.stdout.stream, { end: false });
+  try {
+    return await withSetupErrors(() =>
+      supervise(supervised, client, { ...io, stdout: pretty ?? io.stdout.stream }),
+    );
+  } finally {
+    pretty?.end();
+  }
 }
 
 /** The environment with the connection options added; variables that are set stay unchanged. */

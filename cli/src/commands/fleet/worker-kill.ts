@@ -1,10 +1,10 @@
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
+import { formatDuration } from "@muster/common/text/duration-text";
 import { type Worker, WorkerSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import type { ApiSession } from "../../api/api-session.ts";
 import { present, withApiSession } from "../../api/api-session.ts";
-import { formatDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";

@@ -1,19 +1,25 @@
 /** `muster launcher`: starts and ends the workers of pools on this machine. */
 import { homedir } from "node:os";
 import { join } from "node:path";
+import {
+  DRIVER_NAMES,
+  type DriverName,
+  Launcher,
+  launcherLog,
+  loadDriver,
+  openLauncherState,
+} from "@muster/launcher";
 import { Client, MusterError } from "@muster/worker/client";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { CallError } from "../../api/failure-report.ts";
 import { addConnectionOptions, callConfig, type Environment } from "../../config.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
-import { Launcher } from "../../launcher/launcher.ts";
-import { launcherLog } from "../../launcher/launcher-log.ts";
-import { openLauncherState } from "../../launcher/launcher-state.ts";
-import { ProcessDriver } from "../../launcher/process/process-driver.ts";
+import { withSetupErrors } from "../setup-errors.ts";
 
 interface Options {
   readonly pool: readonly string[];
+  readonly driver?: readonly DriverName[];
   readonly state?: string;
 }
 
@@ -27,13 +33,18 @@ export function defineLauncher(
   const several = (value: string, before: readonly string[]): string[] => [...before, value];
   command
     .description(
-      "Starts and ends the workers of pools as processes of this machine, as the scheduler decides. Workers outlive the launcher: a stop or a crash ends none of them, and the next start of the launcher finds them again.",
+      "Starts and ends the workers of pools as the scheduler decides, by default as processes of this machine. Workers outlive the launcher: a stop or a crash ends none of them, and the next start of the launcher finds them again.",
     )
     .option(
       "--pool <name>",
-      "only this pool; may be repeated; default: every pool with the driver process",
+      "only this pool; may be repeated; default: every pool of its drivers",
       several,
       [],
+    )
+    .addOption(
+      new Option("--driver <name...>", "engines on which it starts workers; default process").choices(
+        DRIVER_NAMES,
+      ),
     )
     .option(
       "--state <folder>",
@@ -60,13 +71,20 @@ async function serve(options: Options, command: Command, io: Io, version: string
   const { connection, timeoutMs } = callConfig(command, io.env);
   const client = new Client(connection);
   const folder = options.state ?? (io.env.MUSTER_LAUNCHER_STATE || join(homedir(), ".muster", "launcher"));
-  const state = openLauncherState(folder);
+  const state = await withSetupErrors(() => openLauncherState(folder));
   const env = connected(command, io.env, client.addresses);
   const log = launcherLog(io.stderr, io.clock);
-  const driver = new ProcessDriver({ folder: state.folderOf("process"), env, clock: io.clock });
+  const { launcherId } = state;
+  const drivers = new Map(
+    await Promise.all(
+      [...new Set(options.driver ?? (["process"] as const))].map(async (name) => {
+        const context = { launcherId, folder: state.folderOf(name), env, clock: io.clock, log };
+        return [name, await loadDriver(name, context)] as const;
+      }),
+    ),
+  );
   const launcher = new Launcher({
-    ...{ launcherId: state.launcherId, pools: options.pool, env, client, clock: io.clock, log, version },
-    drivers: new Map([["process", driver]]),
+    ...{ launcherId, pools: options.pool, drivers, env, client, clock: io.clock, log, version },
   });
   const stopListening = io.onStop(() => launcher.stop());
   io.ignorePipeErrors();

@@ -1,10 +1,10 @@
 /** `muster edit ID`: changes a task that has not ended. */
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
+import { formatDuration } from "@muster/common/text/duration-text";
 import { type FieldChange, UpdateTaskResponseSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
-import { formatDuration } from "../../arguments/duration.ts";
 import { parseMoment } from "../../arguments/moment.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";

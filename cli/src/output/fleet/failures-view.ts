@@ -1,8 +1,8 @@
 /** Shows counts of failures. */
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationMs, timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { FailureGroup, FailureStatistics, GetFailureStatisticsResponse } from "@muster/protocol";
-import { formatDuration } from "../../arguments/duration.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell } from "../cells.ts";
 import { hintNone } from "../hints.ts";

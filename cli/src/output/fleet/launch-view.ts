@@ -1,7 +1,7 @@
 /** Shows launches as text. */
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Launch, LaunchExit } from "@muster/protocol";
-import { formatDuration } from "../../arguments/duration.ts";
 import { momentCell } from "../cells.ts";
 import type { Cell } from "../table.ts";
 import { oneLine } from "../text.ts";

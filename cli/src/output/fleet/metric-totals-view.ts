@@ -1,7 +1,7 @@
 /** Shows what handlers measured. */
 import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { GetMetricStatisticsResponse } from "@muster/protocol";
-import { formatDuration } from "../../arguments/duration.ts";
 import type { Io } from "../../io/io.ts";
 import { hintNone } from "../hints.ts";
 import { writeTable } from "../table.ts";

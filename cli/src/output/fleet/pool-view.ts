@@ -1,8 +1,8 @@
 /** Shows pools, their launches and plans as text. */
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatAge } from "@muster/common/text/duration-text";
 import type { Pool, PoolLaunch, PoolPlan } from "@muster/protocol";
 import { LaunchGuardState, PoolAction, PoolLaunchOutcome, PoolLaunchState } from "@muster/protocol";
-import { formatAge } from "../../arguments/duration.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell, durationCell, enumName, labelsText, momentCell } from "../cells.ts";
 import { type Cell, writeFields, writeTable } from "../table.ts";

@@ -1,7 +1,7 @@
 /** Shows rejections of workers as text. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatAge } from "@muster/common/text/duration-text";
 import type { WorkerRefusal } from "@muster/protocol";
-import { formatAge } from "../../arguments/duration.ts";
 
 /** A refusal in a table: `BAD_TOKEN 3 times, last 12 s ago from 10.0.0.7:40122`. */
 export function refusalText(refusal: WorkerRefusal, now: number): string {

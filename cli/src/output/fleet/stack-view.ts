@@ -1,7 +1,7 @@
 /** Shows where the handlers of a worker are. */
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { GetStackResponse, HeldAttempt, ProcessStack, WorkerStack } from "@muster/protocol";
-import { formatDuration } from "../../arguments/duration.ts";
 import type { Io } from "../../io/io.ts";
 import { counted, oneLine } from "../text.ts";
 

@@ -1,4 +1,5 @@
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatAge, formatDuration } from "@muster/common/text/duration-text";
 import type {
   Heartbeat,
   RunningAttempt,
@@ -8,7 +9,6 @@ import type {
   WorkerFatal,
 } from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
-import { formatAge, formatDuration } from "../../arguments/duration.ts";
 import type { Io } from "../../io/io.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "../cells.ts";
 import type { Cell } from "../table.ts";

@@ -1,7 +1,7 @@
 /** Shows an explanation as text. */
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { formatAge } from "@muster/common/text/duration-text";
 import type { Evidence, Explanation, Reason } from "@muster/protocol";
-import { formatAge } from "../../arguments/duration.ts";
 import type { Io, Screen } from "../../io/io.ts";
 import { ageCell } from "../cells.ts";
 import { oneLine, printable, wrap } from "../text.ts";

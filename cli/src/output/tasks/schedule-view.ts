@@ -1,8 +1,8 @@
 /** Shows schedules as text. */
 import { durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Schedule, ScheduleSpec, ScheduleTickRecord } from "@muster/protocol";
 import { CatchUpPolicy, OverlapPolicy, ScheduleState, TickOutcome } from "@muster/protocol";
-import { formatDuration } from "../../arguments/duration.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell, enumName, momentCell } from "../cells.ts";
 import type { Cell } from "../table.ts";

@@ -1,5 +1,6 @@
 /** Shows one task as text. */
 import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatAge } from "@muster/common/text/duration-text";
 import type { Attempt, Task, TaskStep } from "@muster/protocol";
 import {
   FailureClass,
@@ -9,7 +10,6 @@ import {
   TaskState,
   UniqueWhile,
 } from "@muster/protocol";
-import { formatAge } from "../../arguments/duration.ts";
 import { showConcurrencyKey } from "../../arguments/tasks/concurrency.ts";
 import { isText } from "../../arguments/tasks/media-type.ts";
 import type { Colors, Io } from "../../io/io.ts";

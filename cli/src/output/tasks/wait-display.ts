@@ -1,7 +1,7 @@
+import { formatDuration } from "@muster/common/text/duration-text";
 import type { Task } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
 import { SingleBar } from "cli-progress";
-import { formatDuration } from "../../arguments/duration.ts";
 import type { Io } from "../../io/io.ts";
 import { enumName, progressText } from "../cells.ts";
 import { cut, oneLine, wrap } from "../text.ts";

@@ -1,7 +1,7 @@
 /** What the handler of a running attempt has said of its silence, in words. */
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatAge, formatDuration } from "@muster/common/text/duration-text";
 import type { QuietExpectation, Worker } from "@muster/protocol";
-import { formatAge, formatDuration } from "../../arguments/duration.ts";
 
 /** `silent for up to 30 min, until 2026-01-01T12:00:00.000Z (in 12 min): compiles`. @param now Milliseconds since the epoch. */
 export function expectationText(

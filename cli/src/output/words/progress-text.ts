@@ -1,7 +1,7 @@
 /** How far a task is, in words: amounts, rate and the time left, with the age of the report. */
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatAge, formatDuration } from "@muster/common/text/duration-text";
 import type { Progress } from "@muster/protocol";
-import { formatAge, formatDuration } from "../../arguments/duration.ts";
 import { durationCell } from "../cells.ts";
 import { formatBytes } from "../text.ts";
 

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { groupRuns, signalGroup } from "@muster/common/process/process-group";
 import type { Clock } from "../../clock.ts";
-import type { Environment } from "../../config.ts";
+import type { Environment } from "../../environment.ts";
 
 /** How a process ended. */
 export interface ChildEnd {

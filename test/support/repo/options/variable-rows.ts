@@ -77,7 +77,7 @@ const OWN_MEANING: Readonly<Record<string, string>> = {
 const NOT_HERE = new Set(["MUSTER_OTEL", "MUSTER_PAYLOAD_KEPT", "DATABASE_URL"]);
 
 /** Folders whose sources read variables of a worker, a client or a command. */
-const SOURCES = ["worker-sdk/src", "cli/src"];
+const SOURCES = ["worker-sdk/src", "launcher/src", "cli/src"];
 
 /** The rows by name, those without an option last. */
 export function readVariables(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatAge, formatDuration } from "./duration.ts";
+import { formatAge, formatDuration } from "./duration-text.ts";
 
 test("durations and ages read well", () => {
   assert.deepEqual(

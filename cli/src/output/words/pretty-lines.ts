@@ -2,7 +2,7 @@
 import { Transform } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import type { Colors } from "../../io/io.ts";
-import { oneLine } from "../../output/text.ts";
+import { oneLine } from "../text.ts";
 
 /** A longer line is not a log line and is passed on unchanged. */
 const MAX_LINE = 64 * 1024;

@@ -1,0 +1,18 @@
+/** The drivers of `muster launcher`. */
+import type { DriverContext, DriverName, LaunchDriver } from "./driver.ts";
+
+/**
+ * How each driver is loaded, by the name of its field in LaunchTemplate. Loaded when it is used: the libraries of some engines
+ * are larger than all of Muster.
+ */
+const LOADERS: Readonly<Record<DriverName, (context: DriverContext) => Promise<LaunchDriver>>> = {
+  process: async (context) => new (await import("./process/process-driver.ts")).ProcessDriver(context),
+};
+
+/** Their names. */
+export const DRIVER_NAMES = Object.keys(LOADERS) as readonly DriverName[];
+
+/** Makes a driver. */
+export function loadDriver(name: DriverName, context: DriverContext): Promise<LaunchDriver> {
+  return LOADERS[name](context);
+}

@@ -1,0 +1,14 @@
+/** The log events of `muster launcher` with their levels. docs/logs.md documents them; a test compares both. */
+export const LAUNCHER_LOG_EVENTS = {
+  "launcher.connected": "info",
+  "launcher.disconnected": "warn",
+  "launcher.driver_failed": "error",
+  "launcher.launch_refused": "error",
+  "launcher.launched": "info",
+  "launcher.pools": "info",
+  "launcher.reconnected": "info",
+  "launcher.stopping": "info",
+} as const;
+
+/** An event of the catalogue; the compiler refuses others. */
+export type LauncherLogEvent = keyof typeof LAUNCHER_LOG_EVENTS;

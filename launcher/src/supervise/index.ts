@@ -1,0 +1,4 @@
+/** The supervisor of one worker process. */
+export { SetupError } from "../setup-error.ts";
+export { DEFAULT_RESTART_TIMINGS, RESTART_POLICIES, type RestartPolicy } from "./restart.ts";
+export { type SuperviseOptions, supervise } from "./supervisor.ts";
