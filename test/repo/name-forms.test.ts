@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { FAILURE_CODE, NAME, PHASE_NAME, UNIT_NAME, WORKER_ID } from "@muster/common/text/name-forms";
+import { BUILD_ID, FAILURE_CODE, NAME, PHASE_NAME, UNIT_NAME, WORKER_ID } from "@muster/common/text/name-forms";
 import { ROOT } from "../support/repo/checks.ts";
 
 const HOME = "packages/common/src/text/name-forms.ts";
@@ -31,7 +31,7 @@ async function filesWith(patterns: string | string[], pattern: RegExp): Promise<
 }
 
 test("no source file has a copy of a form", async () => {
-  const forms = new Set([NAME, WORKER_ID, FAILURE_CODE, PHASE_NAME, UNIT_NAME].map(patternOf));
+  const forms = new Set([NAME, WORKER_ID, BUILD_ID, FAILURE_CODE, PHASE_NAME, UNIT_NAME].map(patternOf));
   const written = await filesWith(SOURCES, /\^(\[[A-Za-z0-9-]+\]\[[^\]]+\]\{\d+,\d+\})\$/g);
   const copies = [...written].filter(
     ([file, patterns]) => file !== HOME && patterns.some((each) => forms.has(each)),

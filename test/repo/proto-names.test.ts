@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { describe, it } from "node:test";
 import type { DescEnum, DescField, DescFile, DescMessage, DescMethod } from "@bufbuild/protobuf";
-import { FAILURE_CODE, NAME, WORKER_ID } from "@muster/common/text/name-forms";
+import { BUILD_ID, FAILURE_CODE, NAME, WORKER_ID } from "@muster/common/text/name-forms";
 import * as protocol from "@muster/protocol";
 import { ROOT } from "../support/repo/checks.ts";
 import { type Case, RESERVED_WORDS, type ReservedWords } from "./reserved-words.ts";
@@ -160,14 +160,14 @@ function inCase(snake: string, wanted: Case): string {
 }
 
 describe("forms of names in the protos' comments", () => {
-  it("are those that the code checks: failure code, task type, worker id, launch id", async () => {
+  it("are those that the code checks: failure code, task type, worker id, build, launch id", async () => {
     const protos = await Promise.all(
       ["failure", "task", "worker_service"].map((name) =>
         readFile(join(ROOT, "proto", "muster", "v1", `${name}.proto`), "utf8"),
       ),
     );
     const given = protos.join("").match(/(?<=`)\[A-Z[^`]*(?=`)/g);
-    const checked = [FAILURE_CODE, NAME, WORKER_ID, NAME].map(({ source }) => source.slice(1, -1));
+    const checked = [FAILURE_CODE, NAME, WORKER_ID, BUILD_ID, NAME].map(({ source }) => source.slice(1, -1));
     assert.deepEqual(given, checked);
   });
 });

@@ -437,6 +437,8 @@ export interface LinkData {
   readonly workerId: string;
   readonly sessionId: string;
   readonly pool: string;
+  /** Empty for none. */
+  readonly buildId: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly types: readonly {
     readonly type: string;

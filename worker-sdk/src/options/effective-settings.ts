@@ -53,6 +53,9 @@ const SETTINGS: {
   ],
   id: (given, used) => [{ name: "id", given: given.id, value: used.id, variables: ["WORKER_ID"] }],
   pool: (given, used) => [{ name: "pool", given: given.pool, value: used.pool, variables: ["MUSTER_POOL"] }],
+  buildId: (given, used) => [
+    { name: "buildId", given: given.buildId, value: used.buildId, variables: ["MUSTER_BUILD_ID"] },
+  ],
   labels: (given, used) => [{ name: "labels", given: given.labels, value: pairs(used.labels) }],
   queues: (given, used) => [{ name: "queues", given: given.queues, value: used.queues.join(" ") }],
   concurrency: (given, used) => [

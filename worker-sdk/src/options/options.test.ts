@@ -47,6 +47,18 @@ test("an option wins over its variable, a variable over the default", () => {
   assert.equal(compileOptions({ tasks, concurrency: 2 }, env).concurrency, 2);
 });
 
+test("a build has the form of versions, commits and tags of images", () => {
+  assert.equal(compileOptions({ tasks }, {}).buildId, "");
+  const env = { MUSTER_BUILD_ID: "registry.example/ocr:1.4.2+rc1 " };
+  assert.equal(compileOptions({ tasks }, env).buildId, "registry.example/ocr:1.4.2+rc1");
+  assert.equal(compileOptions({ tasks, buildId: "1f2e3d" }, env).buildId, "1f2e3d");
+  assert.throws(() => compileOptions({ tasks, buildId: "" }, env), /option buildId: "" must start with/);
+  assert.throws(
+    () => compileOptions({ tasks }, { MUSTER_BUILD_ID: "two words" }),
+    /MUSTER_BUILD_ID: "two words" must start with a letter or digit and hold at most 128 of/,
+  );
+});
+
 test("T37: a token is taken without the white space around it; an empty one is refused", () => {
   for (const token of ["secret\n", "secret\r\n", " secret\t"]) {
     assert.equal(compileOptions({ tasks }, { MUSTER_TOKEN: token }).connection.token, "secret");

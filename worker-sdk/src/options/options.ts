@@ -1,7 +1,7 @@
 /** Checks the options of a worker. */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { WORKER_ID } from "@muster/common/text/name-forms";
+import { BUILD_ID, BUILD_ID_RULE, WORKER_ID } from "@muster/common/text/name-forms";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Batches } from "../batching/batches.ts";
 import { TaskContract } from "../contract/task-contract.ts";
@@ -77,6 +77,8 @@ export interface CompiledOptions {
   readonly tasks: Map<string, CompiledTask>;
   readonly id: string;
   readonly pool: string;
+  /** Empty for none. */
+  readonly buildId: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly queues: readonly string[];
   readonly concurrency: number;
@@ -126,6 +128,7 @@ const NAMES: OptionNames<WorkerOptions> = {
   taskLifespan: true,
   id: true,
   pool: true,
+  buildId: true,
   labels: true,
   queues: true,
   concurrency: true,
@@ -193,6 +196,7 @@ export function compileOptions<Inputs, Services, TaskServices>(
     tasks: compileTasks(options.tasks, concurrency, faults),
     id: resolveId(options.id, env, faults),
     pool: options.pool ?? env.MUSTER_POOL ?? "",
+    buildId: resolveBuildId(options.buildId, env, faults),
     labels: { ...options.labels },
     queues: [...queues],
     concurrency,
@@ -352,6 +356,16 @@ function resolveId(option: string | undefined, env: Environment, faults: string[
     faults.push(`${source}: "${id}" must match ${WORKER_ID.source}`);
   }
   return id;
+}
+
+function resolveBuildId(option: string | undefined, env: Environment, faults: string[]): string {
+  const buildId = option ?? env.MUSTER_BUILD_ID?.trim() ?? "";
+  if (option === undefined && buildId === "") return "";
+  if (typeof buildId === "string" && BUILD_ID.test(buildId)) return buildId;
+  faults.push(
+    `${option === undefined ? "MUSTER_BUILD_ID" : "option buildId"}: ${JSON.stringify(buildId)} ${BUILD_ID_RULE}`,
+  );
+  return "";
 }
 
 function resolveWarnings(

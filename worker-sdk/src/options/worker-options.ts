@@ -62,6 +62,12 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
    */
   readonly pool?: string;
   /**
+   * The build of the program, for example a version or a commit: 1 to 128 of `A-Z a-z 0-9 . _ : @ / + -`, the first a letter or a
+   * digit. `muster workers` shows it, each attempt keeps it, and a queue can bind its tasks to it.
+   * @default `MUSTER_BUILD_ID`, else none
+   */
+  readonly buildId?: string;
+  /**
    * Labels that tasks may require: at most 64.
    * @default none
    */

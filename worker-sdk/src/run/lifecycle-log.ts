@@ -28,6 +28,7 @@ export function logStarted(log: Logger, options: CompiledOptions): void {
     event: "worker.started",
     ...startFacts(options),
     pool: options.pool,
+    ...(options.buildId === "" ? {} : { build_id: options.buildId }),
     labels: options.labels,
     types: [...options.tasks.keys()],
     queues: options.queues,

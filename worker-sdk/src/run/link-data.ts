@@ -58,6 +58,7 @@ export function linkData(
     workerId: options.id,
     sessionId: randomUUID(),
     pool: options.pool,
+    buildId: options.buildId,
     labels: options.labels,
     types: Array.from(options.tasks.values(), ({ type, concurrency, adaptive }) => ({
       type,

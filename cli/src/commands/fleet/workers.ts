@@ -40,6 +40,9 @@ const COLUMNS = [
 /** Shown on a terminal when a worker has capacities besides its slots. */
 const CAPACITIES = { title: "CAPACITIES", shrink: "last" } as const;
 
+/** Shown on a terminal when a worker has said its build. */
+const BUILD = { title: "BUILD", shrink: "last" } as const;
+
 const COMPLETIONS = [
   { title: "DONE", align: "right" },
   { title: "IN 5 MIN", align: "right" },
@@ -73,7 +76,8 @@ export function defineWorkers(command: Command, io: Io): void {
 Piped, each line has: id, state, detail, pool, attempts held / slots, task
 types, time of the last heartbeat, capacities as name used/total, attempts
 completed by the process, those of the last five minutes, milliseconds without an
-attempt; with tabs between them. The last three are as old as the heartbeat.
+attempt, build; with tabs between them. Capacities and what was completed are as
+old as the heartbeat.
 
 Examples:
   $ muster workers
@@ -101,13 +105,15 @@ async function listWorkers(options: Options, command: Command, io: Io): Promise<
     return;
   }
   const shown = !io.stdout.isTTY || page.items.some((worker) => capacitiesText(worker) !== "");
+  const builds = !io.stdout.isTTY || page.items.some(({ buildId }) => buildId !== "");
   writeTable(
     io.stdout,
-    [...COLUMNS, ...(shown ? [CAPACITIES] : []), ...COMPLETIONS],
+    [...COLUMNS, ...(shown ? [CAPACITIES] : []), ...COMPLETIONS, ...(builds ? [BUILD] : [])],
     page.items.map((worker) => [
       ...row(worker, io),
       ...(shown ? [capacitiesText(worker)] : []),
       ...completionCells(worker),
+      ...(builds ? [worker.buildId] : []),
     ]),
   );
   if (page.items.length === 0)

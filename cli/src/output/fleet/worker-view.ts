@@ -59,6 +59,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io, allSettings =
     ["next probe", momentCell(worker.quarantine?.probeTime, now)],
     ["startup", unlessEmpty(worker.usualStartup)],
     ["pool", unlessEmpty(worker.pool)],
+    ["build", unlessEmpty(worker.buildId)],
     ["labels", unlessEmpty(labelsText(worker.labels))],
     ["types", worker.taskTypes.map(typeText).join(" ")],
     ...worker.taskTypes.flatMap((type): [string, string][] => {

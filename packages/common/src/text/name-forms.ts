@@ -9,6 +9,11 @@ export const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 export const WORKER_ID_RULE =
   "must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : @ / -";
 
+/** Form of ids of builds: versions, commits and tags of images have it. */
+export const BUILD_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}$/;
+export const BUILD_ID_RULE =
+  "must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : @ / + -";
+
 /** Form of the id of a request that may be repeated. It holds no colon. */
 export const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 export const REQUEST_ID_RULE = "must hold 1 to 128 of A-Z a-z 0-9 . _ -";

@@ -64,6 +64,8 @@ export function hasRegistered(record: WorkerRecord): boolean {
 export interface WorkerHello {
   readonly sdk: string;
   readonly pool: string;
+  /** The build of its program; absent when it does not say. */
+  readonly buildId?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly types: readonly { readonly type: string; readonly concurrency: number }[];
   /** Of the types whose concurrency it adapts, when it registered. */

@@ -41,6 +41,7 @@ export function buildHello(
       runtime: `node ${process.version}`,
     },
     pool: data.pool,
+    buildId: data.buildId,
     labels: { ...data.labels },
     taskTypes: data.types.map(({ type, concurrency }) => ({
       taskType: type,

@@ -51,6 +51,15 @@ describe("a worker's hello", () => {
     assert.match(fault({ "": 1n }), /is no name of a capacity/);
   });
 
+  it("name a build, which takes no place in a record when there is none", () => {
+    assert.equal(toRegistration(hello({ buildId: "1.4.2+rc1" })).hello.buildId, "1.4.2+rc1");
+    assert.ok(!("buildId" in toRegistration(hello()).hello));
+    assert.match(
+      refusal(() => toRegistration(hello({ buildId: "-x" }))).message,
+      /^hello\.build_id "-x" must start with/,
+    );
+  });
+
   it("keep the settings that fit, and cut the rest", () => {
     const setting = { name: "n".repeat(200), value: `v\0${"v".repeat(300)}`, source: "option", variable: "" };
     const { settings = [] } = toRegistration(hello({ settings: Array.from({ length: 101 }, () => setting) }));

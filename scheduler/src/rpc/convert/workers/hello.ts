@@ -1,6 +1,6 @@
 // A worker's registration from its Hello, checked.
 
-import { NAME, WORKER_ID, WORKER_ID_RULE } from "@muster/common/text/name-forms";
+import { BUILD_ID, BUILD_ID_RULE, NAME, WORKER_ID, WORKER_ID_RULE } from "@muster/common/text/name-forms";
 import { quoted } from "@muster/common/text/text";
 import { type Hello, PROTOCOL_VERSION } from "@muster/protocol";
 import type { Registration } from "../../../dispatch/sessions/registration.ts";
@@ -63,6 +63,7 @@ export function toRegistration(hello: Hello): Registration {
     hello: {
       sdk: storable([hello.sdkName, hello.sdkVersion, hello.language].filter(Boolean).join(" "), 200),
       pool: hello.pool,
+      ...(hello.buildId === "" ? {} : { buildId: hello.buildId }),
       labels: hello.labels,
       types: hello.taskTypes.map(({ taskType, concurrency }) => ({ type: taskType, concurrency })),
       ...optional(
@@ -133,6 +134,11 @@ function helloViolations(hello: Hello): Violation[] {
   const shown = (text: string) => quoted(text, 140);
   check(WORKER_ID.test(hello.workerId), "worker_id", `${shown(hello.workerId)} ${WORKER_ID_RULE}`);
   check(UUID.test(hello.sessionId), "session_id", `${shown(hello.sessionId)} is not a uuid`);
+  check(
+    hello.buildId === "" || BUILD_ID.test(hello.buildId),
+    "build_id",
+    `${shown(hello.buildId)} ${BUILD_ID_RULE}`,
+  );
   check(
     hello.slotCount >= 1 && hello.slotCount <= MAX_SLOTS,
     "slot_count",

@@ -69,6 +69,7 @@ export function fromWorker(
       runtime: hello.host.runtime,
     },
     sdk: hello.sdk,
+    buildId: hello.buildId ?? "",
     schedulerId: worker.schedulerId,
     ...optionalTime("connectTime", hasRegistered(worker) ? worker.connectTime : undefined),
     ...optionalTime("heartbeatTime", worker.heartbeatTime),
