@@ -1,5 +1,11 @@
 /** Reads the spec of a pool from a file in YAML or JSON. */
-import { create, type DescField, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescEnum,
+  type DescField,
+  type DescMessage,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import { type Duration, DurationSchema, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { closestNames } from "@muster/common/text/closest-names";
@@ -106,11 +112,30 @@ function readField(field: DescField, value: unknown, path: string, faults: strin
       return field.message.typeName === DurationSchema.typeName
         ? readDuration(value, path, faults)
         : readMessage(field.message, value, path, faults);
+    case "enum":
+      return readEnum(field.enum, value, path, faults);
     case "scalar":
       return readScalar(kindOf(field.scalar), value, path, faults);
-    default:
-      throw new TypeError(`the field ${field.name} has no form in a file`);
+    default: {
+      const unknown: never = field;
+      throw new TypeError(`the field ${JSON.stringify(unknown)} has no form in a file`);
+    }
   }
+}
+
+/** A value of an enum is written without the name that all have in front, for example `ROLL_BACK`. */
+function readEnum(
+  { values, sharedPrefix = "" }: DescEnum,
+  value: unknown,
+  path: string,
+  faults: string[],
+): number {
+  const known = values.filter(({ number }) => number !== 0);
+  const shortOf = ({ name }: { name: string }) => name.slice(sharedPrefix.length);
+  const found = known.find((each) => typeof value === "string" && [each.name, shortOf(each)].includes(value));
+  if (found) return found.number;
+  faults.push(`${path} is ${shown(value)}, and must be one of ${known.map(shortOf).join(", ")}`);
+  return 0;
 }
 
 type Kind = "text" | "whole" | "long" | "number";

@@ -1,7 +1,7 @@
 /** The role of the store that keeps pools and their launches. */
 import type { PoolDecision, PoolFacts } from "../domain/pools/decision.ts";
 import type { PoolRecord, PoolSpec } from "../domain/pools/pool.ts";
-import type { PoolChange } from "../domain/pools/pool-changes.ts";
+import type { KeptTemplate, PoolChange } from "../domain/pools/pool-changes.ts";
 import type { KnownLaunch, LaunchObservation, PoolLaunch } from "../domain/pools/pool-launch.ts";
 
 /** A pool with its launches that have not ended. */
@@ -80,7 +80,12 @@ export interface PoolStore {
    */
   changePool(
     name: string,
-    change: (pool: PoolRecord | undefined, nowMs: number, poolCount: number) => PoolChange | undefined,
+    change: (
+      pool: PoolRecord | undefined,
+      nowMs: number,
+      poolCount: number,
+      kept: readonly KeptTemplate[],
+    ) => PoolChange | undefined,
   ): Promise<{ readonly pool: PoolRecord | undefined; readonly changed: boolean }>;
   /**
    * Carries out what `decide` decides of the pool, in one transaction.
@@ -92,6 +97,8 @@ export interface PoolStore {
     name: string,
     decide: (facts: Omit<PoolFacts, "waiting" | "nextTime" | "newId">) => PoolDecision,
   ): Promise<PoolDecision | undefined>;
+  /** Templates that the pool has and had, newest first. */
+  poolTemplates(name: string): Promise<KeptTemplate[]>;
   /** Newest first. */
   listPoolLaunches(filter: PoolLaunchFilter): Promise<ListedPoolLaunch[]>;
   /** Takes and renews the leases of pools that no other launcher has; their names. */

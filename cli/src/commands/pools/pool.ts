@@ -16,6 +16,7 @@ import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { signed } from "../../io/requester.ts";
 import { writePlan, writePool, writePoolLaunches, writePools } from "../../output/fleet/pool-view.ts";
+import { rolloutLines, templateText } from "../../output/fleet/rollout-view.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
 import { oneLine } from "../../output/text.ts";
@@ -47,7 +48,7 @@ const MOST_WORKERS = 10_000;
 export function definePool(pool: Command, io: Io): void {
   pool
     .description(
-      "Applies, lists, shows, scales, pauses, resumes, plans or deletes pools: workers that start by themselves.",
+      "Applies, lists, shows, scales, pauses, resumes, rolls back, plans or deletes pools: workers that start by themselves.",
     )
     .helpCommand(false);
   defineApply(pool.command("apply"), io);
@@ -59,8 +60,9 @@ export function definePool(pool: Command, io: Io): void {
     "Pauses a pool: nothing is launched or stopped until it is resumed. Its workers continue.",
   );
   withReason(named(pool.command("resume"), resume, io), "the image is fixed").description(
-    "Ends a pause of a pool, and a suspension of its launches after failed starts.",
+    "Ends a pause of a pool, a suspension of its launches after failed starts, and the pause of a rollout.",
   );
+  defineRollback(pool.command("rollback"), io);
   definePlan(pool.command("plan"), io);
   withReason(named(pool.command("delete"), remove, io), "replaced by another").description(
     "Deletes a pool: its workers finish what they hold and end, then it is removed.",
@@ -151,7 +153,9 @@ Examples:
 function defineStatus(command: Command, io: Io): void {
   command
     .argument("[name]", "name of the pool; all pools by default")
-    .description("Lists the launches of a pool, newest first: where each stands, and why it failed.")
+    .description(
+      "Lists the launches of a pool, newest first: where each stands, and why it failed. While its template changes, what still runs the earlier one comes first.",
+    )
     .option("--all", "also launches that have ended")
     .option("--limit <n>", "maximum number of launches", wholeNumber(1, 100_000), 50)
     .option("--page-token <token>", "continue where an earlier list ended")
@@ -159,23 +163,23 @@ function defineStatus(command: Command, io: Io): void {
     .addHelpText(
       "after",
       `
-Piped, each line has: launch, state, time of its order, launcher, outcome, why;
-with tabs between them.
+Piped, each line has: launch, state, time of its order, launcher, outcome, why,
+version of its template; with tabs between them. \`muster pool show\` has the rollout.
 
 Examples:
   $ muster pool status gpu
   $ muster pool status gpu --all --json | jq -r '.launches[] | [.launchId, .cause] | @tsv'`,
     )
     .action(async (name: string | undefined, options: StatusOptions, self: Command) => {
-      const page = await withApiSession(self, io, async ({ client, call }) => {
+      const { pool, page } = await withApiSession(self, io, async ({ client, call }) => ({
         // A name that no pool has is a mistake, and not an empty list.
-        if (name !== undefined) await client.pools.getPool({ name }, call);
-        return takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
+        pool: name === undefined ? undefined : (await client.pools.getPool({ name }, call)).pool,
+        page: await takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
           const request = { pool: name ?? "", open: !options.all, pageSize, pageToken };
           const response = await client.pools.listPoolLaunches(request, call);
           return { items: response.launches, nextPageToken: response.nextPageToken };
-        });
-      });
+        }),
+      }));
       if (options.json) {
         const message = create(ListPoolLaunchesResponseSchema, {
           launches: [...page.items],
@@ -183,6 +187,7 @@ Examples:
         });
         return writeJson(io.stdout, ListPoolLaunchesResponseSchema, message);
       }
+      for (const line of rolloutLines(pool?.rollout, io.clock.now())) io.stderr.write(`${oneLine(line)}\n`);
       writePoolLaunches(page.items, io);
       if (page.items.length === 0) hintNone(io, "no launches", "--all lists those that have ended");
       hintMore(io, page);
@@ -197,6 +202,15 @@ function defineScale(command: Command, io: Io): void {
     .option("--min <n>", "at least so many workers", workers)
     .option("--max <n>", "at most so many processes", workers)
     .addHelpText("after", "  $ muster pool scale gpu --min 2 --max 10");
+}
+
+function defineRollback(command: Command, io: Io): void {
+  withReason(named(command, rollback, io), "build 13 crashes")
+    .description(
+      "Lets a pool take an earlier template again: during a rollout the one that all workers had before it, else the one before the present one.",
+    )
+    .option("--to <version>", "version of the template", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .addHelpText("after", "  $ muster pool rollback gpu --to 3");
 }
 
 function definePlan(command: Command, io: Io): void {
@@ -261,6 +275,22 @@ async function resume(name: string, options: Options, command: Command, io: Io):
   );
   if (options.json) writeJson(io.stdout, PoolSchema, present(pool, "a pool"));
   else io.stdout.write(`pool ${oneLine(name)} launches and stops workers\n`);
+}
+
+async function rollback(
+  name: string,
+  options: Options & { readonly to?: number },
+  command: Command,
+  io: Io,
+): Promise<void> {
+  const request = { name, templateVersion: BigInt(options.to ?? 0), reason: signed(options.reason) };
+  const { pool, changed } = await withApiSession(command, io, ({ client, call }) =>
+    client.pools.rollBackPool(request, call),
+  );
+  const found = present(pool, "a pool");
+  if (options.json) return writeJson(io.stdout, PoolSchema, found);
+  const template = templateText(found.templateVersion, found.buildId);
+  io.stdout.write(`pool ${oneLine(name)} ${changed ? "goes back to" : "has"} ${template}\n`);
 }
 
 async function remove(name: string, options: Options, command: Command, io: Io): Promise<void> {

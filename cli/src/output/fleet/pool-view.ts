@@ -7,6 +7,7 @@ import type { Io } from "../../io/io.ts";
 import { ageCell, durationCell, enumName, labelsText, momentCell } from "../cells.ts";
 import { type Cell, writeFields, writeTable } from "../table.ts";
 import { oneLine } from "../text.ts";
+import { rolloutLines, templateText } from "./rollout-view.ts";
 
 const COLUMNS = [
   { title: "NAME", shrink: "last" },
@@ -28,6 +29,7 @@ const LAUNCH_COLUMNS = [
   { title: "LAUNCHER", shrink: "first" },
   { title: "OUTCOME" },
   { title: "WHY", shrink: "last" },
+  { title: "TEMPLATE", align: "right" },
 ] as const;
 
 const STEP_COLUMNS = [
@@ -69,6 +71,10 @@ export function writePool(pool: Pool, { stdout, clock }: Io): void {
     ["pause reason", unlessEmpty(oneLine(pool.pauseReason))],
     ["suspended", guardText(pool, now)],
     ["suspended since", momentCell(guard?.openTime, now)],
+    ...rolloutLines(pool.rollout, now).map((line, index): [string, string] => [
+      index === 0 ? "rollout" : "remaining",
+      oneLine(line),
+    ]),
     ["types", unlessEmpty(offer?.taskTypes.join(" ") ?? "")],
     ["queues", unlessEmpty(offer?.queues.join(" ") ?? "")],
     ["labels", unlessEmpty(labelsText(offer?.labels ?? {}))],
@@ -88,6 +94,7 @@ export function writePool(pool: Pool, { stdout, clock }: Io): void {
     ["driver", template?.driver.case],
     ["command", unlessEmpty(oneLine(template?.command.join(" ") ?? ""))],
     ["version", String(pool.specVersion)],
+    ["template", templateText(pool.templateVersion, pool.buildId)],
     ["changed", momentCell(pool.updateTime, now)],
   ]);
 }
@@ -105,12 +112,13 @@ export function writePoolLaunches(launches: readonly PoolLaunch[], { stdout, clo
       launch.launcherId,
       launch.outcome === PoolLaunchOutcome.UNSPECIFIED ? "" : enumName(PoolLaunchOutcome, launch.outcome),
       oneLine(whyOf(launch)),
+      String(launch.templateVersion),
     ]),
   );
 }
 
 /** Shows a plan. */
-export function writePlan(plan: PoolPlan, { stdout }: Io): void {
+export function writePlan(plan: PoolPlan, { stdout, clock }: Io): void {
   const { desiredCount, servingCount, waitingCount, heldCount, minimumCount } = plan;
   writeFields(stdout, [
     ["desired", String(desiredCount)],
@@ -118,6 +126,10 @@ export function writePlan(plan: PoolPlan, { stdout }: Io): void {
     ["minimum now", String(minimumCount)],
     ["waiting tasks", String(waitingCount)],
     ["held attempts", String(heldCount)],
+    ...rolloutLines(plan.rollout, clock.now()).map((line, index): [string, string] => [
+      index === 0 ? "rollout" : "remaining",
+      oneLine(line),
+    ]),
     ...plan.limits.map(({ code, text }): [string, string] => ["limit", `${code}: ${oneLine(text)}`]),
     ...(plan.steps.length === 0 ? [["steps", "nothing to do"] as [string, string]] : []),
   ]);

@@ -1,6 +1,7 @@
 /** Keeps the right number of workers in each pool. */
 import { randomBytes } from "node:crypto";
 import { decide, type LaunchChange, type PoolDecision, type PoolFacts } from "../../domain/pools/decision.ts";
+import type { PoolRecord } from "../../domain/pools/pool.ts";
 import { MOST_POOLS } from "../../domain/pools/pool-changes.ts";
 import type { NextTime } from "../../domain/pools/scale.ts";
 import { CronTimes } from "../../domain/schedules/cron.ts";
@@ -24,7 +25,7 @@ export interface PoolControllerParts extends PoolDemandParts {
   readonly control: Pick<TaskControl, "drain">;
   readonly schedulerId: string;
   readonly log: Logger;
-  readonly counters: Pick<Counters, "poolLaunches" | "poolFailedStarts">;
+  readonly counters: Pick<Counters, "poolLaunches" | "poolFailedStarts" | "poolRollouts">;
 }
 
 /** What would be decided of a pool now. */
@@ -99,7 +100,8 @@ export class PoolController {
     return { pools: new Map(planned), nowMs };
   }
 
-  async #carryOut({ pool }: KnownPool, { changes, launches, guard }: PoolDecision): Promise<void> {
+  async #carryOut({ pool }: KnownPool, decided: PoolDecision): Promise<void> {
+    const { changes, launches, guard } = decided;
     const { log, counters, control } = this.#parts;
     const { name } = pool.spec;
     for (const { launchId, reason, probe } of launches) {
@@ -107,6 +109,7 @@ export class PoolController {
       log.info("pool.launch_ordered", { pool: name, launch_id: launchId, reason, probe });
     }
     for (const change of changes) this.#logChange(name, change);
+    this.#logRollout(pool, decided);
     const [before, after] = [pool.memory.guard.now, guard.now];
     if (after.state === "open" && (before.state !== "open" || before.openings !== after.openings)) {
       const { starts, failed, cause, openings } = after;
@@ -117,6 +120,25 @@ export class PoolController {
       if (change.kind === "drain") await control.drain(change.drain, change.reason, undefined);
       else if (change.kind === "stop" && change.drain !== undefined)
         await control.drain(change.drain, change.stop.reason, undefined);
+    }
+  }
+
+  #logRollout({ spec, rollout: before }: PoolRecord, { rollout, rollBack }: PoolDecision): void {
+    const { log, counters } = this.#parts;
+    const { now, stable } = rollout;
+    const pool = spec.name;
+    if (rollBack) {
+      counters.poolRollouts.add("rolled_back");
+      log.warn("pool.rolled_back", { pool, template_version: rollBack.version, reason: now?.reason ?? "" });
+    } else if (now?.pause && !before.now?.pause) {
+      const { failed, cause, launchId, summary } = now.pause;
+      counters.poolRollouts.add("paused");
+      log.error("pool.rollout_paused", { pool, failed, cause, launch_id: launchId, summary });
+    } else if (before.now && !now) {
+      counters.poolRollouts.add("completed");
+      log.info("pool.rollout_completed", {
+        ...{ pool, template_version: stable?.version ?? 0, build: stable?.build ?? "" },
+      });
     }
   }
 
@@ -160,9 +182,13 @@ export class PoolController {
   };
 }
 
-function isChange({ pool }: KnownPool, { changes, launches, guard, wanted, remove }: PoolDecision): boolean {
+function isChange(
+  { pool }: KnownPool,
+  { changes, launches, guard, wanted, rollout, remove }: PoolDecision,
+): boolean {
   return (
     remove ||
+    rollout !== pool.rollout ||
     changes.length > 0 ||
     launches.length > 0 ||
     guard !== pool.memory.guard ||

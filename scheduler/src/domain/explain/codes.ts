@@ -380,6 +380,17 @@ export const POOL_CODES = {
       "its last starts failed; shows how many of how many, the most frequent cause with an example, and when the next probe is launched",
     remedy: "fix the cause; a probe that becomes ready ends it, `muster pool resume NAME` ends it now",
   },
+  ROLLOUT_PAUSED: {
+    means:
+      "launches of its new template failed or were lost, so the workers of the earlier one stay; shows how many, the last one with its cause, and what still runs the earlier template",
+    remedy:
+      "`muster pool rollback NAME`, or fix the template and apply it; `muster pool resume NAME` tries it again",
+  },
+  ROLLING_OUT: {
+    means:
+      "its template was changed and not all workers have it; shows how many do, and which workers still run the earlier one",
+    remedy: "wait; `muster pool rollback NAME` goes back",
+  },
   NO_LAUNCHER: {
     means: "no connected launcher starts its workers; shows the driver, and the last launcher with its age",
     remedy: "`muster launcher` where the workers are to run",

@@ -4,8 +4,10 @@ import type { LaunchLimit, PoolDecision } from "../pools/decision.ts";
 import { offers } from "../pools/demand.ts";
 import type { PoolRecord } from "../pools/pool.ts";
 import { type Diagnosis, launchState, type PoolLaunch } from "../pools/pool-launch.ts";
+import type { RolloutProgress } from "../pools/rollout-progress.ts";
 import type { ReasonCode } from "./codes.ts";
 import { type Evidence, type Explanation, IS, plural, type Reason, span } from "./reason.ts";
+import { rolloutReasons } from "./rollouts.ts";
 
 /** Launches by which the causes are counted. */
 export const EXPLAINED_LAUNCHES = 50;
@@ -35,6 +37,8 @@ export interface ExplainedPool {
   /** Its launches that have not ended. */
   readonly open: readonly PoolLaunch[];
   readonly usualStartMs: number | undefined;
+  /** How far its rollout is; absent while none goes on. */
+  readonly progress?: RolloutProgress | undefined;
 }
 
 /** The facts of an explanation of a pool. */
@@ -52,6 +56,7 @@ export function explainPool(facts: PoolExplanationFacts): Explanation {
     ...(pool.deletion ? [deleting(facts)] : []),
     ...(pool.pause ? [paused(pool, facts.nowMs)] : []),
     ...suspended(facts, facts.nowMs),
+    ...rolloutReasons(pool, facts.progress, facts.nowMs),
     ...decision.limits.flatMap((limit) => limited(facts, limit)),
     ...starting(facts, facts.nowMs),
     ...causes(facts),

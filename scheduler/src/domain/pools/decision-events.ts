@@ -28,6 +28,7 @@ export function decisionEvents(pool: PoolRecord, decision: PoolDecision, nowMs: 
   }));
   return [
     ...changes,
+    ...rolloutEvents(pool, decision),
     ...guardEvents(pool, decision, nowMs),
     ...launches,
     ...(decision.remove ? [removed(name)] : []),
@@ -83,6 +84,34 @@ function guardEvents(pool: PoolRecord, { guard }: PoolDecision, nowMs: number): 
   }
   return after.state === "closed" && before.state !== "closed"
     ? [{ name: "pool.launches_allowed", workerId: "", attributes }]
+    : [];
+}
+
+function rolloutEvents(
+  { spec, rollout: before }: PoolRecord,
+  { rollout, rollBack }: PoolDecision,
+): PoolEvent[] {
+  const { now } = rollout;
+  const event = (name: string, attributes: Readonly<Record<string, string>>): PoolEvent[] => [
+    { name, workerId: "", attributes: { pool: spec.name, ...attributes } },
+  ];
+  if (rollBack && now) {
+    const { reason, to } = now;
+    return event("pool.rolled_back", { reason, template_version: String(to.version), automatic: "true" });
+  }
+  if (now?.pause && !before.now?.pause) {
+    const { failed, cause, launchId, summary } = now.pause;
+    return event("pool.rollout_paused", {
+      ...{ template_version: String(now.to.version), build: now.to.build, failed: String(failed) },
+      ...{ cause, launch_id: launchId, summary },
+    });
+  }
+  const ended = before.now;
+  return ended && !now
+    ? event("pool.rollout_completed", {
+        template_version: String(rollout.stable?.version ?? ended.to.version),
+        build: rollout.stable?.build ?? "",
+      })
     : [];
 }
 

@@ -11,6 +11,17 @@ import {
   type PoolLaunch,
   type PoolStop,
 } from "./pool-launch.ts";
+import {
+  automaticRollBack,
+  launchedTemplate,
+  rolloutOf,
+  templateName,
+  withFailure,
+  withoutEarlier,
+  withReady,
+} from "./rollout.ts";
+import type { Rollout, RolloutRecord, TemplateVersion } from "./rollout-record.ts";
+import { rolloutSteps } from "./rollout-steps.ts";
 import { type Demand, type Desired, desired, highestWanted, type NextTime, withWanted } from "./scale.ts";
 
 /** A worker whose session is gone has this long to come back before its process is ended, milliseconds. */
@@ -67,15 +78,26 @@ export interface PoolDecision {
   readonly launches: readonly NewLaunch[];
   /** Why fewer are launched than are wanted; empty when none is missing. */
   readonly limits: readonly LaunchLimit[];
+  /** The template of these launches. */
+  readonly template: TemplateVersion;
   readonly guard: GuardRecord;
   readonly wanted: readonly Wanted[];
+  readonly rollout: RolloutRecord;
+  /** The pool takes this earlier template again, by itself. */
+  readonly rollBack: TemplateVersion | undefined;
   /** The pool is to be removed. */
   readonly remove: boolean;
 }
 
 /** What keeps launches from being made. */
 export interface LaunchLimit {
-  readonly code: "PAUSED" | "NO_LAUNCHER" | "LAUNCHES_SUSPENDED" | "POOL_AT_MAX" | "STARTING_LIMIT";
+  readonly code:
+    | "PAUSED"
+    | "NO_LAUNCHER"
+    | "LAUNCHES_SUSPENDED"
+    | "POOL_AT_MAX"
+    | "STARTING_LIMIT"
+    | "ROLLOUT_PAUSED";
   readonly text: string;
 }
 
@@ -83,7 +105,7 @@ export interface LaunchLimit {
 export function decide(facts: PoolFacts): PoolDecision {
   const { pool, open, nowMs } = facts;
   const { spec } = pool;
-  const [changes, guard] = advance(facts);
+  const { changes, guard, rollout } = advance(facts);
   const ended = new Set(changes.flatMap((change) => (change.kind === "ended" ? change.launch.launchId : [])));
   const left = open.filter(({ launch }) => !ended.has(launch.launchId));
   const stopping = new Set(
@@ -96,20 +118,78 @@ export function decide(facts: PoolFacts): PoolDecision {
     : desired(spec, demand, nowMs, facts.nextTime);
   const wanted = withWanted(pool.memory.wanted, wish.count, nowMs, spec.scale.stabilizationMs);
   const kept = pool.deletion ? 0 : Math.max(wish.count, highestWanted(wanted));
-  const surplus = pool.pause && !pool.deletion ? [] : surplusOf(facts, serving, kept);
-  const missing = wish.count - serving.length;
-  const planned = missing > 0 ? launchesOf(facts, guard, { missing, wish, left, serving }) : NONE;
+  const base = { desired: wish, demand, serving: serving.length, wanted };
+  const before = launchedTemplate(rollout, pool);
+  const isBack = rollout.now?.pause !== undefined && spec.rollout.onFailure === "roll_back" && !pool.deletion;
+  // The next look launches: this one only takes the template back.
+  if (isBack && rollout.stable)
+    return {
+      ...base,
+      ...{ changes, launches: [], limits: [], guard: NEW_GUARD, template: rollout.stable },
+      ...{ rollout: automaticRollBack(rollout, nowMs), rollBack: rollout.stable, remove: false },
+    };
+  const rolling = pool.deletion || rollout.now?.pause ? undefined : rollout.now;
+  const steps = rolling
+    ? rollingSteps(facts, rollout, rolling, { serving, kept })
+    : { stops: surplusUnlessPaused(facts, serving, kept), missing: wish.count - countable(serving, rollout) };
+  const planned =
+    steps.missing > 0
+      ? launchesOf(facts, guard, { missing: steps.missing, wish, left, serving, rollout, rolling })
+      : NONE;
+  const earlier = left.filter(({ launch }) => launch.templateVersion !== pool.templateVersion).length;
   return {
-    desired: wish,
-    demand,
-    serving: serving.length,
-    changes: [...changes, ...surplus],
+    ...base,
+    changes: [...changes, ...steps.stops],
     launches: planned.launches,
     limits: limitsOf(planned.limits, wish, left.length, spec.maxWorkers),
+    template: before,
     guard: planned.guard ?? guard,
-    wanted,
+    rollout: pool.deletion ? rollout : withoutEarlier(rollout, earlier),
+    rollBack: undefined,
     remove: pool.deletion !== undefined && left.length === 0,
   };
+}
+
+/** Launches that count for the number that is wanted: while a rollout is paused, those of its template only once ready. */
+function countable(serving: readonly KnownLaunch[], { now }: RolloutRecord): number {
+  return serving.filter(
+    ({ launch }) => !now?.pause || launch.templateVersion !== now.to.version || launch.readyMs !== undefined,
+  ).length;
+}
+
+function surplusUnlessPaused(
+  facts: PoolFacts,
+  serving: readonly KnownLaunch[],
+  kept: number,
+): LaunchChange[] {
+  const { pause, deletion } = facts.pool;
+  return pause && !deletion ? [] : surplusOf(facts, serving, kept);
+}
+
+/** What a rollout stops, and how many launches of its template are missing. */
+function rollingSteps(
+  facts: PoolFacts,
+  record: RolloutRecord,
+  rollout: Rollout,
+  { serving, kept }: { serving: readonly KnownLaunch[]; kept: number },
+): { stops: readonly LaunchChange[]; missing: number } {
+  const { pool, nowMs } = facts;
+  const { stops, launches } = rolloutSteps(pool, record, rollout, serving, kept, nowMs);
+  if (pool.pause) return { stops: [], missing: launches };
+  const updated = serving.filter(({ launch }) => launch.templateVersion === rollout.to.version);
+  return {
+    stops: [...stops.map((known) => replaced(known, rollout, nowMs)), ...surplusOf(facts, updated, kept)],
+    missing: launches,
+  };
+}
+
+/** Ends what no launcher has received, and drains the others. */
+function replaced(known: KnownLaunch, { to, back }: Rollout, nowMs: number): LaunchChange {
+  const { launch } = known;
+  if (launchState(launch) === "ordered")
+    return { kind: "ended", launch, outcome: "withdrawn", diagnosis: undefined };
+  const reason = `the pool ${back ? "goes back to" : "changes to"} ${templateName(to)}`;
+  return stopped(known, { kind: "rollout", reason, atMs: nowMs, endMs: undefined });
 }
 
 /** The limits of the launches, with the maximum when the work alone would want more workers. */
@@ -135,35 +215,63 @@ interface Planned {
   readonly guard: GuardRecord | undefined;
 }
 
-/** What became of the launches since the last look, and what it means for the guard. */
-function advance(facts: PoolFacts): [LaunchChange[], GuardRecord] {
+/** What became of the launches since the last look. */
+interface Advanced {
+  readonly changes: LaunchChange[];
+  readonly guard: GuardRecord;
+  readonly rollout: RolloutRecord;
+}
+
+/** What became of the launches since the last look, and what it means for the guard and for a rollout. */
+function advance(facts: PoolFacts): Advanced {
   const { pool, open, nowMs } = facts;
   const changes: LaunchChange[] = [];
-  let guard = pool.memory.guard;
-  const healthy = open.filter(
-    ({ launch, session }) =>
-      launch.templateVersion === pool.templateVersion && !launch.stop && session?.ready && session.live,
-  ).length;
-  // Starts of an earlier template say nothing of this one.
+  let { guard } = pool.memory;
+  let rollout = rolloutOf(pool, open, nowMs);
+  /** Starts of a template that is not launched now say nothing of the one that is. */
   const count = (launch: PoolLaunch, cause: string | undefined) => {
-    if (launch.templateVersion !== pool.templateVersion) return;
-    guard = withStart(guard, pool.spec.guard, { atMs: nowMs, launchId: launch.launchId, cause }, healthy);
+    const { version } = launchedTemplate(rollout, pool);
+    if (launch.templateVersion !== version) return;
+    const sample = { atMs: nowMs, launchId: launch.launchId, cause };
+    guard = withStart(guard, pool.spec.guard, sample, healthyOf(open, version));
+  };
+  const fail = (launch: PoolLaunch, diagnosis: Diagnosis | undefined) => {
+    if (launch.templateVersion !== rollout.now?.to.version) return;
+    const { cause = "", summary = "" } = diagnosis ?? {};
+    const failure = { atMs: nowMs, launchId: launch.launchId, cause, summary };
+    rollout = withFailure(rollout, pool.spec.rollout, failure, guard.now.state !== "closed");
+    if (rollout.now?.pause) guard = NEW_GUARD;
   };
   for (const known of open) {
     const { launch } = known;
     const change = next(known, facts);
     if (!change) continue;
     changes.push(change);
-    if (change.kind === "ready") count(launch, undefined);
-    if (change.kind === "stop" && change.stop.kind === "startup_timeout")
+    if (change.kind === "ready") {
+      count(launch, undefined);
+      rollout = withReady(rollout, pool, launch.templateVersion);
+    }
+    if (change.kind === "stop" && change.stop.kind === "startup_timeout") {
       count(launch, change.stop.diagnosis?.cause ?? "");
+      fail(launch, change.stop.diagnosis);
+    } else if (change.kind === "stop" && change.stop.kind === "lost") fail(launch, change.stop.diagnosis);
     if (change.kind !== "ended") continue;
     // One that was stopped because its time was over has been counted then.
-    if (change.outcome === "failed_start" && launch.stop === undefined)
-      count(launch, change.diagnosis?.cause ?? "");
+    const { outcome, diagnosis } = change;
+    if (outcome === "failed_start" && launch.stop === undefined) count(launch, diagnosis?.cause ?? "");
     else guard = withoutProbe(guard, launch.launchId, nowMs);
+    if (launch.stop === undefined && (outcome === "failed_start" || outcome === "lost"))
+      fail(launch, diagnosis);
   }
-  return [changes, guard];
+  return { changes, guard, rollout };
+}
+
+/** Ready workers of the template version. */
+function healthyOf(open: readonly KnownLaunch[], version: number): number {
+  return open.filter(
+    ({ launch, session }) =>
+      launch.templateVersion === version && !launch.stop && session?.ready && session.live,
+  ).length;
 }
 
 /** The change of one launch; undefined for none. */
@@ -297,7 +405,17 @@ function launchesOf(
     wish,
     left,
     serving,
-  }: { missing: number; wish: Desired; left: readonly KnownLaunch[]; serving: readonly KnownLaunch[] },
+    rollout,
+    rolling,
+  }: {
+    missing: number;
+    wish: Desired;
+    left: readonly KnownLaunch[];
+    serving: readonly KnownLaunch[];
+    rollout: RolloutRecord;
+    /** The rollout for which they are missing. */
+    rolling: Rollout | undefined;
+  },
 ): Planned {
   const { spec, pause } = pool;
   const limited = (code: LaunchLimit["code"], text: string): Planned => ({
@@ -312,22 +430,31 @@ function launchesOf(
         ? `launcher ${pool.launcher.id} was last connected ${span(nowMs - pool.launcher.untilMs)} ago`
         : `no launcher with the driver ${spec.template.driver} has connected`,
     );
+  const template = launchedTemplate(rollout, pool);
+  if (template.driver !== spec.template.driver)
+    return limited(
+      "ROLLOUT_PAUSED",
+      `the rollout is paused, and ${templateName(template)} has the driver ${template.driver}, for which the pool has no launcher`,
+    );
   const allowed = allowance(guard, nowMs);
   if (allowed === "none") return limited("LAUNCHES_SUSPENDED", "the last starts failed");
   const starting = serving.filter(({ launch }) => launch.readyMs === undefined).length;
-  const room = Math.max(0, spec.maxWorkers - left.length);
+  const maxProcesses = spec.maxWorkers + (rolling ? spec.rollout.maxSurge : 0);
+  const room = Math.max(0, maxProcesses - left.length);
+  const same = serving.filter(({ launch }) => launch.templateVersion === template.version);
   const more = Math.max(
     0,
-    Math.min(spec.maxStarting - starting, unprovenRoom(guard, spec, serving, starting, nowMs)),
+    Math.min(spec.maxStarting - starting, unprovenRoom(guard, spec, same, starting, nowMs)),
   );
   const count = Math.min(missing, room, more, allowed === "probe" ? 1 : missing);
   const limits: LaunchLimit[] = [
-    ...(room < missing ? [atMaximum(left.length, spec.maxWorkers)] : []),
+    ...(room < missing ? [atMaximum(left.length, maxProcesses)] : []),
     ...(more < missing
       ? [{ code: "STARTING_LIMIT" as const, text: startingText(guard, spec, starting) }]
       : []),
   ];
-  const reason = allowed === "probe" ? "probe: starts failed before" : reasonOf(wish);
+  const reason =
+    allowed === "probe" ? "probe: starts failed before" : rolling ? rollingReason(rolling) : reasonOf(wish);
   const launches = Array.from({ length: count }, () => ({
     launchId: newId(),
     reason,
@@ -339,6 +466,10 @@ function launchesOf(
     limits,
     guard: first && allowed === "probe" ? probing(guard, first.launchId) : undefined,
   };
+}
+
+function rollingReason({ from, to, back }: Rollout): string {
+  return `the pool ${back ? "goes back" : "changes"} from ${templateName(from)} to ${templateName(to)}`;
 }
 
 /**

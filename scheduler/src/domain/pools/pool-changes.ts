@@ -3,10 +3,18 @@ import { isDeepStrictEqual } from "node:util";
 import { Refusal } from "../errors.ts";
 import { FRESH_MEMORY } from "./decision.ts";
 import { NEW_GUARD } from "./guard.ts";
-import type { PoolRecord, PoolSpec } from "./pool.ts";
+import type { LaunchTemplate, PoolRecord, PoolSpec } from "./pool.ts";
+import { currentTemplate, resumedRollout, rolloutTo, templateOf } from "./rollout.ts";
+import { NO_ROLLOUT } from "./rollout-record.ts";
 
 /** Most pools: the controller looks at all of them each second. */
 export const MOST_POOLS = 1_000;
+
+/** A template that a pool has or had. */
+export interface KeptTemplate {
+  readonly version: number;
+  readonly template: LaunchTemplate;
+}
 
 /** A changed pool, and the event that records it. */
 export interface PoolChange {
@@ -17,8 +25,9 @@ export interface PoolChange {
 
 /**
  * Makes a pool, or replaces its spec; undefined when it is the same. A changed template starts with a closed guard: failed
- * starts of the earlier one say nothing of it.
+ * starts of the earlier one say nothing of it. The template that was stable before a rollout keeps its version, and its workers.
  *
+ * @param kept Templates that the pool had.
  * @throws Refusal `POOL_BEING_DELETED`, `TOO_MANY_POOLS`
  */
 export function applyPool(
@@ -27,6 +36,7 @@ export function applyPool(
   reason: string,
   nowMs: number,
   poolCount: number,
+  kept: readonly KeptTemplate[] = [],
 ): PoolChange | undefined {
   const attributes = { pool: spec.name, reason };
   if (!pool) {
@@ -39,23 +49,100 @@ export function applyPool(
     const made: PoolRecord = {
       ...{ spec, version: 1, templateVersion: 1, createMs: nowMs, updateMs: nowMs },
       ...{ pause: undefined, deletion: undefined, memory: FRESH_MEMORY, launcher: undefined },
+      rollout: NO_ROLLOUT,
     };
     return { pool: made, event: "pool.created", attributes };
   }
   requireKept(pool);
   if (isDeepStrictEqual(pool.spec, spec)) return undefined;
   const version = pool.version + 1;
-  const sameTemplate = isDeepStrictEqual(pool.spec.template, spec.template);
-  const changed: PoolRecord = {
-    ...pool,
-    ...{ spec, version, updateMs: nowMs },
-    ...(sameTemplate ? {} : { templateVersion: version, memory: { ...pool.memory, guard: NEW_GUARD } }),
-  };
+  const changed: PoolRecord = { ...pool, spec, version, updateMs: nowMs };
+  if (isDeepStrictEqual(pool.spec.template, spec.template))
+    return {
+      pool: changed,
+      event: "pool.changed",
+      attributes: { ...attributes, version: String(version), template_changed: "false" },
+    };
+  const { stable } = pool.rollout;
+  const before = kept.find(
+    (each) => each.version === stable?.version && isDeepStrictEqual(each.template, spec.template),
+  );
+  const to = templateOf(spec.template, before?.version ?? version);
   return {
-    pool: changed,
-    event: "pool.changed",
-    attributes: { ...attributes, version: String(version), template_changed: String(!sameTemplate) },
+    pool: withTemplate(pool, changed, to.version, before !== undefined, reason, nowMs),
+    event: before ? "pool.rolled_back" : "pool.changed",
+    attributes: {
+      ...attributes,
+      ...{ version: String(version), template_changed: "true", template_version: String(to.version) },
+    },
   };
+}
+
+/**
+ * Takes an earlier template again: the one that was stable before the rollout that goes on, else the one before the present one.
+ *
+ * @param wanted Its version; undefined for that one.
+ * @param kept Templates that the pool had.
+ * @returns Undefined when the pool has it.
+ * @throws Refusal `POOL_BEING_DELETED`, `NO_EARLIER_TEMPLATE`
+ */
+export function rollBackPool(
+  pool: PoolRecord,
+  wanted: number | undefined,
+  kept: readonly KeptTemplate[],
+  reason: string,
+  nowMs: number,
+): PoolChange | undefined {
+  requireKept(pool);
+  const { stable, now } = pool.rollout;
+  const earlier = kept.filter(({ version }) => version < pool.templateVersion).map(({ version }) => version);
+  const target = wanted ?? (now ? stable?.version : Math.max(0, ...earlier));
+  if (target === pool.templateVersion) return undefined;
+  const found = kept.find(({ version }) => version === target);
+  if (!found) throw noEarlierTemplate(pool, wanted, kept);
+  const version = pool.version + 1;
+  const spec = { ...pool.spec, template: found.template };
+  return {
+    pool: withTemplate(pool, { ...pool, spec, version, updateMs: nowMs }, found.version, true, reason, nowMs),
+    event: "pool.rolled_back",
+    attributes: {
+      ...{ pool: pool.spec.name, reason, version: String(version), template_version: String(found.version) },
+    },
+  };
+}
+
+/** The changed pool with a rollout of its template, which starts with a closed guard. */
+function withTemplate(
+  before: PoolRecord,
+  changed: PoolRecord,
+  templateVersion: number,
+  back: boolean,
+  reason: string,
+  nowMs: number,
+): PoolRecord {
+  const pool = { ...changed, templateVersion, memory: { ...before.memory, guard: NEW_GUARD } };
+  const { rollout } = before;
+  const from = back ? currentTemplate(before) : (rollout.stable ?? currentTemplate(before));
+  const to = currentTemplate(pool);
+  return { ...pool, rollout: rolloutTo(rollout, { from, to, back, reason, nowMs }) };
+}
+
+function noEarlierTemplate(
+  { spec, templateVersion }: PoolRecord,
+  wanted: number | undefined,
+  kept: readonly KeptTemplate[],
+): Refusal {
+  const versions = kept.map(({ version }) => version).filter((version) => version !== templateVersion);
+  const what =
+    wanted === undefined
+      ? `pool ${spec.name} has no earlier template to go back to`
+      : `pool ${spec.name} keeps no template version ${wanted}`;
+  const others = versions.length > 0 ? `kept are the versions ${versions.join(", ")}` : "no other is kept";
+  return new Refusal(
+    "precondition",
+    "NO_EARLIER_TEMPLATE",
+    `${what}: ${others}, and it has version ${templateVersion}; apply the spec that you want with \`muster pool apply FILE\``,
+  );
 }
 
 /** Launches and stops nothing. @throws Refusal `POOL_BEING_DELETED` */
@@ -65,14 +152,19 @@ export function pausePool(pool: PoolRecord, reason: string, nowMs: number): Pool
   return { pool: { ...pool, pause }, event: "pool.paused", attributes: { pool: pool.spec.name, reason } };
 }
 
-/** Ends a pause and a suspension of launches; undefined when it has neither. */
+/** Ends a pause, a suspension of launches, and the pause of a rollout; undefined when it has none of them. */
 export function resumePool(pool: PoolRecord, reason: string): PoolChange | undefined {
   const suspended = pool.memory.guard.now.state !== "closed";
-  if (!pool.pause && !suspended) return undefined;
+  const rollout = resumedRollout(pool.rollout);
+  const wasRolling = rollout !== pool.rollout;
+  if (!pool.pause && !suspended && !wasRolling) return undefined;
   return {
-    pool: { ...pool, pause: undefined, memory: { ...pool.memory, guard: NEW_GUARD } },
+    pool: { ...pool, pause: undefined, rollout, memory: { ...pool.memory, guard: NEW_GUARD } },
     event: "pool.resumed",
-    attributes: { pool: pool.spec.name, reason, was_suspended: String(suspended) },
+    attributes: {
+      ...{ pool: pool.spec.name, reason, was_suspended: String(suspended) },
+      ...(wasRolling ? { rollout: "resumed" } : {}),
+    },
   };
 }
 

@@ -24,7 +24,7 @@ export interface LaunchObservation {
 }
 
 /** Why a launch is to stop. */
-export type StopKind = "scale_down" | "pool_deleted" | "startup_timeout" | "lost";
+export type StopKind = "scale_down" | "rollout" | "pool_deleted" | "startup_timeout" | "lost";
 
 /** A decision to stop a launch. */
 export interface PoolStop {
@@ -112,6 +112,8 @@ export type LaunchCause = (typeof LAUNCH_CAUSES)[number];
 /** The session of a launch's process, as the database has it. */
 export interface LaunchSession {
   readonly id: number;
+  /** The build that it said; empty for none. */
+  readonly build: string;
   readonly ready: boolean;
   readonly draining: boolean;
   /** Its lease counts and its stream is there. */

@@ -1,5 +1,6 @@
 /** Pools: what their workers offer, how many there are to be, how they are launched, and when launching stops. */
 import type { GuardRecord, GuardRule } from "./guard.ts";
+import type { RolloutRecord, RolloutRule } from "./rollout-record.ts";
 
 /** What a worker of the pool offers, as it will say when it registers. */
 export interface PoolOffer {
@@ -63,7 +64,7 @@ export interface PoolSpec {
   readonly name: string;
   readonly offer: PoolOffer;
   readonly minWorkers: number;
-  /** Never more processes than these, those that are stopping among them. */
+  /** Never more processes than these, those that are stopping among them, but for `maxSurge` of a rollout. */
   readonly maxWorkers: number;
   /** Most launches that are starting at once. */
   readonly maxStarting: number;
@@ -76,6 +77,7 @@ export interface PoolSpec {
   readonly drainTimeoutMs: number;
   readonly scale: ScaleRule;
   readonly guard: GuardRule;
+  readonly rollout: RolloutRule;
   readonly template: LaunchTemplate;
 }
 
@@ -115,7 +117,7 @@ export interface PoolRecord {
   readonly spec: PoolSpec;
   /** Grows with every change of the spec. */
   readonly version: number;
-  /** The version that last changed the template. */
+  /** The version of its template: that of the spec which first had it. */
   readonly templateVersion: number;
   readonly createMs: number;
   readonly updateMs: number;
@@ -124,6 +126,7 @@ export interface PoolRecord {
   /** It is removed when its workers have ended. */
   readonly deletion: OperatorMark | undefined;
   readonly memory: PoolMemory;
+  readonly rollout: RolloutRecord;
   /** Undefined when no launcher ever had it. */
   readonly launcher: PoolLauncher | undefined;
 }

@@ -3,6 +3,7 @@ import type { PoolFacts } from "../pools/decision.ts";
 import { NEW_GUARD } from "../pools/guard.ts";
 import type { PoolRecord, PoolSpec } from "../pools/pool.ts";
 import type { KnownLaunch, LaunchObservation, LaunchSession, PoolLaunch } from "../pools/pool-launch.ts";
+import { DEFAULT_ROLLOUT, NO_ROLLOUT } from "../pools/rollout-record.ts";
 import type { LaunchRecord } from "../workers/launch.ts";
 
 export const NOW_MS = 1_000_000_000;
@@ -26,6 +27,7 @@ export function madeSpec(given: Partial<PoolSpec> = {}): PoolSpec {
       firstBackoffMs: 30_000,
       maxBackoffMs: 900_000,
     },
+    rollout: DEFAULT_ROLLOUT,
     template: { driver: "process", command: ["worker"], env: {}, secrets: [], directory: "" },
     ...given,
   };
@@ -41,6 +43,7 @@ export function madePool(given: Partial<PoolRecord> = {}): PoolRecord {
     pause: undefined,
     deletion: undefined,
     memory: { guard: NEW_GUARD, wanted: [] },
+    rollout: NO_ROLLOUT,
     launcher: { id: "host-1", session: "s", hostname: "host", untilMs: NOW_MS + 10_000 },
     ...given,
   };
@@ -84,6 +87,7 @@ export function madeObservation(given: Partial<LaunchObservation> = {}): LaunchO
 export function madeSession(given: Partial<LaunchSession> = {}): LaunchSession {
   return {
     id: 7,
+    build: "",
     ready: true,
     draining: false,
     live: true,

@@ -2,6 +2,7 @@
 import type { PlannedPool, PoolController } from "../../dispatch/pools/pool-controller.ts";
 import { EXPLAINED_LAUNCHES, type ExplainedPool, explainPool } from "../../domain/explain/pools.ts";
 import type { Explanation } from "../../domain/explain/reason.ts";
+import { rolloutProgress } from "../../domain/pools/rollout-progress.ts";
 import type { PoolStore } from "../../store/store.ts";
 
 /** Parts that the explainer of pools uses. */
@@ -37,5 +38,9 @@ export class PoolExplainer {
 
 function explained({ known, decision }: PlannedPool): ExplainedPool {
   const { pool, open, usualStartMs } = known;
-  return { pool, decision, open: open.map(({ launch }) => launch), usualStartMs };
+  const { now } = pool.rollout;
+  return {
+    ...{ pool, decision, open: open.map(({ launch }) => launch), usualStartMs },
+    ...(now ? { progress: rolloutProgress(pool, now, open) } : {}),
+  };
 }

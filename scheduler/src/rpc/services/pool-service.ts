@@ -6,10 +6,13 @@ import type { PoolRecord, PoolSpec } from "../../domain/pools/pool.ts";
 import {
   applyPool,
   deletePool,
+  type KeptTemplate,
   type PoolChange,
   pausePool,
   resumePool,
+  rollBackPool,
 } from "../../domain/pools/pool-changes.ts";
+import { NO_ROLLOUT } from "../../domain/pools/rollout-record.ts";
 import { invalidRequest, poolNotFound } from "../../domain/refusals.ts";
 import type { Explainer } from "../../queries/explainer.ts";
 import type { KnownPool, PoolStore } from "../../store/store.ts";
@@ -29,7 +32,7 @@ const NOTHING = {
 
 /** Parts that PoolService uses. */
 export interface PoolServiceParts {
-  readonly store: Pick<PoolStore, "changePool" | "listPoolLaunches">;
+  readonly store: Pick<PoolStore, "changePool" | "listPoolLaunches" | "poolTemplates">;
   readonly pools: Pick<PoolController, "plan">;
   readonly explainer: Pick<Explainer, "pool">;
   /** A pool was changed: the controller looks. */
@@ -55,16 +58,21 @@ export function poolService(parts: PoolServiceParts): Handlers<typeof PoolServic
     return { pool: fromPool(known, decision, nowMs) };
   };
 
-  /** Changes a pool that must be there, and answers it. */
-  const change = async (
-    name: string,
-    decide: (pool: PoolRecord, nowMs: number) => PoolChange | undefined,
-  ) => {
-    await store.changePool(storable(name, 256), (pool, nowMs) => {
+  type Decide = (pool: PoolRecord, nowMs: number, kept: readonly KeptTemplate[]) => PoolChange | undefined;
+
+  /** Changes a pool that must be there; true when that changed it. */
+  const write = async (name: string, decide: Decide) => {
+    const { changed } = await store.changePool(storable(name, 256), (pool, nowMs, _, kept) => {
       if (!pool) throw poolNotFound(name);
-      return decide(pool, nowMs);
+      return decide(pool, nowMs, kept);
     });
     poolsChanged();
+    return changed;
+  };
+
+  /** The same, and answers the pool. */
+  const change = async (name: string, decide: Decide) => {
+    await write(name, decide);
     return read(name);
   };
 
@@ -106,18 +114,22 @@ export function poolService(parts: PoolServiceParts): Handlers<typeof PoolServic
     },
 
     async planPool({ name, spec }) {
-      if (!spec) return { plan: fromPlan((await planOf(name)).decision) };
+      if (!spec) {
+        const { known, decision } = await planOf(name);
+        return { plan: fromPlan(known, decision) };
+      }
       const wanted = toPoolSpec(spec);
-      const { pools: planned } = await pools.plan((known, nowMs) => asIfApplied(known, wanted, nowMs));
+      const kept = await store.poolTemplates(wanted.name);
+      const { pools: planned } = await pools.plan((known, nowMs) => asIfApplied(known, wanted, nowMs, kept));
       const found = planned.get(wanted.name);
       if (!found) throw poolNotFound(wanted.name);
-      return { plan: fromPlan(found.decision) };
+      return { plan: fromPlan(found.known, found.decision) };
     },
 
     async applyPool({ spec, reason }) {
       const wanted = toPoolSpec(spec);
-      const { changed } = await store.changePool(wanted.name, (pool, nowMs, count) =>
-        applyPool(pool, wanted, reasonOf(reason), nowMs, count),
+      const { changed } = await store.changePool(wanted.name, (pool, nowMs, count, kept) =>
+        applyPool(pool, wanted, reasonOf(reason), nowMs, count, kept),
       );
       if (changed) poolsChanged();
       return { ...(await read(wanted.name)), changed };
@@ -143,6 +155,19 @@ export function poolService(parts: PoolServiceParts): Handlers<typeof PoolServic
       });
     },
 
+    async rollBackPool({ name, templateVersion, reason }) {
+      if (templateVersion < 0n || templateVersion > Number.MAX_SAFE_INTEGER)
+        throw invalidRequest({
+          field: "template_version",
+          description: `${templateVersion} is not between 1 and ${Number.MAX_SAFE_INTEGER}, or 0 for the earlier one`,
+        });
+      const version = templateVersion === 0n ? undefined : Number(templateVersion);
+      const changed = await write(name, (pool, nowMs, kept) =>
+        rollBackPool(pool, version, kept, reasonOf(reason), nowMs),
+      );
+      return { ...(await read(name)), changed };
+    },
+
     pausePool: ({ name, reason }) => change(name, (pool, nowMs) => pausePool(pool, reasonOf(reason), nowMs)),
 
     resumePool: ({ name, reason }) => change(name, (pool) => resumePool(pool, reasonOf(reason))),
@@ -164,16 +189,22 @@ export function poolService(parts: PoolServiceParts): Handlers<typeof PoolServic
 }
 
 /** The pools with the spec applied; a pool that is not there yet has no launches. */
-function asIfApplied(pools: readonly KnownPool[], spec: PoolSpec, nowMs: number): readonly KnownPool[] {
+function asIfApplied(
+  pools: readonly KnownPool[],
+  spec: PoolSpec,
+  nowMs: number,
+  kept: readonly KeptTemplate[],
+): readonly KnownPool[] {
   const known = pools.find(({ pool }) => pool.spec.name === spec.name);
   if (!known) {
     const pool: PoolRecord = {
       ...{ spec, version: 0, templateVersion: 0, createMs: nowMs, updateMs: nowMs },
       ...{ pause: undefined, deletion: undefined, memory: FRESH_MEMORY, launcher: undefined },
+      rollout: NO_ROLLOUT,
     };
     return [...pools, { pool, open: [], usualStartMs: undefined }];
   }
-  const changed = applyPool(known.pool, spec, "", nowMs, 0);
+  const changed = applyPool(known.pool, spec, "", nowMs, 0, kept);
   return pools.map((each) => (each === known && changed ? { ...known, pool: changed.pool } : each));
 }
 

@@ -142,6 +142,12 @@ export function declareCounters(meter: Meter, counters: Counters, database: Data
     "cause",
     counters.poolFailedStarts,
   );
+  byLabel(
+    "muster_pool_rollouts_total",
+    "Rollouts of templates of pools that were completed, paused after failed launches, or rolled back by themselves.",
+    "outcome",
+    counters.poolRollouts,
+  );
   single(
     "muster_rate_limit_refusals_total",
     "Tasks whose claim found no token in the bucket of one of their rate limits.",

@@ -24,6 +24,9 @@ const PAUSES = ["cpu", "memory", "loop_delay", "probe", "program"];
 /** What becomes of the launches of pools. */
 const POOL_LAUNCHES = ["ordered", "ready", "failed_start", "stopped", "finished", "lost", "withdrawn"];
 
+/** How rollouts of pools ended or stopped. */
+const POOL_ROLLOUTS = ["completed", "paused", "rolled_back"];
+
 const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
 
 /**
@@ -111,6 +114,8 @@ export class Counters {
   readonly poolLaunches = new Tally(MAX_VALUES, POOL_LAUNCHES);
   /** Launches of pools that failed to start, by cause. */
   readonly poolFailedStarts = new Tally(MAX_VALUES);
+  /** Rollouts of templates that ended, paused or went back by themselves. */
+  readonly poolRollouts = new Tally(MAX_VALUES, POOL_ROLLOUTS);
   /** Times that workers began to pause by themselves, by what they measured. */
   readonly workerPauses = new Tally(MAX_VALUES, PAUSES);
   /** Submits that were refused because a queue was full, by queue. */

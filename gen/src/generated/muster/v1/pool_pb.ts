@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/pool.proto.
  */
 export const file_muster_v1_pool: GenFile = /*@__PURE__*/
-  fileDesc("ChRtdXN0ZXIvdjEvcG9vbC5wcm90bxIJbXVzdGVyLnYxItgDCghQb29sU3BlYxIMCgRuYW1lGAEgASgJEiMKBW9mZmVyGAIgASgLMhQubXVzdGVyLnYxLlBvb2xPZmZlchITCgttaW5fd29ya2VycxgDIAEoBRITCgttYXhfd29ya2VycxgEIAEoBRIUCgxtYXhfc3RhcnRpbmcYBSABKAUSNwoSc2NoZWR1bGVkX21pbmltdW1zGAYgAygLMhsubXVzdGVyLnYxLlNjaGVkdWxlZE1pbmltdW0SMgoPc3RhcnR1cF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1kcmFpbl90aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBXNjYWxlGAogASgLMhQubXVzdGVyLnYxLlNjYWxlUnVsZRIwCgxsYXVuY2hfZ3VhcmQYCyABKAsyGi5tdXN0ZXIudjEuTGF1bmNoR3VhcmRSdWxlEjIKD2xhdW5jaF90ZW1wbGF0ZRgMIAEoCzIZLm11c3Rlci52MS5MYXVuY2hUZW1wbGF0ZSKfAgoJUG9vbE9mZmVyEhIKCnRhc2tfdHlwZXMYASADKAkSDgoGcXVldWVzGAIgAygJEjAKBmxhYmVscxgDIAMoCzIgLm11c3Rlci52MS5Qb29sT2ZmZXIuTGFiZWxzRW50cnkSEQoJcmVzb3VyY2VzGAQgAygJEjgKCmNhcGFjaXRpZXMYBSADKAsyJC5tdXN0ZXIudjEuUG9vbE9mZmVyLkNhcGFjaXRpZXNFbnRyeRINCgVzbG90cxgGIAEoBRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjEKD0NhcGFjaXRpZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBInQKEFNjaGVkdWxlZE1pbmltdW0SDAoEY3JvbhgBIAEoCRIQCgh0aW1lem9uZRgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttaW5fd29ya2VycxgEIAEoBSJuCglTY2FsZVJ1bGUSMAoNc3RhYmlsaXphdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxtaW5fdGFza19hZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iyQEKD0xhdW5jaEd1YXJkUnVsZRIpCgZ3aW5kb3cYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLbWluX3NhbXBsZXMYAiABKAUSFAoMZmFpbHVyZV9yYXRlGAMgASgBEjAKDWZpcnN0X2JhY2tvZmYYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i4wEKDkxhdW5jaFRlbXBsYXRlEg8KB2NvbW1hbmQYASADKAkSLwoDZW52GAIgAygLMiIubXVzdGVyLnYxLkxhdW5jaFRlbXBsYXRlLkVudkVudHJ5EioKB3NlY3JldHMYAyADKAsyGS5tdXN0ZXIudjEuU2VjcmV0VmFyaWFibGUSLQoHcHJvY2VzcxgKIAEoCzIaLm11c3Rlci52MS5Qcm9jZXNzVGVtcGxhdGVIABoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQggKBmRyaXZlciJeCg5TZWNyZXRWYXJpYWJsZRIMCgRuYW1lGAEgASgJEhsKEWxhdW5jaGVyX3ZhcmlhYmxlGAIgASgJSAASFwoNbGF1bmNoZXJfZmlsZRgDIAEoCUgAQggKBnNvdXJjZSIkCg9Qcm9jZXNzVGVtcGxhdGUSEQoJZGlyZWN0b3J5GAEgASgJIq4ECgRQb29sEiEKBHNwZWMYASABKAsyEy5tdXN0ZXIudjEuUG9vbFNwZWMSFAoMc3BlY192ZXJzaW9uGAIgASgDEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcGF1c2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMcGF1c2VfcmVhc29uGAYgASgJEi8KC2RlbGV0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1kZXNpcmVkX2NvdW50GAggASgFEhMKC3JlYWR5X2NvdW50GAkgASgFEhYKDnN0YXJ0aW5nX2NvdW50GAogASgFEhYKDnN0b3BwaW5nX2NvdW50GAsgASgFEhUKDXdhaXRpbmdfY291bnQYDCABKAUSEgoKaGVsZF9jb3VudBgNIAEoBRIuCgt1c3VhbF9zdGFydBgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgxsYXVuY2hfZ3VhcmQYDyABKAsyFi5tdXN0ZXIudjEuTGF1bmNoR3VhcmQSEwoLbGF1bmNoZXJfaWQYECABKAkSGgoSbGF1bmNoZXJfY29ubmVjdGVkGBEgASgIIpsCCgtMYXVuY2hHdWFyZBIqCgVzdGF0ZRgBIAEoDjIbLm11c3Rlci52MS5MYXVuY2hHdWFyZFN0YXRlEi0KCW9wZW5fdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLc3RhcnRfY291bnQYAyABKAUSFAoMZmFpbGVkX2NvdW50GAQgASgFEg0KBWNhdXNlGAUgASgJEhMKC2NhdXNlX2NvdW50GAYgASgFEhkKEWV4YW1wbGVfbGF1bmNoX2lkGAcgASgJEi4KCnByb2JlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD3Byb2JlX2xhdW5jaF9pZBgJIAEoCSLhAwoKUG9vbExhdW5jaBIRCglsYXVuY2hfaWQYASABKAkSDAoEcG9vbBgCIAEoCRIRCgl3b3JrZXJfaWQYAyABKAkSKQoFc3RhdGUYBCABKA4yGi5tdXN0ZXIudjEuUG9vbExhdW5jaFN0YXRlEg4KBnJlYXNvbhgFIAEoCRINCgVwcm9iZRgGIAEoCBIuCgpvcmRlcl90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtsYXVuY2hlcl9pZBgIIAEoCRIuCgpyZWFkeV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1lbmdpbmVfcmVhc29uGAogASgJEhUKDWVuZ2luZV9kZXRhaWwYCyABKAkSEwoLc3RvcF9yZWFzb24YDCABKAkSLAoIZW5kX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KB291dGNvbWUYDiABKA4yHC5tdXN0ZXIudjEuUG9vbExhdW5jaE91dGNvbWUSDQoFY2F1c2UYDyABKAkSDwoHc3VtbWFyeRgQIAEoCRIOCgZyZW1lZHkYESABKAkSEAoIbG9nX3RhaWwYEiABKAkixAEKCFBvb2xQbGFuEhUKDWRlc2lyZWRfY291bnQYASABKAUSFQoNd2FpdGluZ19jb3VudBgCIAEoBRISCgpoZWxkX2NvdW50GAMgASgFEhUKDXNlcnZpbmdfY291bnQYBCABKAUSFQoNbWluaW11bV9jb3VudBgFIAEoBRIiCgVzdGVwcxgGIAMoCzITLm11c3Rlci52MS5Qb29sU3RlcBIkCgZsaW1pdHMYByADKAsyFC5tdXN0ZXIudjEuUG9vbExpbWl0ImMKCFBvb2xTdGVwEiUKBmFjdGlvbhgBIAEoDjIVLm11c3Rlci52MS5Qb29sQWN0aW9uEhEKCWxhdW5jaF9pZBgCIAEoCRINCgVjb3VudBgDIAEoBRIOCgZyZWFzb24YBCABKAkiJwoJUG9vbExpbWl0EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCSqUAQoQTGF1bmNoR3VhcmRTdGF0ZRIiCh5MQVVOQ0hfR1VBUkRfU1RBVEVfVU5TUEVDSUZJRUQQABIdChlMQVVOQ0hfR1VBUkRfU1RBVEVfQ0xPU0VEEAESGwoXTEFVTkNIX0dVQVJEX1NUQVRFX09QRU4QAhIgChxMQVVOQ0hfR1VBUkRfU1RBVEVfSEFMRl9PUEVOEAMqzQEKD1Bvb2xMYXVuY2hTdGF0ZRIhCh1QT09MX0xBVU5DSF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVBPT0xfTEFVTkNIX1NUQVRFX09SREVSRUQQARIeChpQT09MX0xBVU5DSF9TVEFURV9TVEFSVElORxACEhsKF1BPT0xfTEFVTkNIX1NUQVRFX1JFQURZEAMSHgoaUE9PTF9MQVVOQ0hfU1RBVEVfU1RPUFBJTkcQBBIbChdQT09MX0xBVU5DSF9TVEFURV9FTkRFRBAFKuIBChFQb29sTGF1bmNoT3V0Y29tZRIjCh9QT09MX0xBVU5DSF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASJAogUE9PTF9MQVVOQ0hfT1VUQ09NRV9GQUlMRURfU1RBUlQQARIfChtQT09MX0xBVU5DSF9PVVRDT01FX1NUT1BQRUQQAhIgChxQT09MX0xBVU5DSF9PVVRDT01FX0ZJTklTSEVEEAMSHAoYUE9PTF9MQVVOQ0hfT1VUQ09NRV9MT1NUEAQSIQodUE9PTF9MQVVOQ0hfT1VUQ09NRV9XSVRIRFJBV04QBSpXCgpQb29sQWN0aW9uEhsKF1BPT0xfQUNUSU9OX1VOU1BFQ0lGSUVEEAASFgoSUE9PTF9BQ1RJT05fTEFVTkNIEAESFAoQUE9PTF9BQ1RJT05fU1RPUBACQl8KDGlvLm11c3Rlci52MUIJUG9vbFByb3RvUAFaEm11c3Rlci92MTttdXN0ZXJ2MaoCCU11c3Rlci5WMboCCE11c3RlclYxygIJTXVzdGVyXFYx6gIKTXVzdGVyOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChRtdXN0ZXIvdjEvcG9vbC5wcm90bxIJbXVzdGVyLnYxIoEECghQb29sU3BlYxIMCgRuYW1lGAEgASgJEiMKBW9mZmVyGAIgASgLMhQubXVzdGVyLnYxLlBvb2xPZmZlchITCgttaW5fd29ya2VycxgDIAEoBRITCgttYXhfd29ya2VycxgEIAEoBRIUCgxtYXhfc3RhcnRpbmcYBSABKAUSNwoSc2NoZWR1bGVkX21pbmltdW1zGAYgAygLMhsubXVzdGVyLnYxLlNjaGVkdWxlZE1pbmltdW0SMgoPc3RhcnR1cF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1kcmFpbl90aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBXNjYWxlGAogASgLMhQubXVzdGVyLnYxLlNjYWxlUnVsZRIwCgxsYXVuY2hfZ3VhcmQYCyABKAsyGi5tdXN0ZXIudjEuTGF1bmNoR3VhcmRSdWxlEjIKD2xhdW5jaF90ZW1wbGF0ZRgMIAEoCzIZLm11c3Rlci52MS5MYXVuY2hUZW1wbGF0ZRInCgdyb2xsb3V0GA0gASgLMhYubXVzdGVyLnYxLlJvbGxvdXRSdWxlIswBCgtSb2xsb3V0UnVsZRIWCgltYXhfc3VyZ2UYASABKAVIAIgBARIXCg9tYXhfdW5hdmFpbGFibGUYAiABKAUSLAoJbWluX3JlYWR5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE21heF9mYWlsZWRfbGF1bmNoZXMYBCABKAUSMwoKb25fZmFpbHVyZRgFIAEoDjIfLm11c3Rlci52MS5Sb2xsb3V0RmFpbHVyZUFjdGlvbkIMCgpfbWF4X3N1cmdlIp8CCglQb29sT2ZmZXISEgoKdGFza190eXBlcxgBIAMoCRIOCgZxdWV1ZXMYAiADKAkSMAoGbGFiZWxzGAMgAygLMiAubXVzdGVyLnYxLlBvb2xPZmZlci5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYBCADKAkSOAoKY2FwYWNpdGllcxgFIAMoCzIkLm11c3Rlci52MS5Qb29sT2ZmZXIuQ2FwYWNpdGllc0VudHJ5Eg0KBXNsb3RzGAYgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMQoPQ2FwYWNpdGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEidAoQU2NoZWR1bGVkTWluaW11bRIMCgRjcm9uGAEgASgJEhAKCHRpbWV6b25lGAIgASgJEisKCGR1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21pbl93b3JrZXJzGAQgASgFIm4KCVNjYWxlUnVsZRIwCg1zdGFiaWxpemF0aW9uGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDG1pbl90YXNrX2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLJAQoPTGF1bmNoR3VhcmRSdWxlEikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttaW5fc2FtcGxlcxgCIAEoBRIUCgxmYWlsdXJlX3JhdGUYAyABKAESMAoNZmlyc3RfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLjAQoOTGF1bmNoVGVtcGxhdGUSDwoHY29tbWFuZBgBIAMoCRIvCgNlbnYYAiADKAsyIi5tdXN0ZXIudjEuTGF1bmNoVGVtcGxhdGUuRW52RW50cnkSKgoHc2VjcmV0cxgDIAMoCzIZLm11c3Rlci52MS5TZWNyZXRWYXJpYWJsZRItCgdwcm9jZXNzGAogASgLMhoubXVzdGVyLnYxLlByb2Nlc3NUZW1wbGF0ZUgAGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGZHJpdmVyIl4KDlNlY3JldFZhcmlhYmxlEgwKBG5hbWUYASABKAkSGwoRbGF1bmNoZXJfdmFyaWFibGUYAiABKAlIABIXCg1sYXVuY2hlcl9maWxlGAMgASgJSABCCAoGc291cmNlIiQKD1Byb2Nlc3NUZW1wbGF0ZRIRCglkaXJlY3RvcnkYASABKAkigwUKBFBvb2wSIQoEc3BlYxgBIAEoCzITLm11c3Rlci52MS5Qb29sU3BlYxIUCgxzcGVjX3ZlcnNpb24YAiABKAMSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpwYXVzZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxwYXVzZV9yZWFzb24YBiABKAkSLwoLZGVsZXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWRlc2lyZWRfY291bnQYCCABKAUSEwoLcmVhZHlfY291bnQYCSABKAUSFgoOc3RhcnRpbmdfY291bnQYCiABKAUSFgoOc3RvcHBpbmdfY291bnQYCyABKAUSFQoNd2FpdGluZ19jb3VudBgMIAEoBRISCgpoZWxkX2NvdW50GA0gASgFEi4KC3VzdWFsX3N0YXJ0GA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKDGxhdW5jaF9ndWFyZBgPIAEoCzIWLm11c3Rlci52MS5MYXVuY2hHdWFyZBITCgtsYXVuY2hlcl9pZBgQIAEoCRIaChJsYXVuY2hlcl9jb25uZWN0ZWQYESABKAgSGAoQdGVtcGxhdGVfdmVyc2lvbhgSIAEoAxIQCghidWlsZF9pZBgTIAEoCRInCgdyb2xsb3V0GBQgASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ItsDCgtQb29sUm9sbG91dBImCgVzdGF0ZRgBIAEoDjIXLm11c3Rlci52MS5Sb2xsb3V0U3RhdGUSHQoVZnJvbV90ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhUKDWZyb21fYnVpbGRfaWQYAyABKAkSGwoTdG9fdGVtcGxhdGVfdmVyc2lvbhgEIAEoAxITCgt0b19idWlsZF9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSLgoKc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNdXBkYXRlZF9jb3VudBgIIAEoBRIbChN1cGRhdGVkX3JlYWR5X2NvdW50GAkgASgFEhcKD3JlbWFpbmluZ19jb3VudBgKIAEoBRIvCgpyZW1haW5kZXJzGAsgAygLMhsubXVzdGVyLnYxLlJvbGxvdXRSZW1haW5kZXISFAoMZmFpbGVkX2NvdW50GAwgASgFEi4KCnBhdXNlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGZhaWxlZF9sYXVuY2hfaWQYDiABKAkSDQoFY2F1c2UYDyABKAkSDwoHc3VtbWFyeRgQIAEoCSJ3ChBSb2xsb3V0UmVtYWluZGVyEhEKCXdvcmtlcl9pZBgBIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhAKCGJ1aWxkX2lkGAMgASgJEhIKCmhlbGRfY291bnQYBCABKAUSEAoIc3RvcHBpbmcYBSABKAgimwIKC0xhdW5jaEd1YXJkEioKBXN0YXRlGAEgASgOMhsubXVzdGVyLnYxLkxhdW5jaEd1YXJkU3RhdGUSLQoJb3Blbl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGFydF9jb3VudBgDIAEoBRIUCgxmYWlsZWRfY291bnQYBCABKAUSDQoFY2F1c2UYBSABKAkSEwoLY2F1c2VfY291bnQYBiABKAUSGQoRZXhhbXBsZV9sYXVuY2hfaWQYByABKAkSLgoKcHJvYmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcHJvYmVfbGF1bmNoX2lkGAkgASgJIvsDCgpQb29sTGF1bmNoEhEKCWxhdW5jaF9pZBgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLm11c3Rlci52MS5Qb29sTGF1bmNoU3RhdGUSDgoGcmVhc29uGAUgASgJEg0KBXByb2JlGAYgASgIEi4KCm9yZGVyX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2xhdW5jaGVyX2lkGAggASgJEi4KCnJlYWR5X3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWVuZ2luZV9yZWFzb24YCiABKAkSFQoNZW5naW5lX2RldGFpbBgLIAEoCRITCgtzdG9wX3JlYXNvbhgMIAEoCRIsCghlbmRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoHb3V0Y29tZRgOIAEoDjIcLm11c3Rlci52MS5Qb29sTGF1bmNoT3V0Y29tZRINCgVjYXVzZRgPIAEoCRIPCgdzdW1tYXJ5GBAgASgJEg4KBnJlbWVkeRgRIAEoCRIQCghsb2dfdGFpbBgSIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGBMgASgDIu0BCghQb29sUGxhbhIVCg1kZXNpcmVkX2NvdW50GAEgASgFEhUKDXdhaXRpbmdfY291bnQYAiABKAUSEgoKaGVsZF9jb3VudBgDIAEoBRIVCg1zZXJ2aW5nX2NvdW50GAQgASgFEhUKDW1pbmltdW1fY291bnQYBSABKAUSIgoFc3RlcHMYBiADKAsyEy5tdXN0ZXIudjEuUG9vbFN0ZXASJAoGbGltaXRzGAcgAygLMhQubXVzdGVyLnYxLlBvb2xMaW1pdBInCgdyb2xsb3V0GAggASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ImMKCFBvb2xTdGVwEiUKBmFjdGlvbhgBIAEoDjIVLm11c3Rlci52MS5Qb29sQWN0aW9uEhEKCWxhdW5jaF9pZBgCIAEoCRINCgVjb3VudBgDIAEoBRIOCgZyZWFzb24YBCABKAkiJwoJUG9vbExpbWl0EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCSqGAQoUUm9sbG91dEZhaWx1cmVBY3Rpb24SJgoiUk9MTE9VVF9GQUlMVVJFX0FDVElPTl9VTlNQRUNJRklFRBAAEiAKHFJPTExPVVRfRkFJTFVSRV9BQ1RJT05fUEFVU0UQARIkCiBST0xMT1VUX0ZBSUxVUkVfQUNUSU9OX1JPTExfQkFDSxACKoIBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUk9MTElORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAyqUAQoQTGF1bmNoR3VhcmRTdGF0ZRIiCh5MQVVOQ0hfR1VBUkRfU1RBVEVfVU5TUEVDSUZJRUQQABIdChlMQVVOQ0hfR1VBUkRfU1RBVEVfQ0xPU0VEEAESGwoXTEFVTkNIX0dVQVJEX1NUQVRFX09QRU4QAhIgChxMQVVOQ0hfR1VBUkRfU1RBVEVfSEFMRl9PUEVOEAMqzQEKD1Bvb2xMYXVuY2hTdGF0ZRIhCh1QT09MX0xBVU5DSF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVBPT0xfTEFVTkNIX1NUQVRFX09SREVSRUQQARIeChpQT09MX0xBVU5DSF9TVEFURV9TVEFSVElORxACEhsKF1BPT0xfTEFVTkNIX1NUQVRFX1JFQURZEAMSHgoaUE9PTF9MQVVOQ0hfU1RBVEVfU1RPUFBJTkcQBBIbChdQT09MX0xBVU5DSF9TVEFURV9FTkRFRBAFKuIBChFQb29sTGF1bmNoT3V0Y29tZRIjCh9QT09MX0xBVU5DSF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASJAogUE9PTF9MQVVOQ0hfT1VUQ09NRV9GQUlMRURfU1RBUlQQARIfChtQT09MX0xBVU5DSF9PVVRDT01FX1NUT1BQRUQQAhIgChxQT09MX0xBVU5DSF9PVVRDT01FX0ZJTklTSEVEEAMSHAoYUE9PTF9MQVVOQ0hfT1VUQ09NRV9MT1NUEAQSIQodUE9PTF9MQVVOQ0hfT1VUQ09NRV9XSVRIRFJBV04QBSpXCgpQb29sQWN0aW9uEhsKF1BPT0xfQUNUSU9OX1VOU1BFQ0lGSUVEEAASFgoSUE9PTF9BQ1RJT05fTEFVTkNIEAESFAoQUE9PTF9BQ1RJT05fU1RPUBACQl8KDGlvLm11c3Rlci52MUIJUG9vbFByb3RvUAFaEm11c3Rlci92MTttdXN0ZXJ2MaoCCU11c3Rlci5WMboCCE11c3RlclYxygIJTXVzdGVyXFYx6gIKTXVzdGVyOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What is set for a pool: workers of one kind, how many of them there are to be, and how they are launched.
@@ -42,7 +42,8 @@ export type PoolSpec = Message<"muster.v1.PoolSpec"> & {
   minWorkers: number;
 
   /**
-   * At most this many processes, those that are stopping among them; 1 to 10,000, not below `min_workers`.
+   * At most this many processes, those that are stopping among them, besides `rollout.max_surge`; 1 to 10,000, not below
+   * `min_workers`.
    *
    * @generated from field: int32 max_workers = 4;
    */
@@ -104,6 +105,13 @@ export type PoolSpec = Message<"muster.v1.PoolSpec"> & {
    * @generated from field: muster.v1.LaunchTemplate launch_template = 12;
    */
   launchTemplate?: LaunchTemplate | undefined;
+
+  /**
+   * How a changed `launch_template` reaches the workers.
+   *
+   * @generated from field: muster.v1.RolloutRule rollout = 13;
+   */
+  rollout?: RolloutRule | undefined;
 };
 
 /**
@@ -112,6 +120,57 @@ export type PoolSpec = Message<"muster.v1.PoolSpec"> & {
  */
 export const PoolSpecSchema: GenMessage<PoolSpec> = /*@__PURE__*/
   messageDesc(file_muster_v1_pool, 0);
+
+/**
+ * How a changed template reaches the workers of a pool.
+ *
+ * @generated from message muster.v1.RolloutRule
+ */
+export type RolloutRule = Message<"muster.v1.RolloutRule"> & {
+  /**
+   * Workers above the number that is wanted, and processes above `max_workers`, while a rollout goes on; 0 to 1,000, 1 by
+   * default.
+   *
+   * @generated from field: optional int32 max_surge = 1;
+   */
+  maxSurge?: number | undefined;
+
+  /**
+   * Workers that may be missing of the number that is wanted; 0 to 1,000, 0 by default. Not 0 when `max_surge` is.
+   *
+   * @generated from field: int32 max_unavailable = 2;
+   */
+  maxUnavailable: number;
+
+  /**
+   * A worker of the new template counts when it has been ready for this long; up to 1 h, 10 s by default.
+   *
+   * @generated from field: google.protobuf.Duration min_ready = 3;
+   */
+  minReady?: Duration | undefined;
+
+  /**
+   * So many launches of the new template that failed, or were lost after they were ready, end the rollout as `on_failure`
+   * says; 1 to 1,000, 0 means 2.
+   *
+   * @generated from field: int32 max_failed_launches = 4;
+   */
+  maxFailedLaunches: number;
+
+  /**
+   * What then follows; PAUSE by default.
+   *
+   * @generated from field: muster.v1.RolloutFailureAction on_failure = 5;
+   */
+  onFailure: RolloutFailureAction;
+};
+
+/**
+ * Describes the message muster.v1.RolloutRule.
+ * Use `create(RolloutRuleSchema)` to create a new message.
+ */
+export const RolloutRuleSchema: GenMessage<RolloutRule> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 1);
 
 /**
  * What a worker of a pool offers, as it says when it registers.
@@ -167,7 +226,7 @@ export type PoolOffer = Message<"muster.v1.PoolOffer"> & {
  * Use `create(PoolOfferSchema)` to create a new message.
  */
 export const PoolOfferSchema: GenMessage<PoolOffer> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 1);
+  messageDesc(file_muster_v1_pool, 2);
 
 /**
  * A higher minimum from each time of a cron expression on.
@@ -209,7 +268,7 @@ export type ScheduledMinimum = Message<"muster.v1.ScheduledMinimum"> & {
  * Use `create(ScheduledMinimumSchema)` to create a new message.
  */
 export const ScheduledMinimumSchema: GenMessage<ScheduledMinimum> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 2);
+  messageDesc(file_muster_v1_pool, 3);
 
 /**
  * When more or fewer workers are wanted.
@@ -237,7 +296,7 @@ export type ScaleRule = Message<"muster.v1.ScaleRule"> & {
  * Use `create(ScaleRuleSchema)` to create a new message.
  */
 export const ScaleRuleSchema: GenMessage<ScaleRule> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 3);
+  messageDesc(file_muster_v1_pool, 4);
 
 /**
  * When failed starts suspend the launches of a pool.
@@ -287,7 +346,7 @@ export type LaunchGuardRule = Message<"muster.v1.LaunchGuardRule"> & {
  * Use `create(LaunchGuardRuleSchema)` to create a new message.
  */
 export const LaunchGuardRuleSchema: GenMessage<LaunchGuardRule> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 4);
+  messageDesc(file_muster_v1_pool, 5);
 
 /**
  * How a worker is launched.
@@ -338,7 +397,7 @@ export type LaunchTemplate = Message<"muster.v1.LaunchTemplate"> & {
  * Use `create(LaunchTemplateSchema)` to create a new message.
  */
 export const LaunchTemplateSchema: GenMessage<LaunchTemplate> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 5);
+  messageDesc(file_muster_v1_pool, 6);
 
 /**
  * A variable whose value the launcher reads.
@@ -382,7 +441,7 @@ export type SecretVariable = Message<"muster.v1.SecretVariable"> & {
  * Use `create(SecretVariableSchema)` to create a new message.
  */
 export const SecretVariableSchema: GenMessage<SecretVariable> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 6);
+  messageDesc(file_muster_v1_pool, 7);
 
 /**
  * A worker that runs as a process on the launcher's machine, under a supervisor.
@@ -403,7 +462,7 @@ export type ProcessTemplate = Message<"muster.v1.ProcessTemplate"> & {
  * Use `create(ProcessTemplateSchema)` to create a new message.
  */
 export const ProcessTemplateSchema: GenMessage<ProcessTemplate> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 7);
+  messageDesc(file_muster_v1_pool, 8);
 
 /**
  * A pool.
@@ -529,6 +588,27 @@ export type Pool = Message<"muster.v1.Pool"> & {
    * @generated from field: bool launcher_connected = 17;
    */
   launcherConnected: boolean;
+
+  /**
+   * Version of its template: the `spec_version` that first had it.
+   *
+   * @generated from field: int64 template_version = 18;
+   */
+  templateVersion: bigint;
+
+  /**
+   * The build that workers of its template say (`MUSTER_BUILD_ID` in `launch_template.env`); empty for none.
+   *
+   * @generated from field: string build_id = 19;
+   */
+  buildId: string;
+
+  /**
+   * Set until all workers have this template.
+   *
+   * @generated from field: muster.v1.PoolRollout rollout = 20;
+   */
+  rollout?: PoolRollout | undefined;
 };
 
 /**
@@ -536,7 +616,182 @@ export type Pool = Message<"muster.v1.Pool"> & {
  * Use `create(PoolSchema)` to create a new message.
  */
 export const PoolSchema: GenMessage<Pool> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 8);
+  messageDesc(file_muster_v1_pool, 9);
+
+/**
+ * A rollout of the template of a pool.
+ *
+ * @generated from message muster.v1.PoolRollout
+ */
+export type PoolRollout = Message<"muster.v1.PoolRollout"> & {
+  /**
+   * Whether it goes on.
+   *
+   * @generated from field: muster.v1.RolloutState state = 1;
+   */
+  state: RolloutState;
+
+  /**
+   * The template before, by its version.
+   *
+   * @generated from field: int64 from_template_version = 2;
+   */
+  fromTemplateVersion: bigint;
+
+  /**
+   * The build of that template; empty for none.
+   *
+   * @generated from field: string from_build_id = 3;
+   */
+  fromBuildId: string;
+
+  /**
+   * The template that all workers are to have.
+   *
+   * @generated from field: int64 to_template_version = 4;
+   */
+  toTemplateVersion: bigint;
+
+  /**
+   * Its build; empty for none.
+   *
+   * @generated from field: string to_build_id = 5;
+   */
+  toBuildId: string;
+
+  /**
+   * Who changed the template and why.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * When that was.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 7;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Launches of the new template that have not ended and are not to end.
+   *
+   * @generated from field: int32 updated_count = 8;
+   */
+  updatedCount: number;
+
+  /**
+   * Those of them that are ready.
+   *
+   * @generated from field: int32 updated_ready_count = 9;
+   */
+  updatedReadyCount: number;
+
+  /**
+   * Workers of other templates that have not ended.
+   *
+   * @generated from field: int32 remaining_count = 10;
+   */
+  remainingCount: number;
+
+  /**
+   * These workers, those that hold most first; at most 100.
+   *
+   * @generated from field: repeated muster.v1.RolloutRemainder remainders = 11;
+   */
+  remainders: RolloutRemainder[];
+
+  /**
+   * Launches of the new template that failed or were lost since it began or was resumed.
+   *
+   * @generated from field: int32 failed_count = 12;
+   */
+  failedCount: number;
+
+  /**
+   * Since when it is paused; unset when it is not.
+   *
+   * @generated from field: google.protobuf.Timestamp pause_time = 13;
+   */
+  pauseTime?: Timestamp | undefined;
+
+  /**
+   * The last failed launch before that, and its cause and summary.
+   *
+   * @generated from field: string failed_launch_id = 14;
+   */
+  failedLaunchId: string;
+
+  /**
+   * For example `EXITED`.
+   *
+   * @generated from field: string cause = 15;
+   */
+  cause: string;
+
+  /**
+   * The same as a sentence.
+   *
+   * @generated from field: string summary = 16;
+   */
+  summary: string;
+};
+
+/**
+ * Describes the message muster.v1.PoolRollout.
+ * Use `create(PoolRolloutSchema)` to create a new message.
+ */
+export const PoolRolloutSchema: GenMessage<PoolRollout> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 10);
+
+/**
+ * A worker of another template than the one that all are to have.
+ *
+ * @generated from message muster.v1.RolloutRemainder
+ */
+export type RolloutRemainder = Message<"muster.v1.RolloutRemainder"> & {
+  /**
+   * The worker.
+   *
+   * @generated from field: string worker_id = 1;
+   */
+  workerId: string;
+
+  /**
+   * Version of its template.
+   *
+   * @generated from field: int64 template_version = 2;
+   */
+  templateVersion: bigint;
+
+  /**
+   * The build that it said, else that of its template; empty for neither.
+   *
+   * @generated from field: string build_id = 3;
+   */
+  buildId: string;
+
+  /**
+   * Attempts that it held at its last heartbeat.
+   *
+   * @generated from field: int32 held_count = 4;
+   */
+  heldCount: number;
+
+  /**
+   * True while it finishes what it holds, to end then.
+   *
+   * @generated from field: bool stopping = 5;
+   */
+  stopping: boolean;
+};
+
+/**
+ * Describes the message muster.v1.RolloutRemainder.
+ * Use `create(RolloutRemainderSchema)` to create a new message.
+ */
+export const RolloutRemainderSchema: GenMessage<RolloutRemainder> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 11);
 
 /**
  * Whether failed starts suspend the launches of a pool.
@@ -613,7 +868,7 @@ export type LaunchGuard = Message<"muster.v1.LaunchGuard"> & {
  * Use `create(LaunchGuardSchema)` to create a new message.
  */
 export const LaunchGuardSchema: GenMessage<LaunchGuard> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 9);
+  messageDesc(file_muster_v1_pool, 12);
 
 /**
  * A launch of a pool: one decision to start a worker.
@@ -746,6 +1001,13 @@ export type PoolLaunch = Message<"muster.v1.PoolLaunch"> & {
    * @generated from field: string log_tail = 18;
    */
   logTail: string;
+
+  /**
+   * Version of its template.
+   *
+   * @generated from field: int64 template_version = 19;
+   */
+  templateVersion: bigint;
 };
 
 /**
@@ -753,7 +1015,7 @@ export type PoolLaunch = Message<"muster.v1.PoolLaunch"> & {
  * Use `create(PoolLaunchSchema)` to create a new message.
  */
 export const PoolLaunchSchema: GenMessage<PoolLaunch> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 10);
+  messageDesc(file_muster_v1_pool, 13);
 
 /**
  * What would be launched and stopped in a pool now.
@@ -809,6 +1071,13 @@ export type PoolPlan = Message<"muster.v1.PoolPlan"> & {
    * @generated from field: repeated muster.v1.PoolLimit limits = 7;
    */
   limits: PoolLimit[];
+
+  /**
+   * The rollout that goes on, or would.
+   *
+   * @generated from field: muster.v1.PoolRollout rollout = 8;
+   */
+  rollout?: PoolRollout | undefined;
 };
 
 /**
@@ -816,7 +1085,7 @@ export type PoolPlan = Message<"muster.v1.PoolPlan"> & {
  * Use `create(PoolPlanSchema)` to create a new message.
  */
 export const PoolPlanSchema: GenMessage<PoolPlan> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 11);
+  messageDesc(file_muster_v1_pool, 14);
 
 /**
  * One step of a plan.
@@ -858,7 +1127,7 @@ export type PoolStep = Message<"muster.v1.PoolStep"> & {
  * Use `create(PoolStepSchema)` to create a new message.
  */
 export const PoolStepSchema: GenMessage<PoolStep> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 12);
+  messageDesc(file_muster_v1_pool, 15);
 
 /**
  * Why fewer workers are launched than are wanted.
@@ -867,7 +1136,7 @@ export const PoolStepSchema: GenMessage<PoolStep> = /*@__PURE__*/
  */
 export type PoolLimit = Message<"muster.v1.PoolLimit"> & {
   /**
-   * `PAUSED`, `NO_LAUNCHER`, `LAUNCHES_SUSPENDED`, `POOL_AT_MAX` or `STARTING_LIMIT`.
+   * `PAUSED`, `NO_LAUNCHER`, `LAUNCHES_SUSPENDED`, `POOL_AT_MAX`, `STARTING_LIMIT` or `ROLLOUT_PAUSED`.
    *
    * @generated from field: string code = 1;
    */
@@ -886,7 +1155,96 @@ export type PoolLimit = Message<"muster.v1.PoolLimit"> & {
  * Use `create(PoolLimitSchema)` to create a new message.
  */
 export const PoolLimitSchema: GenMessage<PoolLimit> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 13);
+  messageDesc(file_muster_v1_pool, 16);
+
+/**
+ * What follows when launches of a new template fail.
+ *
+ * @generated from enum muster.v1.RolloutFailureAction
+ */
+export const RolloutFailureAction = {
+  /**
+   * The default.
+   *
+   * @generated from enum value: ROLLOUT_FAILURE_ACTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The rollout pauses: workers of the earlier template stay, and further launches have it as well.
+   *
+   * @generated from enum value: ROLLOUT_FAILURE_ACTION_PAUSE = 1;
+   */
+  PAUSE: 1,
+
+  /**
+   * The pool takes the earlier template again.
+   *
+   * @generated from enum value: ROLLOUT_FAILURE_ACTION_ROLL_BACK = 2;
+   */
+  ROLL_BACK: 2,
+} as const;
+
+/**
+ * What follows when launches of a new template fail.
+ *
+ * @generated from enum muster.v1.RolloutFailureAction
+ */
+export type RolloutFailureAction = (typeof RolloutFailureAction)[keyof typeof RolloutFailureAction] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.RolloutFailureAction.
+ */
+export const RolloutFailureActionSchema: GenEnum<RolloutFailureAction> = /*@__PURE__*/
+  enumDesc(file_muster_v1_pool, 0);
+
+/**
+ * State of a rollout.
+ *
+ * @generated from enum muster.v1.RolloutState
+ */
+export const RolloutState = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: ROLLOUT_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Workers of the new template are launched, and the others drained.
+   *
+   * @generated from enum value: ROLLOUT_STATE_ROLLING = 1;
+   */
+  ROLLING: 1,
+
+  /**
+   * Launches of the new template failed: the others stay until it is resumed, rolled back or replaced.
+   *
+   * @generated from enum value: ROLLOUT_STATE_PAUSED = 2;
+   */
+  PAUSED: 2,
+
+  /**
+   * The same as ROLLING, to a template that the pool had before.
+   *
+   * @generated from enum value: ROLLOUT_STATE_ROLLING_BACK = 3;
+   */
+  ROLLING_BACK: 3,
+} as const;
+
+/**
+ * State of a rollout.
+ *
+ * @generated from enum muster.v1.RolloutState
+ */
+export type RolloutState = (typeof RolloutState)[keyof typeof RolloutState] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.RolloutState.
+ */
+export const RolloutStateSchema: GenEnum<RolloutState> = /*@__PURE__*/
+  enumDesc(file_muster_v1_pool, 1);
 
 /**
  * State of a guard.
@@ -934,7 +1292,7 @@ export type LaunchGuardState = (typeof LaunchGuardState)[keyof typeof LaunchGuar
  * Describes the enum muster.v1.LaunchGuardState.
  */
 export const LaunchGuardStateSchema: GenEnum<LaunchGuardState> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 0);
+  enumDesc(file_muster_v1_pool, 2);
 
 /**
  * Where a launch stands.
@@ -996,7 +1354,7 @@ export type PoolLaunchState = (typeof PoolLaunchState)[keyof typeof PoolLaunchSt
  * Describes the enum muster.v1.PoolLaunchState.
  */
 export const PoolLaunchStateSchema: GenEnum<PoolLaunchState> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 1);
+  enumDesc(file_muster_v1_pool, 3);
 
 /**
  * How a launch ended.
@@ -1058,7 +1416,7 @@ export type PoolLaunchOutcome = (typeof PoolLaunchOutcome)[keyof typeof PoolLaun
  * Describes the enum muster.v1.PoolLaunchOutcome.
  */
 export const PoolLaunchOutcomeSchema: GenEnum<PoolLaunchOutcome> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 2);
+  enumDesc(file_muster_v1_pool, 4);
 
 /**
  * What is done in a step.
@@ -1099,5 +1457,5 @@ export type PoolAction = (typeof PoolAction)[keyof typeof PoolAction] | UnknownE
  * Describes the enum muster.v1.PoolAction.
  */
 export const PoolActionSchema: GenEnum<PoolAction> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 3);
+  enumDesc(file_muster_v1_pool, 5);
 

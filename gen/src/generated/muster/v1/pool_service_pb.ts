@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/pool_service.proto.
  */
 export const file_muster_v1_pool_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtdXN0ZXIvdjEvcG9vbF9zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOQoQTGlzdFBvb2xzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJMChFMaXN0UG9vbHNSZXNwb25zZRIeCgVwb29scxgBIAMoCzIPLm11c3Rlci52MS5Qb29sEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIeCg5HZXRQb29sUmVxdWVzdBIMCgRuYW1lGAEgASgJIjAKD0dldFBvb2xSZXNwb25zZRIdCgRwb29sGAEgASgLMg8ubXVzdGVyLnYxLlBvb2wiXAoXTGlzdFBvb2xMYXVuY2hlc1JlcXVlc3QSDAoEcG9vbBgBIAEoCRIMCgRvcGVuGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlwKGExpc3RQb29sTGF1bmNoZXNSZXNwb25zZRInCghsYXVuY2hlcxgBIAMoCzIVLm11c3Rlci52MS5Qb29sTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIiChJFeHBsYWluUG9vbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSJCChNFeHBsYWluUG9vbFJlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uIkIKD1BsYW5Qb29sUmVxdWVzdBIMCgRuYW1lGAEgASgJEiEKBHNwZWMYAiABKAsyEy5tdXN0ZXIudjEuUG9vbFNwZWMiNQoQUGxhblBvb2xSZXNwb25zZRIhCgRwbGFuGAEgASgLMhMubXVzdGVyLnYxLlBvb2xQbGFuIkUKEEFwcGx5UG9vbFJlcXVlc3QSIQoEc3BlYxgBIAEoCzITLm11c3Rlci52MS5Qb29sU3BlYxIOCgZyZWFzb24YAiABKAkiQwoRQXBwbHlQb29sUmVzcG9uc2USHQoEcG9vbBgBIAEoCzIPLm11c3Rlci52MS5Qb29sEg8KB2NoYW5nZWQYAiABKAgihAEKEFNjYWxlUG9vbFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIYCgttaW5fd29ya2VycxgCIAEoBUgAiAEBEhgKC21heF93b3JrZXJzGAMgASgFSAGIAQESDgoGcmVhc29uGAQgASgJQg4KDF9taW5fd29ya2Vyc0IOCgxfbWF4X3dvcmtlcnMiMgoRU2NhbGVQb29sUmVzcG9uc2USHQoEcG9vbBgBIAEoCzIPLm11c3Rlci52MS5Qb29sIjAKEFBhdXNlUG9vbFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiMgoRUGF1c2VQb29sUmVzcG9uc2USHQoEcG9vbBgBIAEoCzIPLm11c3Rlci52MS5Qb29sIjEKEVJlc3VtZVBvb2xSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIjMKElJlc3VtZVBvb2xSZXNwb25zZRIdCgRwb29sGAEgASgLMg8ubXVzdGVyLnYxLlBvb2wiMQoRRGVsZXRlUG9vbFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiMwoSRGVsZXRlUG9vbFJlc3BvbnNlEh0KBHBvb2wYASABKAsyDy5tdXN0ZXIudjEuUG9vbDKOBgoLUG9vbFNlcnZpY2USSwoJTGlzdFBvb2xzEhsubXVzdGVyLnYxLkxpc3RQb29sc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdFBvb2xzUmVzcG9uc2UiA5ACARJFCgdHZXRQb29sEhkubXVzdGVyLnYxLkdldFBvb2xSZXF1ZXN0GhoubXVzdGVyLnYxLkdldFBvb2xSZXNwb25zZSIDkAIBEmAKEExpc3RQb29sTGF1bmNoZXMSIi5tdXN0ZXIudjEuTGlzdFBvb2xMYXVuY2hlc1JlcXVlc3QaIy5tdXN0ZXIudjEuTGlzdFBvb2xMYXVuY2hlc1Jlc3BvbnNlIgOQAgESUQoLRXhwbGFpblBvb2wSHS5tdXN0ZXIudjEuRXhwbGFpblBvb2xSZXF1ZXN0Gh4ubXVzdGVyLnYxLkV4cGxhaW5Qb29sUmVzcG9uc2UiA5ACARJICghQbGFuUG9vbBIaLm11c3Rlci52MS5QbGFuUG9vbFJlcXVlc3QaGy5tdXN0ZXIudjEuUGxhblBvb2xSZXNwb25zZSIDkAIBEkYKCUFwcGx5UG9vbBIbLm11c3Rlci52MS5BcHBseVBvb2xSZXF1ZXN0GhwubXVzdGVyLnYxLkFwcGx5UG9vbFJlc3BvbnNlEkYKCVNjYWxlUG9vbBIbLm11c3Rlci52MS5TY2FsZVBvb2xSZXF1ZXN0GhwubXVzdGVyLnYxLlNjYWxlUG9vbFJlc3BvbnNlEkYKCVBhdXNlUG9vbBIbLm11c3Rlci52MS5QYXVzZVBvb2xSZXF1ZXN0GhwubXVzdGVyLnYxLlBhdXNlUG9vbFJlc3BvbnNlEkkKClJlc3VtZVBvb2wSHC5tdXN0ZXIudjEuUmVzdW1lUG9vbFJlcXVlc3QaHS5tdXN0ZXIudjEuUmVzdW1lUG9vbFJlc3BvbnNlEkkKCkRlbGV0ZVBvb2wSHC5tdXN0ZXIudjEuRGVsZXRlUG9vbFJlcXVlc3QaHS5tdXN0ZXIudjEuRGVsZXRlUG9vbFJlc3BvbnNlQmYKDGlvLm11c3Rlci52MUIQUG9vbFNlcnZpY2VQcm90b1ABWhJtdXN0ZXIvdjE7bXVzdGVydjGqAglNdXN0ZXIuVjG6AghNdXN0ZXJWMcoCCU11c3RlclxWMeoCCk11c3Rlcjo6VjFiBnByb3RvMw", [file_muster_v1_explanation, file_muster_v1_pool]);
+  fileDesc("ChxtdXN0ZXIvdjEvcG9vbF9zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOQoQTGlzdFBvb2xzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJMChFMaXN0UG9vbHNSZXNwb25zZRIeCgVwb29scxgBIAMoCzIPLm11c3Rlci52MS5Qb29sEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIeCg5HZXRQb29sUmVxdWVzdBIMCgRuYW1lGAEgASgJIjAKD0dldFBvb2xSZXNwb25zZRIdCgRwb29sGAEgASgLMg8ubXVzdGVyLnYxLlBvb2wiXAoXTGlzdFBvb2xMYXVuY2hlc1JlcXVlc3QSDAoEcG9vbBgBIAEoCRIMCgRvcGVuGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlwKGExpc3RQb29sTGF1bmNoZXNSZXNwb25zZRInCghsYXVuY2hlcxgBIAMoCzIVLm11c3Rlci52MS5Qb29sTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIiChJFeHBsYWluUG9vbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSJCChNFeHBsYWluUG9vbFJlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uIkIKD1BsYW5Qb29sUmVxdWVzdBIMCgRuYW1lGAEgASgJEiEKBHNwZWMYAiABKAsyEy5tdXN0ZXIudjEuUG9vbFNwZWMiNQoQUGxhblBvb2xSZXNwb25zZRIhCgRwbGFuGAEgASgLMhMubXVzdGVyLnYxLlBvb2xQbGFuIkUKEEFwcGx5UG9vbFJlcXVlc3QSIQoEc3BlYxgBIAEoCzITLm11c3Rlci52MS5Qb29sU3BlYxIOCgZyZWFzb24YAiABKAkiQwoRQXBwbHlQb29sUmVzcG9uc2USHQoEcG9vbBgBIAEoCzIPLm11c3Rlci52MS5Qb29sEg8KB2NoYW5nZWQYAiABKAgihAEKEFNjYWxlUG9vbFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIYCgttaW5fd29ya2VycxgCIAEoBUgAiAEBEhgKC21heF93b3JrZXJzGAMgASgFSAGIAQESDgoGcmVhc29uGAQgASgJQg4KDF9taW5fd29ya2Vyc0IOCgxfbWF4X3dvcmtlcnMiMgoRU2NhbGVQb29sUmVzcG9uc2USHQoEcG9vbBgBIAEoCzIPLm11c3Rlci52MS5Qb29sIjAKEFBhdXNlUG9vbFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiMgoRUGF1c2VQb29sUmVzcG9uc2USHQoEcG9vbBgBIAEoCzIPLm11c3Rlci52MS5Qb29sIjEKEVJlc3VtZVBvb2xSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIjMKElJlc3VtZVBvb2xSZXNwb25zZRIdCgRwb29sGAEgASgLMg8ubXVzdGVyLnYxLlBvb2wiTQoTUm9sbEJhY2tQb29sUmVxdWVzdBIMCgRuYW1lGAEgASgJEhgKEHRlbXBsYXRlX3ZlcnNpb24YAiABKAMSDgoGcmVhc29uGAMgASgJIkYKFFJvbGxCYWNrUG9vbFJlc3BvbnNlEh0KBHBvb2wYASABKAsyDy5tdXN0ZXIudjEuUG9vbBIPCgdjaGFuZ2VkGAIgASgIIjEKEURlbGV0ZVBvb2xSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIjMKEkRlbGV0ZVBvb2xSZXNwb25zZRIdCgRwb29sGAEgASgLMg8ubXVzdGVyLnYxLlBvb2wy3wYKC1Bvb2xTZXJ2aWNlEksKCUxpc3RQb29scxIbLm11c3Rlci52MS5MaXN0UG9vbHNSZXF1ZXN0GhwubXVzdGVyLnYxLkxpc3RQb29sc1Jlc3BvbnNlIgOQAgESRQoHR2V0UG9vbBIZLm11c3Rlci52MS5HZXRQb29sUmVxdWVzdBoaLm11c3Rlci52MS5HZXRQb29sUmVzcG9uc2UiA5ACARJgChBMaXN0UG9vbExhdW5jaGVzEiIubXVzdGVyLnYxLkxpc3RQb29sTGF1bmNoZXNSZXF1ZXN0GiMubXVzdGVyLnYxLkxpc3RQb29sTGF1bmNoZXNSZXNwb25zZSIDkAIBElEKC0V4cGxhaW5Qb29sEh0ubXVzdGVyLnYxLkV4cGxhaW5Qb29sUmVxdWVzdBoeLm11c3Rlci52MS5FeHBsYWluUG9vbFJlc3BvbnNlIgOQAgESSAoIUGxhblBvb2wSGi5tdXN0ZXIudjEuUGxhblBvb2xSZXF1ZXN0GhsubXVzdGVyLnYxLlBsYW5Qb29sUmVzcG9uc2UiA5ACARJGCglBcHBseVBvb2wSGy5tdXN0ZXIudjEuQXBwbHlQb29sUmVxdWVzdBocLm11c3Rlci52MS5BcHBseVBvb2xSZXNwb25zZRJGCglTY2FsZVBvb2wSGy5tdXN0ZXIudjEuU2NhbGVQb29sUmVxdWVzdBocLm11c3Rlci52MS5TY2FsZVBvb2xSZXNwb25zZRJGCglQYXVzZVBvb2wSGy5tdXN0ZXIudjEuUGF1c2VQb29sUmVxdWVzdBocLm11c3Rlci52MS5QYXVzZVBvb2xSZXNwb25zZRJJCgpSZXN1bWVQb29sEhwubXVzdGVyLnYxLlJlc3VtZVBvb2xSZXF1ZXN0Gh0ubXVzdGVyLnYxLlJlc3VtZVBvb2xSZXNwb25zZRJPCgxSb2xsQmFja1Bvb2wSHi5tdXN0ZXIudjEuUm9sbEJhY2tQb29sUmVxdWVzdBofLm11c3Rlci52MS5Sb2xsQmFja1Bvb2xSZXNwb25zZRJJCgpEZWxldGVQb29sEhwubXVzdGVyLnYxLkRlbGV0ZVBvb2xSZXF1ZXN0Gh0ubXVzdGVyLnYxLkRlbGV0ZVBvb2xSZXNwb25zZUJmCgxpby5tdXN0ZXIudjFCEFBvb2xTZXJ2aWNlUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_muster_v1_explanation, file_muster_v1_pool]);
 
 /**
  * Request of ListPools.
@@ -493,6 +493,69 @@ export const ResumePoolResponseSchema: GenMessage<ResumePoolResponse> = /*@__PUR
   messageDesc(file_muster_v1_pool_service, 17);
 
 /**
+ * Request of RollBackPool.
+ *
+ * @generated from message muster.v1.RollBackPoolRequest
+ */
+export type RollBackPoolRequest = Message<"muster.v1.RollBackPoolRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Version of the template. 0: during a rollout the one that all workers had before it, else the one before the present one.
+   *
+   * @generated from field: int64 template_version = 2;
+   */
+  templateVersion: bigint;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.RollBackPoolRequest.
+ * Use `create(RollBackPoolRequestSchema)` to create a new message.
+ */
+export const RollBackPoolRequestSchema: GenMessage<RollBackPoolRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool_service, 18);
+
+/**
+ * Response of RollBackPool.
+ *
+ * @generated from message muster.v1.RollBackPoolResponse
+ */
+export type RollBackPoolResponse = Message<"muster.v1.RollBackPoolResponse"> & {
+  /**
+   * The pool after the call.
+   *
+   * @generated from field: muster.v1.Pool pool = 1;
+   */
+  pool?: Pool | undefined;
+
+  /**
+   * False when it had the template already.
+   *
+   * @generated from field: bool changed = 2;
+   */
+  changed: boolean;
+};
+
+/**
+ * Describes the message muster.v1.RollBackPoolResponse.
+ * Use `create(RollBackPoolResponseSchema)` to create a new message.
+ */
+export const RollBackPoolResponseSchema: GenMessage<RollBackPoolResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool_service, 19);
+
+/**
  * Request of DeletePool.
  *
  * @generated from message muster.v1.DeletePoolRequest
@@ -518,7 +581,7 @@ export type DeletePoolRequest = Message<"muster.v1.DeletePoolRequest"> & {
  * Use `create(DeletePoolRequestSchema)` to create a new message.
  */
 export const DeletePoolRequestSchema: GenMessage<DeletePoolRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool_service, 18);
+  messageDesc(file_muster_v1_pool_service, 20);
 
 /**
  * Response of DeletePool.
@@ -539,7 +602,7 @@ export type DeletePoolResponse = Message<"muster.v1.DeletePoolResponse"> & {
  * Use `create(DeletePoolResponseSchema)` to create a new message.
  */
 export const DeletePoolResponseSchema: GenMessage<DeletePoolResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool_service, 19);
+  messageDesc(file_muster_v1_pool_service, 21);
 
 /**
  * Pools: workers that start by themselves. The scheduler decides what is launched and stopped; launchers do it
@@ -600,8 +663,8 @@ export const PoolService: GenService<{
     output: typeof PlanPoolResponseSchema;
   },
   /**
-   * Makes a pool, or replaces what was set for the name. The same spec again changes nothing. A changed template applies
-   * to new launches, and ends a suspension of launches. INVALID_ARGUMENT (`INVALID_REQUEST`) with every fault;
+   * Makes a pool, or replaces what was set for the name. The same spec again changes nothing. A changed template begins
+   * a rollout (`rollout` of the spec), and ends a suspension of launches. INVALID_ARGUMENT (`INVALID_REQUEST`) with every fault;
    * FAILED_PRECONDITION (`POOL_BEING_DELETED`); RESOURCE_EXHAUSTED (`TOO_MANY_POOLS`) for more than 1,000.
    *
    * @generated from rpc muster.v1.PoolService.ApplyPool
@@ -633,7 +696,8 @@ export const PoolService: GenService<{
     output: typeof PausePoolResponseSchema;
   },
   /**
-   * Ends a pause, and a suspension of launches. Resuming a pool that is neither is harmless. NOT_FOUND.
+   * Ends a pause, a suspension of launches, and the pause of a rollout. Resuming a pool that has none of them is harmless.
+   * NOT_FOUND.
    *
    * @generated from rpc muster.v1.PoolService.ResumePool
    */
@@ -641,6 +705,18 @@ export const PoolService: GenService<{
     methodKind: "unary";
     input: typeof ResumePoolRequestSchema;
     output: typeof ResumePoolResponseSchema;
+  },
+  /**
+   * Lets a pool take a template again that it had before; the rest of its spec stays. At least the last 20 templates are kept.
+   * A pool that has the template already is not changed. NOT_FOUND; FAILED_PRECONDITION (`NO_EARLIER_TEMPLATE`,
+   * `POOL_BEING_DELETED`).
+   *
+   * @generated from rpc muster.v1.PoolService.RollBackPool
+   */
+  rollBackPool: {
+    methodKind: "unary";
+    input: typeof RollBackPoolRequestSchema;
+    output: typeof RollBackPoolResponseSchema;
   },
   /**
    * Drains and ends the workers of a pool, then removes it. NOT_FOUND.

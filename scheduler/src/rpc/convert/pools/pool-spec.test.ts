@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { PoolSpecSchema } from "@muster/protocol";
+import { PoolSpecSchema, RolloutFailureAction, RolloutRuleSchema } from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
 import { durationFromMs } from "../values/time.ts";
 import { fromSpec } from "./pool.ts";
@@ -44,6 +44,10 @@ describe("the spec of a pool", () => {
         firstBackoffMs: 30_000,
         maxBackoffMs: 900_000,
       },
+      rollout: {
+        ...{ maxSurge: 1, maxUnavailable: 0, minReadyMs: 10_000 },
+        ...{ maxFailedLaunches: 2, onFailure: "pause" },
+      },
       template: { driver: "process", command: ["worker"], env: {}, secrets: [], directory: "" },
     });
   });
@@ -75,6 +79,13 @@ describe("the spec of a pool", () => {
         ],
         driver: { case: "process", value: { directory: "/srv" } },
       },
+      rollout: {
+        ...{ maxSurge: 0, maxUnavailable: 2, minReady: durationFromMs(0), maxFailedLaunches: 7 },
+        onFailure: RolloutFailureAction.ROLL_BACK,
+      },
+    });
+    assert.deepEqual(spec.rollout, {
+      ...{ maxSurge: 0, maxUnavailable: 2, minReadyMs: 0, maxFailedLaunches: 7, onFailure: "roll_back" },
     });
     assert.deepEqual(toPoolSpec(create(PoolSpecSchema, fromSpec(spec))), spec);
   });
@@ -120,6 +131,25 @@ describe("the spec of a pool", () => {
       [
         "spec.launch_template.command is empty: give the program and its arguments",
         "spec.launch_template.process.directory has 5 characters; at most 4096 without NUL are allowed",
+      ],
+    );
+  });
+
+  it("has a rollout that can replace a worker, to a build with an id", () => {
+    const template = { ...LEAST.launchTemplate, env: { MUSTER_BUILD_ID: "no id" } };
+    const rollout = create(RolloutRuleSchema, {
+      ...{ maxSurge: 0, maxFailedLaunches: -1, minReady: durationFromMs(3_600_001) },
+    });
+    // As from a client of a later version.
+    Object.assign(rollout, { onFailure: 9 });
+    assert.deepEqual(
+      violations({ ...LEAST, launchTemplate: template, rollout }).map((violation) => violation.slice(0, 60)),
+      [
+        "spec.rollout.max_unavailable is 0 like max_surge: then no wo",
+        "spec.rollout.on_failure 9 is no action that this scheduler k",
+        "spec.rollout.min_ready 3600.001 s is not between 0 and 3600 ",
+        "spec.rollout.max_failed_launches -1 is not between 1 and 100",
+        'spec.launch_template.env.MUSTER_BUILD_ID "no id" must start ',
       ],
     );
   });

@@ -1,20 +1,24 @@
 /** The spec of a pool that a caller sets, checked as a whole. */
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { NAME, NAME_RULE } from "@muster/common/text/name-forms";
+import { BUILD_ID, BUILD_ID_RULE, NAME, NAME_RULE } from "@muster/common/text/name-forms";
 import { quoted } from "@muster/common/text/text";
-import type {
-  LaunchGuardRule,
-  LaunchTemplate,
-  PoolOffer,
-  PoolSpec,
-  ScaleRule,
-  ScheduledMinimum,
+import {
+  type LaunchGuardRule,
+  type LaunchTemplate,
+  type PoolOffer,
+  type PoolSpec,
+  RolloutFailureAction,
+  type RolloutRule,
+  type ScaleRule,
+  type ScheduledMinimum,
 } from "@muster/protocol";
 import type { Violation } from "../../../domain/errors.ts";
 import { MAX_AMOUNT, SLOTS } from "../../../domain/matching/capacity.ts";
 import type { GuardRule } from "../../../domain/pools/guard.ts";
 import type * as domain from "../../../domain/pools/pool.ts";
 import { POOL_NAME, POOL_NAME_RULE } from "../../../domain/pools/pool.ts";
+import { buildOf } from "../../../domain/pools/rollout.ts";
+import { DEFAULT_ROLLOUT } from "../../../domain/pools/rollout-record.ts";
 import { invalidRequest } from "../../../domain/refusals.ts";
 import { CronTimes } from "../../../domain/schedules/cron.ts";
 import { isTimeZone } from "../../../domain/schedules/time-zone.ts";
@@ -30,6 +34,7 @@ const DAY_MS = 86_400_000;
 
 const MAX_WORKERS = 10_000;
 const MAX_STARTING = 1_000;
+const MAX_SURGE = 1_000;
 const MAX_NAMES = 1_000;
 const MAX_LABELS = 64;
 const MAX_CAPACITIES = 32;
@@ -94,6 +99,7 @@ export function toPoolSpec(spec: PoolSpec | undefined): domain.PoolSpec {
     drainTimeoutMs: length(spec.drainTimeout, SECOND_MS, 7 * DAY_MS, 10 * MINUTE_MS, "drain_timeout", report),
     scale: toScale(spec.scale, report),
     guard: toGuard(spec.launchGuard, startupTimeoutMs, report),
+    rollout: toRollout(spec.rollout, report),
     template: toTemplate(spec.launchTemplate, report),
   };
   const [first, ...further] = violations;
@@ -243,6 +249,33 @@ function toGuard(guard: LaunchGuardRule | undefined, startupTimeoutMs: number, r
   };
 }
 
+function toRollout(rule: RolloutRule | undefined, report: Report): domain.PoolSpec["rollout"] {
+  const { maxSurge = DEFAULT_ROLLOUT.maxSurge, maxUnavailable = 0 } = rule ?? {};
+  for (const [name, value] of Object.entries({ max_surge: maxSurge, max_unavailable: maxUnavailable })) {
+    if (value < 0 || value > MAX_SURGE)
+      report(`rollout.${name}`, `${value} is not between 0 and ${MAX_SURGE}`);
+  }
+  if (maxSurge === 0 && maxUnavailable === 0)
+    report("rollout.max_unavailable", "is 0 like max_surge: then no worker could ever be replaced");
+  const action = rule?.onFailure ?? RolloutFailureAction.UNSPECIFIED;
+  if (!Object.values<number>(RolloutFailureAction).includes(action))
+    report("rollout.on_failure", `${action} is no action that this scheduler knows: PAUSE or ROLL_BACK`);
+  return {
+    maxSurge,
+    maxUnavailable,
+    minReadyMs: length(rule?.minReady, 0, HOUR_MS, DEFAULT_ROLLOUT.minReadyMs, "rollout.min_ready", report),
+    maxFailedLaunches: count(
+      rule?.maxFailedLaunches ?? 0,
+      1,
+      MAX_STARTING,
+      DEFAULT_ROLLOUT.maxFailedLaunches,
+      "rollout.max_failed_launches",
+      report,
+    ),
+    onFailure: action === RolloutFailureAction.ROLL_BACK ? "roll_back" : "pause",
+  };
+}
+
 function toTemplate(template: LaunchTemplate | undefined, report: Report): domain.LaunchTemplate {
   // Never used: what is reported refuses the whole.
   const none = { driver: "process", directory: "" } as const;
@@ -258,6 +291,9 @@ function toTemplate(template: LaunchTemplate | undefined, report: Report): domai
     report("launch_template.env", `has ${variables.length} variables; at most ${MAX_NAMES} are allowed`);
   checkSize(variables.flat(), "launch_template.env", report);
   for (const [name] of variables) variable(name, "launch_template.env", report);
+  const build = buildOf({ env });
+  if (build !== "" && !BUILD_ID.test(build))
+    report("launch_template.env.MUSTER_BUILD_ID", `${quoted(build, 140)} ${BUILD_ID_RULE}`);
   return { command, env, secrets: toSecrets(secrets, env, report), ...settings };
 }
 

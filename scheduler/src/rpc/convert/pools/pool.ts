@@ -9,8 +9,11 @@ import {
   type PoolLaunchSchema,
   PoolLaunchState,
   type PoolPlanSchema,
+  type PoolRolloutSchema,
   type PoolSchema,
   type PoolSpecSchema,
+  RolloutFailureAction,
+  RolloutState,
 } from "@muster/protocol";
 import type { PoolDecision } from "../../../domain/pools/decision.ts";
 import type { GuardRecord } from "../../../domain/pools/guard.ts";
@@ -22,7 +25,10 @@ import {
   launchState,
   type PoolLaunch,
 } from "../../../domain/pools/pool-launch.ts";
+import { currentTemplate } from "../../../domain/pools/rollout.ts";
+import { rolloutProgress } from "../../../domain/pools/rollout-progress.ts";
 import type { KnownPool } from "../../../store/store.ts";
+import { optional } from "../values/optional.ts";
 import { durationFromMs, timestampFromMs } from "../values/time.ts";
 import { fromSettings } from "./drivers/drivers.ts";
 
@@ -47,6 +53,9 @@ const GUARDS: Readonly<Record<GuardRecord["now"]["state"], LaunchGuardState>> = 
   open: LaunchGuardState.OPEN,
   half_open: LaunchGuardState.HALF_OPEN,
 };
+
+/** Workers of other templates that are named. */
+const MAX_REMAINING = 100;
 
 /** A pool with what was decided of it last. */
 export function fromPool(
@@ -74,6 +83,49 @@ export function fromPool(
     launchGuard: fromGuard(pool.memory.guard),
     launcherId: pool.launcher?.id ?? "",
     launcherConnected: hasLauncher(pool, nowMs),
+    templateVersion: BigInt(pool.templateVersion),
+    buildId: currentTemplate(pool).build,
+    ...optional("rollout", fromRollout({ pool, open })),
+  };
+}
+
+/** The rollout that goes on; undefined for none. */
+function fromRollout({
+  pool,
+  open,
+}: Pick<KnownPool, "pool" | "open">): MessageInitShape<typeof PoolRolloutSchema> | undefined {
+  const { now } = pool.rollout;
+  if (!now) return undefined;
+  const { updated, updatedReady, remaining } = rolloutProgress(pool, now, open);
+  const { from, to, pause } = now;
+  const rolling = now.back ? RolloutState.ROLLING_BACK : RolloutState.ROLLING;
+  return {
+    state: pause ? RolloutState.PAUSED : rolling,
+    fromTemplateVersion: BigInt(from.version),
+    fromBuildId: from.build,
+    toTemplateVersion: BigInt(to.version),
+    toBuildId: to.build,
+    reason: now.reason,
+    startTime: timestampFromMs(now.startMs),
+    updatedCount: updated,
+    updatedReadyCount: updatedReady,
+    remainingCount: remaining.length,
+    remainders: remaining.slice(0, MAX_REMAINING).map((each) => ({
+      workerId: each.workerId,
+      templateVersion: BigInt(each.templateVersion),
+      buildId: each.build,
+      heldCount: each.held,
+      stopping: each.stopping,
+    })),
+    failedCount: now.failed,
+    ...(pause
+      ? {
+          pauseTime: timestampFromMs(pause.atMs),
+          failedLaunchId: pause.launchId,
+          cause: pause.cause,
+          summary: pause.summary,
+        }
+      : {}),
   };
 }
 
@@ -96,7 +148,7 @@ function fromGuard({ now }: GuardRecord): MessageInitShape<typeof LaunchGuardSch
 
 /** The spec with every default that applies. */
 export function fromSpec(spec: PoolSpec): MessageInitShape<typeof PoolSpecSchema> {
-  const { offer, scale, guard } = spec;
+  const { offer, scale, guard, rollout } = spec;
   return {
     name: spec.name,
     offer: {
@@ -131,6 +183,14 @@ export function fromSpec(spec: PoolSpec): MessageInitShape<typeof PoolSpecSchema
       maxBackoff: durationFromMs(guard.maxBackoffMs),
     },
     launchTemplate: fromTemplate(spec.template),
+    rollout: {
+      maxSurge: rollout.maxSurge,
+      maxUnavailable: rollout.maxUnavailable,
+      minReady: durationFromMs(rollout.minReadyMs),
+      maxFailedLaunches: rollout.maxFailedLaunches,
+      onFailure:
+        rollout.onFailure === "roll_back" ? RolloutFailureAction.ROLL_BACK : RolloutFailureAction.PAUSE,
+    },
   };
 }
 
@@ -176,12 +236,13 @@ export function fromPoolLaunch(
     cause: diagnosis?.cause ?? "",
     summary: diagnosis?.summary ?? "",
     remedy: diagnosis?.remedy ?? "",
+    templateVersion: BigInt(launch.templateVersion),
     logTail: withTail ? (diagnosis?.logTail ?? observation?.logTail ?? "") : "",
   };
 }
 
 /** What would be done now. */
-export function fromPlan(decision: PoolDecision): MessageInitShape<typeof PoolPlanSchema> {
+export function fromPlan(known: KnownPool, decision: PoolDecision): MessageInitShape<typeof PoolPlanSchema> {
   const { desired, demand, limits } = decision;
   return {
     desiredCount: desired.count,
@@ -194,5 +255,6 @@ export function fromPlan(decision: PoolDecision): MessageInitShape<typeof PoolPl
       ...{ launchId, count, reason },
     })),
     limits: limits.map(({ code, text }) => ({ code, text })),
+    ...optional("rollout", fromRollout(known)),
   };
 }

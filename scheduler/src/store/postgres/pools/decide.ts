@@ -2,10 +2,11 @@
 import type { LaunchChange, PoolDecision, PoolFacts } from "../../../domain/pools/decision.ts";
 import { decisionEvents, type PoolEvent } from "../../../domain/pools/decision-events.ts";
 import type { PoolRecord } from "../../../domain/pools/pool.ts";
-import type { PoolChange } from "../../../domain/pools/pool-changes.ts";
+import type { KeptTemplate, PoolChange } from "../../../domain/pools/pool-changes.ts";
 import { boolArray, float8Array, textArray } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { databaseNowMs, POOL_COLUMNS, type PoolColumns, readPools, toPool } from "./pool-rows.ts";
+import { keepTemplates, poolTemplates, rollBack } from "./templates.ts";
 
 // One scheduler decides for a pool at a time; the other has nothing to add.
 const TRY_LOCK: Statement = {
@@ -22,16 +23,17 @@ const COUNT: Statement = { name: "pool-count", text: "select count(*)::int as co
 
 const WRITE: Statement = {
   name: "pool-write",
-  text: `insert into pool (name, spec, version, template_version, create_time, update_time, pause, deletion, memory)
-    values ($1, $2::jsonb, $3, $4, to_timestamp($5::float8 / 1000), to_timestamp($6::float8 / 1000), $7::jsonb, $8::jsonb, $9::jsonb)
+  text: `insert into pool (name, spec, version, template_version, create_time, update_time, pause, deletion, memory, rollout)
+    values ($1, $2::jsonb, $3, $4, to_timestamp($5::float8 / 1000), to_timestamp($6::float8 / 1000), $7::jsonb, $8::jsonb, $9::jsonb, $10::jsonb)
     on conflict (name) do update
        set spec = excluded.spec, version = excluded.version, template_version = excluded.template_version,
-           update_time = excluded.update_time, pause = excluded.pause, deletion = excluded.deletion, memory = excluded.memory`,
+           update_time = excluded.update_time, pause = excluded.pause, deletion = excluded.deletion, memory = excluded.memory,
+           rollout = excluded.rollout`,
 };
 
 const REMEMBER: Statement = {
   name: "pool-remember",
-  text: "update pool set memory = $2::jsonb where name = $1",
+  text: "update pool set memory = $2::jsonb, rollout = $3::jsonb where name = $1",
 };
 
 const REMOVE: Statement = { name: "pool-remove", text: "delete from pool where name = $1" };
@@ -85,14 +87,20 @@ export function decidePool(
 export function changePool(
   db: Database,
   name: string,
-  change: (pool: PoolRecord | undefined, nowMs: number, poolCount: number) => PoolChange | undefined,
+  change: (
+    pool: PoolRecord | undefined,
+    nowMs: number,
+    poolCount: number,
+    kept: readonly KeptTemplate[],
+  ) => PoolChange | undefined,
 ): Promise<{ pool: PoolRecord | undefined; changed: boolean }> {
   return db.retrying(() =>
     db.transaction(async (tx) => {
       const [row] = await tx.run<PoolColumns>(LOCK, [name]);
       const before = row && toPool(row);
       const [{ count } = { count: 0 }] = before ? [] : await tx.run<{ count: number }>(COUNT, []);
-      const changed = change(before, await databaseNowMs(tx), count);
+      const kept = before ? await poolTemplates(tx, name) : [];
+      const changed = change(before, await databaseNowMs(tx), count, kept);
       if (!changed) return { pool: before, changed: false };
       const { pool, event, attributes } = changed;
       await tx.run(WRITE, [
@@ -105,7 +113,9 @@ export function changePool(
         json(pool.pause),
         json(pool.deletion),
         JSON.stringify(pool.memory),
+        JSON.stringify(pool.rollout),
       ]);
+      await keepTemplates(tx, before, pool);
       await recordEvents(tx, [{ name: event, workerId: "", attributes }]);
       await tx.run(HINT, []);
       return { pool, changed: true };
@@ -115,11 +125,11 @@ export function changePool(
 
 async function write(tx: Runner, pool: PoolRecord, decision: PoolDecision, nowMs: number): Promise<void> {
   const { name } = pool.spec;
-  const { changes, launches, guard, wanted } = decision;
+  const { changes, launches, guard, wanted, rollout } = decision;
   if (launches.length > 0) {
     await tx.run(ORDER, [
       name,
-      pool.templateVersion,
+      decision.template.version,
       textArray(launches.map(({ launchId }) => launchId)),
       textArray(launches.map(({ reason }) => reason)),
       boolArray(launches.map(({ probe }) => probe)),
@@ -136,8 +146,9 @@ async function write(tx: Runner, pool: PoolRecord, decision: PoolDecision, nowMs
     ]);
   }
   if (decision.remove) await tx.run(REMOVE, [name]);
-  else if (guard !== pool.memory.guard || wanted !== pool.memory.wanted)
-    await tx.run(REMEMBER, [name, JSON.stringify({ guard, wanted })]);
+  else if (guard !== pool.memory.guard || wanted !== pool.memory.wanted || rollout !== pool.rollout)
+    await tx.run(REMEMBER, [name, JSON.stringify({ guard, wanted }), JSON.stringify(rollout)]);
+  if (decision.rollBack) await rollBack(tx, name, decision.rollBack);
 }
 
 function stopOf(change: LaunchChange, nowMs: number): unknown {

@@ -28,8 +28,12 @@ const RELEASE: Statement = {
   text: "update pool set launcher_until = now() where launcher_session = $1 and launcher_until > now()",
 };
 
-// Only the process that has the lease now: one that lost it starts nothing. A launch that a launcher has received stays with
+// Only the process that has the lease now: one that lost it starts nothing. A launch has the template with which it was decided;
+// the launcher cannot start one of another driver. A launch that a launcher has received stays with
 // it, because it may have started it.
+const TEMPLATE = `coalesce(
+    (select t.template from pool_template t where t.pool = q.pool and t.version = q.template_version), p.spec -> 'template')`;
+
 const TAKE: Statement = {
   name: "pool-take-launches",
   text: `update pool_launch q
@@ -38,7 +42,8 @@ const TAKE: Statement = {
     where p.name = q.pool and p.launcher_session = $2 and p.launcher_until > now()
       and q.pool = any($3::text[]) and q.end_time is null and q.stop is null
       and (q.launcher_id is null or q.launcher_id = $1) and q.launch_id <> all($4::text[])
-    returning q.launch_id, q.pool, p.spec`,
+      and ${TEMPLATE} ->> 'driver' = p.spec #>> '{template,driver}'
+    returning q.launch_id, q.pool, jsonb_set(p.spec, '{template}', ${TEMPLATE}) as spec`,
 };
 
 const STOPS: Statement = {

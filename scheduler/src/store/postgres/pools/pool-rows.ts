@@ -7,6 +7,7 @@ import type {
   PoolLaunch,
   PoolStop,
 } from "../../../domain/pools/pool-launch.ts";
+import { DEFAULT_ROLLOUT, NO_ROLLOUT } from "../../../domain/pools/rollout-record.ts";
 import { usualStart } from "../../../domain/pools/scale.ts";
 import { type CompletionRecord, recentCount } from "../../../domain/workers/completions.ts";
 import type { StartupPhaseRecord } from "../../../domain/workers/process-reports.ts";
@@ -21,7 +22,7 @@ export const ms = (time: string): string => `floor(extract(epoch from ${time}) *
 const STARTS = 20;
 
 export const POOL_COLUMNS = `p.name, p.spec, p.version::float8 as version, p.template_version::float8 as template_version,
-  ${ms("p.create_time")} as create_ms, ${ms("p.update_time")} as update_ms, p.pause, p.deletion, p.memory, p.launcher_id,
+  ${ms("p.create_time")} as create_ms, ${ms("p.update_time")} as update_ms, p.pause, p.deletion, p.memory, p.rollout, p.launcher_id,
   p.launcher_session, p.launcher_host, ${ms("p.launcher_until")} as until_ms`;
 
 const USUAL = `array(select ${ms("r.ready_time")} - ${ms("coalesce(r.send_time, r.order_time)")}
@@ -42,6 +43,7 @@ export const LAUNCH_FIELDS = `q.id::float8 as row_id, q.launch_id as pool_launch
 const OPEN: Statement = {
   name: "pool-open-launches",
   text: `select ${LAUNCH_FIELDS}, ${LAUNCH_COLUMNS}, a.log_tail, s.id as session_id, s.ready, s.draining, s.phases as session_phases,
+      s.hello ->> 'buildId' as build,
       ${ms("s.gone_time")} as gone_ms, s.gone_reason,
       coalesce(l.lease_until > now() and not l.disconnected, false) as live,
       coalesce(jsonb_array_length(l.heartbeat -> 'running'), 0) as held,
@@ -70,6 +72,7 @@ export interface PoolColumns {
   readonly pause: PoolRecord["pause"] | null;
   readonly deletion: PoolRecord["deletion"] | null;
   readonly memory: PoolRecord["memory"];
+  readonly rollout: PoolRecord["rollout"] | null;
   readonly launcher_id: string | null;
   readonly launcher_session: string | null;
   readonly launcher_host: string | null;
@@ -98,6 +101,7 @@ export interface PoolLaunchColumns {
 interface KnownColumns {
   readonly launch_row: number | null;
   readonly session_id: number | null;
+  readonly build: string | null;
   readonly ready: boolean;
   readonly draining: boolean;
   readonly session_phases: StartupPhaseRecord[];
@@ -153,6 +157,7 @@ async function readOpen(runner: Runner, pools: readonly string[]): Promise<Known
         ? undefined
         : {
             id: row.session_id,
+            build: row.build ?? "",
             ready: row.ready,
             draining: row.draining,
             live: row.live && row.gone_ms === null,
@@ -171,7 +176,8 @@ async function readOpen(runner: Runner, pools: readonly string[]): Promise<Known
 /** A pool from its row. */
 export function toPool(row: PoolColumns): PoolRecord {
   return {
-    spec: row.spec,
+    // A spec that an older scheduler stored has no rule.
+    spec: { ...row.spec, rollout: row.spec.rollout ?? DEFAULT_ROLLOUT },
     version: row.version,
     templateVersion: row.template_version,
     createMs: row.create_ms,
@@ -179,6 +185,7 @@ export function toPool(row: PoolColumns): PoolRecord {
     pause: row.pause ?? undefined,
     deletion: row.deletion ?? undefined,
     memory: row.memory,
+    rollout: row.rollout ?? NO_ROLLOUT,
     launcher:
       row.launcher_id === null
         ? undefined

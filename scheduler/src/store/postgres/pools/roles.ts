@@ -12,6 +12,7 @@ import {
   takeLaunches,
 } from "./launchers.ts";
 import { databaseNowMs, readPools } from "./pool-rows.ts";
+import { poolTemplates } from "./templates.ts";
 
 export function poolStore(db: Database): PoolStore {
   const cold: Runner = { run: (statement, values) => db.cold(statement, values) };
@@ -19,6 +20,7 @@ export function poolStore(db: Database): PoolStore {
     listPools: async (filter) => ({ pools: await readPools(cold, filter), nowMs: await databaseNowMs(cold) }),
     changePool: (name, change) => changePool(db, name, change),
     decidePool: (name, decide) => decidePool(db, name, decide),
+    poolTemplates: (name) => poolTemplates(cold, name),
     listPoolLaunches: (filter) => listPoolLaunches(db, filter),
     leasePools: (claim, leaseMs) => leasePools(db, claim, leaseMs),
     releasePools: (session) => releasePools(db, session),
