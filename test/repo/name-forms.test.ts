@@ -4,7 +4,14 @@ import { readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { BUILD_ID, FAILURE_CODE, NAME, PHASE_NAME, UNIT_NAME, WORKER_ID } from "@muster/common/text/name-forms";
+import {
+  BUILD_ID,
+  FAILURE_CODE,
+  NAME,
+  PHASE_NAME,
+  UNIT_NAME,
+  WORKER_ID,
+} from "@muster/common/text/name-forms";
 import { ROOT } from "../support/repo/checks.ts";
 
 const HOME = "packages/common/src/text/name-forms.ts";

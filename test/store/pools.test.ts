@@ -23,7 +23,9 @@ describe("the store of pools", () => {
 
   const apply = (name: string, given: Partial<PoolSpec> = {}) => {
     const spec = madeSpec({ name, ...given });
-    return store.changePool(name, (pool, nowMs, count) => applyPool(pool, spec, "a test", nowMs, count));
+    return store.changePool(name, (pool, nowMs, count, kept) =>
+      applyPool(pool, spec, "a test", nowMs, count, kept),
+    );
   };
 
   const claim = (launcherId: string, pool: string, given: Partial<LauncherClaim> = {}): LauncherClaim => ({
@@ -139,6 +141,51 @@ describe("the store of pools", () => {
         .length,
       7,
     );
+  });
+
+  it("keeps the templates by version: a launch has the one of its decision, and a rollout goes back to it by itself", async () => {
+    const launcher = claim("r", "rolling");
+    const env = (build: string) => ({
+      template: { ...madeSpec().template, env: { MUSTER_BUILD_ID: build } },
+    });
+    await apply("rolling", { minWorkers: 1, ...env("1") });
+    await store.leasePools(launcher, LEASE_MS);
+    const [first = ""] = await launched("rolling", 0);
+    await apply("rolling", { minWorkers: 1, ...env("2") });
+    const taken = await store.takeLaunches("r", launcher.session, ["rolling"], []);
+    assert.deepEqual(
+      taken.map(({ launchId, spec }) => [launchId, spec.template.env.MUSTER_BUILD_ID]),
+      [[first, "1"]],
+    );
+    assert.deepEqual(
+      (await store.poolTemplates("rolling")).map(({ version, template }) => [
+        version,
+        template.env.MUSTER_BUILD_ID,
+      ]),
+      [
+        [2, "2"],
+        [1, "1"],
+      ],
+    );
+    // As after a failure of its launches, decided by the other scheduler.
+    const stable = { version: 1, build: "1", driver: "process" };
+    await fixture.another().decidePool("rolling", (facts) => ({
+      ...decide({ ...facts, waiting: 0, nextTime: () => undefined, newId: () => "none" }),
+      ...{ rollout: { stable, now: undefined }, rollBack: stable, launches: [] },
+    }));
+    const [known] = (await store.listPools({ afterName: "rollinf", limit: 1 })).pools;
+    assert.deepEqual(
+      [
+        known?.pool.version,
+        known?.pool.templateVersion,
+        known?.pool.rollout.stable,
+        known?.pool.spec.template,
+      ],
+      [3, 1, stable, env("1").template],
+    );
+    for (let build = 3; build < 30; build++) await apply("rolling", { minWorkers: 1, ...env(`${build}`) });
+    const versions = (await store.poolTemplates("rolling")).map(({ version }) => version);
+    assert.ok(versions.includes(1) && versions.length <= 23, `kept are ${versions.join()}`);
   });
 
   it("records an end with its diagnosis once, and keeps the guard", async () => {

@@ -34,6 +34,7 @@ const NAMES = [
   "muster_circuits",
   "muster_pool_failed_starts_total",
   "muster_pool_launches_total",
+  "muster_pool_rollouts_total",
   "muster_schedule_ticks_total",
   "muster_schedule_tick_delay_seconds_bucket",
   "muster_concurrency_key_corrections_total",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { kill } from "node:process";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { PoolLaunch, PoolSpecSchema } from "@muster/protocol";
+import type { PoolLaunch, PoolSpecSchema, RolloutRuleSchema } from "@muster/protocol";
 import { Program } from "../programs/program.ts";
 import { workerCommand } from "../programs/supervised.ts";
 import { until } from "../waits.ts";
@@ -24,6 +24,7 @@ export interface TestPool {
   readonly firstBackoffMs?: number;
   readonly minSamples?: number;
   readonly maxStarting?: number;
+  readonly rollout?: MessageInitShape<typeof RolloutRuleSchema>;
 }
 
 /** The spec of a pool whose workers are `workers/basic.ts`, on a queue of the pool's name. */
@@ -45,6 +46,8 @@ export function poolSpec(fleet: Fleet, pool: TestPool): MessageInitShape<typeof 
       firstBackoff: durationFromMs(pool.firstBackoffMs ?? 600_000),
       maxBackoff: durationFromMs(600_000),
     },
+    // Without a wait: what a test waits for is that a worker is ready.
+    rollout: { minReady: durationFromMs(0), ...pool.rollout },
     launchTemplate: {
       command: [...command],
       env: { RUNS_FILE: fleet.runsFile, QUEUES: name, SLOTS: "1", ...env },
