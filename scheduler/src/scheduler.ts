@@ -239,6 +239,7 @@ export async function startScheduler(options: {
         poolsChanged: () => background.poolsSoon(),
         queueLimits: dispatch.queueLimits,
         shareWeights: dispatch.shareWeights,
+        queueBuilds: dispatch.queueBuilds,
         queueSettings: dispatch.queueSettings,
         retryPolicies: dispatch.retryPolicies,
         revocations: dispatch.revocations,

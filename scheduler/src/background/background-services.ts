@@ -98,7 +98,8 @@ export class BackgroundServices {
       queueLimits,
       registry,
     } = dispatch;
-    const { circuits, quarantines, queueSettings, rateLimits, shareWeights, strictOrders } = dispatch;
+    const { circuits, quarantines, queueBuilds, queueSettings, rateLimits, shareWeights, strictOrders } =
+      dispatch;
     const { signals, terminator } = dispatch;
     const { traces, waits, workerPauses } = dispatch;
     const { leases } = config;
@@ -122,7 +123,17 @@ export class BackgroundServices {
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
       launchStops,
-      ...{ circuits, quarantines, queueSettings, rateLimits, shareWeights, strictOrders, dispatcher, traces },
+      ...{
+        circuits,
+        quarantines,
+        queueBuilds,
+        queueSettings,
+        rateLimits,
+        shareWeights,
+        strictOrders,
+        dispatcher,
+        traces,
+      },
       schedulerId: scheduler.id,
       wake: {
         dueTasks: () => this.#waker.wake(),

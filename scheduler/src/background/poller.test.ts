@@ -48,6 +48,7 @@ function pollerFor(found: PollFindings | Error, known: { limits?: boolean; allCl
       },
     },
     shareWeights: { refreshIfChanged: async (fingerprint) => void calls.push(`weights ${fingerprint}`) },
+    queueBuilds: { refresh: async () => void calls.push("builds") },
     queueSettings: { refreshIfChanged: async (fingerprint) => void calls.push(`settings ${fingerprint}`) },
     concurrencyKeys: { refresh: async (_, limits) => void calls.push(`keys ${limits}`) },
     strictOrders: { refresh: async () => void calls.push("orders") },
@@ -92,7 +93,16 @@ describe("a poll", () => {
       "poll s-1 30",
       ...["wake due tasks", "wake dependents", "wake batches", "wake pools"],
       ...["commands of s-1", "superseded 7", "learn c1"],
-      ...["paused q1", "paused workers w1", "kills", "quarantines", "limits", "weights q1", "settings q1"],
+      ...[
+        "paused q1",
+        "paused workers w1",
+        "kills",
+        "quarantines",
+        "limits",
+        "weights q1",
+        "settings q1",
+        "builds",
+      ],
       ...["circuits", "keys true", "orders", "rates", "look again", "waits", "again in 70"],
     ]);
   });
@@ -110,7 +120,7 @@ describe("a poll", () => {
         "kills",
         "quarantines",
       ],
-      ...["weights q1", "settings q1", "keys false", "orders", "no rates", "look again", "waits"],
+      ...["weights q1", "settings q1", "builds", "keys false", "orders", "no rates", "look again", "waits"],
     ]);
   });
 

@@ -19,8 +19,16 @@ export class Poller {
   async runOnce(): Promise<void> {
     const found = await this.#look();
     const { store, schedulerId, control, terminator, classes, pausedQueues, shareWeights } = this.#parts;
-    const { circuits, concurrencyKeys, launchStops, queueLimits, queueSettings, quarantines, rateLimits } =
-      this.#parts;
+    const {
+      circuits,
+      concurrencyKeys,
+      launchStops,
+      queueBuilds,
+      queueLimits,
+      queueSettings,
+      quarantines,
+      rateLimits,
+    } = this.#parts;
     const { dispatcher, pollIn, strictOrders, traces, workerPauses } = this.#parts;
     if (found.commands)
       await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
@@ -33,6 +41,7 @@ export class Poller {
     if (found.queueLimits || !queueLimits.none) await queueLimits.refresh();
     await shareWeights.refreshIfChanged(found.queues);
     await queueSettings.refreshIfChanged(found.queues);
+    await queueBuilds.refresh();
     const dueInMs = found.circuits || !circuits.allClosed ? await circuits.runOnce() : undefined;
     await concurrencyKeys.refresh(store, found.keyLimits);
     await strictOrders.refresh(store);
@@ -76,6 +85,7 @@ export interface PollerParts {
   readonly workerPauses: Pick<Dispatch["workerPauses"], "refreshIfChanged">;
   readonly quarantines: Pick<Dispatch["quarantines"], "refresh">;
   readonly queueLimits: Pick<Dispatch["queueLimits"], "none" | "refresh">;
+  readonly queueBuilds: Pick<Dispatch["queueBuilds"], "refresh">;
   readonly queueSettings: Pick<Dispatch["queueSettings"], "refreshIfChanged">;
   readonly rateLimits: Pick<Dispatch["rateLimits"], "refresh" | "refreshEmpty">;
   readonly shareWeights: Pick<Dispatch["shareWeights"], "refreshIfChanged">;

@@ -22,6 +22,7 @@ import { TaskControl } from "./attempts/task-control.ts";
 import { WorkerReportHandler } from "./attempts/worker-report-handler.ts";
 import { AttemptTraces } from "./attempts/writers/attempt-traces.ts";
 import { createWriters, type ReportWriters } from "./attempts/writers/report-writers.ts";
+import { QueueBuilds } from "./builds/queue-builds.ts";
 import { ChangeEffects } from "./changes/change-effects.ts";
 import { TaskChanger } from "./changes/task-changer.ts";
 import { AssignmentSender } from "./claiming/assignment-sender.ts";
@@ -80,6 +81,7 @@ export interface Dispatch extends AdmissionParts, ReportWriters, SessionParts {
   readonly pools: PoolController;
   readonly peers: Peers;
   readonly queueLimits: QueueLimits;
+  readonly queueBuilds: QueueBuilds;
   readonly queueSettings: QueueSettingsCache;
   readonly queueViews: QueueViews;
   readonly rejectedWorkers: RejectedWorkers;
@@ -159,6 +161,8 @@ export function createDispatch(options: {
   });
   const { eventWriter, checkpoints, logWriter, metricWriter } = writers;
   const queueSettings = new QueueSettingsCache(store);
+  const queueBuilds = new QueueBuilds({ store, settings: queueSettings, classes });
+  classes.useBuilds((taskClass) => queueBuilds.sidesFor(taskClass));
   const mechanisms = new Mechanisms({
     ...{ queueSettings, eventWriter, counters, log },
     modes: options.modes ?? ACT,
@@ -355,6 +359,7 @@ export function createDispatch(options: {
     pools,
     peers,
     queueLimits,
+    queueBuilds,
     queueSettings,
     queueViews,
     quarantines,

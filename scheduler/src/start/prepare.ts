@@ -22,7 +22,10 @@ export async function prepareDatabase(
     log,
   }: {
     store: PreparedStore;
-    dispatch: Pick<Dispatch, "peers" | "classes" | "queueLimits" | "queueSettings" | "shareWeights">;
+    dispatch: Pick<
+      Dispatch,
+      "peers" | "classes" | "queueBuilds" | "queueLimits" | "queueSettings" | "shareWeights"
+    >;
     log: Logger;
   },
   scheduler: { id: string; address: string; version: string },
@@ -52,6 +55,7 @@ export async function prepareDatabase(
   await dispatch.queueLimits.refresh();
   await dispatch.shareWeights.refresh();
   await dispatch.queueSettings.refresh();
+  await dispatch.queueBuilds.refresh();
 }
 
 /** Migrations that the database lacks. @throws Error when it does not answer in time: the database loop must not hang. */

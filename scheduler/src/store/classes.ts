@@ -57,6 +57,11 @@ export interface ClassStore {
    * @param ageingMs The wait that counts as much as one level of priority.
    */
   agedTasks(tops: readonly WaitingTask[], ageingMs: number, limitPerLevel: number): Promise<WaitingTask[]>;
+  /**
+   * The first tasks of the class that are of a ramp of this share, or those that are not (`isOfRamp`), in the order of
+   * `waitingTasks`.
+   */
+  waitingOfRamp(classId: number, share: number, ofRamp: boolean, limit: number): Promise<WaitingTask[]>;
   /** How many tasks of each class could start now, at most `limitPerClass` each; classes without any are missing. */
   countWaiting(classIds: readonly number[], limitPerClass: number): Promise<ReadonlyMap<number, number>>;
 }

@@ -1,4 +1,5 @@
 /** The role of the store that reads queues with their depths, and writes their pauses, limits, weights and settings. */
+import type { BuildRule } from "../domain/builds/build-rule.ts";
 import type { QueueModes } from "../domain/mechanisms/mechanism.ts";
 import type { RetryDefaults } from "../domain/tasks/outcome/retry-defaults.ts";
 
@@ -20,6 +21,8 @@ export interface LimitedQueue extends QueueLimit {
 export interface QueueSettings extends RetryDefaults, QueueModes {
   /** Days for which ended tasks are kept, fewer than those of the scheduler. */
   readonly keepDays?: number;
+  /** Which builds its tasks run on. */
+  readonly builds?: BuildRule;
 }
 
 /** A change of a queue's settings. */

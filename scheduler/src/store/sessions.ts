@@ -116,8 +116,18 @@ export interface PausedWorker extends OperatorPause {
   readonly workerId: string;
 }
 
+/** A build that runs tasks of a type of a queue. */
+export interface RunningBuild {
+  readonly queue: string;
+  readonly type: string;
+  /** Empty for workers that name none. */
+  readonly build: string;
+}
+
 /** Sessions of workers, their leases, and rejected workers. */
 export interface SessionStore {
+  /** Builds of the ready workers of all schedulers that take from these queues, by queue and type; empty for none. */
+  runningBuilds(queues: readonly string[]): Promise<RunningBuild[]>;
   openSessions(opens: readonly SessionOpen[], schedulerId: string, leaseMs: number): Promise<SessionOpened[]>;
   recordStartup(
     sessionId: number,

@@ -11,6 +11,7 @@ import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { counted, oneLine } from "../../output/text.ts";
 import { rateText } from "../../output/words/rate-text.ts";
+import { defineQueueBuild } from "./queue-build.ts";
 import { defineQueueSet } from "./queue-set.ts";
 
 interface PauseOptions {
@@ -36,7 +37,7 @@ interface ResumeOptions {
 export function defineQueue(queue: Command, io: Io): void {
   queue
     .description(
-      "Pauses, resumes, limits or rate-limits a queue, or sets its weight or its settings. `muster queues` lists them.",
+      "Pauses, resumes, limits or rate-limits a queue, binds it to a build, or sets its weight or its settings. `muster queues` lists them.",
     )
     .helpCommand(false);
   const pause = queue
@@ -112,6 +113,7 @@ export function defineQueue(queue: Command, io: Io): void {
       setQueueWeight(name, count, options, self, io),
     );
   addConnectionOptions(weight);
+  defineQueueBuild(queue.command("build"), io);
   defineQueueSet(queue.command("set"), io);
 }
 

@@ -65,7 +65,7 @@ export function writeTask(task: Task, { stdout, clock }: Io, expected?: string):
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],
-    ["worker", unlessEmpty(task.workerId)],
+    ["worker", unlessEmpty(workerText(task))],
     ["attempt", unlessEmpty(attemptText(task))],
     ["retries", retryText(task)],
     ["iterations", unlessEmpty(iterationsText(task))],
@@ -137,10 +137,15 @@ export function failureText({ failure }: Pick<Task, "failure">): string {
 function earlierAttempt(attempt: Attempt): [string, string] {
   return [
     "earlier attempt",
-    [attempt.id, attempt.outcome, attempt.workerId, failureText(attempt), sumsText(attempt.measured)]
+    [attempt.id, attempt.outcome, workerText(attempt), failureText(attempt), sumsText(attempt.measured)]
       .filter(Boolean)
       .join(" "),
   ];
+}
+
+/** `gpu-7`, or `gpu-7 (build 12)`. */
+function workerText({ workerId, buildId }: { readonly workerId: string; readonly buildId: string }): string {
+  return buildId === "" ? workerId : `${workerId} (build ${buildId})`;
 }
 
 function attemptRow(attempt: Attempt, now: number): (Cell | string)[] {
@@ -153,7 +158,7 @@ function attemptRow(attempt: Attempt, now: number): (Cell | string)[] {
   return [
     attempt.id,
     attempt.outcome,
-    attempt.workerId,
+    workerText(attempt),
     ageCell(assignTime, now),
     took === undefined ? "" : durationCell({ $typeName: "google.protobuf.Duration", ...took }),
     failureText(attempt),

@@ -283,6 +283,8 @@ export class Dispatcher {
     if (!this.#admission.admits(entry.taskClass) || this.#admission.asksTasks(entry.taskClass))
       return undefined;
     if (this.#rates.concerns(entry.taskClass)) return undefined;
+    // So does a ramp.
+    if (entry.taskClass.builds?.ramp) return undefined;
     const session = this.#matcher.find(entry);
     if (!session) return undefined;
     session.reserve(entry.taskClass);

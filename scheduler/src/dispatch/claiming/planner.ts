@@ -1,5 +1,6 @@
 /** Plans claims: which waiting tasks start next at which sessions, and which classes are read for more. */
 import type { Clock } from "../../clock.ts";
+import { type BuildSides, isOfRamp } from "../../domain/builds/build-rule.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import type { WindowEntry } from "../../domain/tasks/window.ts";
 import type { WaitingTask } from "../../store/store.ts";
@@ -110,8 +111,9 @@ export class Planner {
     });
     for (let entry = turns.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = turns.first) {
       const { taskClass } = entry;
-      const session = search.find(entry);
-      const next = session && this.#next(entry);
+      const [session, next] = taskClass.builds?.ramp
+        ? this.#nextOfRamped(search, entry, taskClass.builds)
+        : this.#nextOf(search.find(entry), entry);
       if (!session || !next) {
         if (session) this.#classes.windows.shortened(entry);
         else if (taskClass.requirements.cost !== undefined) search.keepRoom(entry);
@@ -130,12 +132,40 @@ export class Planner {
     return plan;
   }
 
+  #nextOf(
+    session: Session | undefined,
+    entry: ClassEntry,
+  ): readonly [Session | undefined, WindowEntry | undefined] {
+    return [session, session && this.#next(entry, () => entry.window.shift())];
+  }
+
+  /** Of a class with a ramp: a session for its next task, else one for the next task of the other side. */
+  #nextOfRamped(
+    search: Search,
+    entry: ClassEntry,
+    sides: BuildSides,
+  ): readonly [Session | undefined, WindowEntry | undefined] {
+    const { window } = entry;
+    const front = window.peek();
+    if (!front || !sides.ramp) return this.#nextOf(search.find(entry), entry);
+    const { share, build } = sides.ramp;
+    const first = isOfRamp(front.id, share);
+    for (const ramp of [first, !first]) {
+      const session = search.find(entry, ramp ? { is: build } : sides.rest);
+      if (!session) continue;
+      const next = this.#next(entry, () => window.takeFirst((id) => isOfRamp(id, share) === ramp));
+      if (!next) this.#classes.windows.starve(entry, ramp ? "ramp" : "rest");
+      if (next || ramp !== first) return [session, next];
+    }
+    return [undefined, undefined];
+  }
+
   /** Takes the first task of the class that no rule holds back. */
-  #next(entry: ClassEntry): WindowEntry | undefined {
-    const { taskClass, window } = entry;
-    if (!this.#admission.asksTasks(taskClass)) return window.shift();
+  #next(entry: ClassEntry, take: () => WindowEntry | undefined): WindowEntry | undefined {
+    const { taskClass } = entry;
+    if (!this.#admission.asksTasks(taskClass)) return take();
     while (!this.#admission.isFull(taskClass.id)) {
-      const next = window.shift();
+      const next = take();
       if (!next) return undefined;
       // It is being claimed already; whether it waits afterwards is read then.
       if (this.#planned.has(next.id)) this.#classes.windows.expectMore(entry);

@@ -13,7 +13,8 @@ export const WINDOW_SIZE = 2_000;
 
 /** A class with the front of its queue. */
 export interface ClassEntry {
-  readonly taskClass: TaskClass;
+  /** Another object when the build rule of its queue changes. */
+  taskClass: TaskClass;
   /** The same for all classes that any worker is matched with alike. */
   readonly shape: string;
   /** Changed only through `ClassWindows`: the order of the classes rests on its front. */
@@ -33,6 +34,10 @@ export interface ClassEntry {
   hasMoreAged?: boolean;
   /** Where the next search among `eligible` begins, so that work spreads. */
   turn: number;
+  /** When the store was last read for tasks of one side of a ramp, monotonic milliseconds; see `ClassWindows.starve`. */
+  sideReadAt?: number | undefined;
+  /** The side of which the window has none although a worker could take one: read with the next refill. */
+  starvedSide?: "ramp" | "rest" | undefined;
   /** The session that is reserved for it, when its tasks run alone. */
   keptFree?: Session | undefined;
   /** The session that keeps room for its next task, when its tasks cost more than sessions have free. */

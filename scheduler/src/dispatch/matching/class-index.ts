@@ -1,5 +1,6 @@
 /** Task classes in memory, with their waiting tasks and eligible sessions. */
 import type { Clock } from "../../clock.ts";
+import type { BuildSides } from "../../domain/builds/build-rule.ts";
 import { isPerKey, type TaskClass } from "../../domain/matching/match.ts";
 import { Slices } from "../../slices.ts";
 import type { ClassStore, WantedClass } from "../../store/store.ts";
@@ -44,6 +45,9 @@ export class ClassIndex {
   #read: { readonly after: number; readonly fingerprint: string } | undefined;
   /** Classes that require resources. */
   #withResources = 0;
+
+  /** What the rule of a queue asks of builds; see `QueueBuilds`. */
+  #sidesFor: (taskClass: TaskClass) => BuildSides | undefined = () => undefined;
 
   /** @param ageingMs The wait of a task that counts as much as one level of priority. */
   constructor(store: ClassStore, clock: Clock, ageingMs = Number.POSITIVE_INFINITY) {
@@ -171,6 +175,20 @@ export class ClassIndex {
     }
   }
 
+  /** New classes ask of builds what this returns. */
+  useBuilds(sidesFor: (taskClass: TaskClass) => BuildSides | undefined): void {
+    this.#sidesFor = sidesFor;
+  }
+
+  /** The tasks of the class ask this of builds from now on. */
+  setBuilds(entry: ClassEntry, builds: BuildSides | undefined): void {
+    this.#eligible.changeClass(entry, () => {
+      const { builds: _, ...plain } = entry.taskClass;
+      entry.taskClass = builds ? { ...plain, builds } : plain;
+    });
+    this.windows.lookAgain(entry);
+  }
+
   /** The sessions that classes are matched with. */
   get sessions(): Iterable<Session> {
     return this.#eligible.all;
@@ -246,8 +264,10 @@ export class ClassIndex {
     }
   }
 
-  #add(taskClass: TaskClass): void {
-    if (this.#entries.has(taskClass.id)) return;
+  #add(found: TaskClass): void {
+    if (this.#entries.has(found.id)) return;
+    const builds = this.#sidesFor(found);
+    const taskClass = builds ? { ...found, builds } : found;
     const entry = madeEntry(taskClass, this.windows.ageingMs, this.#clock.monotonic());
     this.#entries.set(taskClass.id, entry);
     this.#forgotten.delete(taskClass.id);

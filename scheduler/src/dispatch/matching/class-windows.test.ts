@@ -13,6 +13,7 @@ test("a read that began before tasks got other priorities is dropped, and the cl
     store: {
       waitingTasks: () => new Promise((resolve) => void reads.push(resolve)),
       agedTasks: async () => [],
+      waitingOfRamp: async () => [],
     },
     clock: new ManualClock(),
     entries: new Map([[1, entry]]),

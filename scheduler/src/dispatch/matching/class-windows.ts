@@ -12,6 +12,12 @@ const MIN_READ = 100;
 /** Aged tasks of each priority that are read at once: those of a claim. */
 const MAX_AGED = 1_000;
 
+/** Tasks of one side of a ramp that are read at once: those of a claim. */
+const MAX_SIDE = 1_000;
+
+/** While a side has no task that waits, it is read no more often than a poll would find one, milliseconds. */
+const SIDE_READ_EVERY_MS = 1_000;
+
 /** Classes in one read of aged tasks. */
 const MAX_AGED_CLASSES = 2_000;
 
@@ -20,7 +26,7 @@ export class ClassWindows {
   readonly order: ClassOrder<ClassEntry>;
   /** The wait of a task that counts as much as one level of priority. */
   readonly ageingMs: number;
-  readonly #store: Pick<ClassStore, "agedTasks" | "waitingTasks">;
+  readonly #store: Pick<ClassStore, "agedTasks" | "waitingOfRamp" | "waitingTasks">;
   readonly #clock: Clock;
   readonly #entries: ReadonlyMap<number, ClassEntry>;
   /** Those to be read: the store may hold more tasks of them, and their windows run low. */
@@ -32,7 +38,7 @@ export class ClassWindows {
 
   /** @param parts.entries The classes by id. */
   constructor(parts: {
-    store: Pick<ClassStore, "agedTasks" | "waitingTasks">;
+    store: Pick<ClassStore, "agedTasks" | "waitingOfRamp" | "waitingTasks">;
     clock: Clock;
     entries: ReadonlyMap<number, ClassEntry>;
     ageingMs: number;
@@ -91,6 +97,20 @@ export class ClassWindows {
   started(entry: ClassEntry, group: number): void {
     this.order.started(entry, group);
     this.shortened(entry);
+  }
+
+  /**
+   * A session could take a task of this side of the class's ramp, and the window has none, because tasks of the other side fill
+   * it: the next refill reads some.
+   */
+  starve(entry: ClassEntry, side: "ramp" | "rest"): void {
+    const now = this.#clock.monotonic();
+    if (!entry.mayHaveMore || now - (entry.sideReadAt ?? Number.NEGATIVE_INFINITY) < SIDE_READ_EVERY_MS)
+      return;
+    entry.sideReadAt = now;
+    entry.starvedSide = side;
+    entry.lowSize = Math.max(entry.lowSize, entry.window.size);
+    this.expectMore(entry);
   }
 
   /** Tasks of the class were taken from its window. */
@@ -191,6 +211,8 @@ export class ClassWindows {
     for (const entry of entries) {
       if ((counts.get(entry.taskClass.id) ?? 0) >= limit) this.expectMore(entry);
     }
+    for (const entry of entries)
+      if (entry.starvedSide) await this.#readSide(entry, entry.starvedSide, isPlanned);
     const aged = entries.filter(({ hasMoreAged }) => hasMoreAged);
     if (aged.length > 0) await this.#readAged(aged, isPlanned);
     return added;
@@ -229,6 +251,23 @@ export class ClassWindows {
     );
     for (let start = 0; start < deep.length; start += MAX_AGED_CLASSES)
       await this.#readAged(deep.slice(start, start + MAX_AGED_CLASSES), isPlanned);
+  }
+
+  async #readSide(
+    entry: ClassEntry,
+    side: "ramp" | "rest",
+    isPlanned: (id: number) => boolean,
+  ): Promise<void> {
+    entry.starvedSide = undefined;
+    const { id, builds } = entry.taskClass;
+    if (!builds?.ramp) return;
+    const tasks = await this.#store.waitingOfRamp(id, builds.ramp.share, side === "ramp", MAX_SIDE);
+    const now = this.#clock.monotonic();
+    for (const task of tasks) if (!isPlanned(task.id)) entry.window.add(task, now - (task.ageMs ?? 0));
+    // Those after them are read at once when these have started.
+    if (tasks.length === MAX_SIDE) entry.sideReadAt = undefined;
+    this.#touch(entry);
+    this.expectMore(entry);
   }
 
   async #readAged(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {

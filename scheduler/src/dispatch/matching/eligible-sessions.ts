@@ -42,6 +42,18 @@ export class EligibleSessions {
     }
   }
 
+  /** Makes a change of a class that may affect the lasting filters. */
+  changeClass(entry: ClassEntry, change: () => void): void {
+    const before = new Map<Session, Filter | undefined>();
+    for (const session of this.#sessions) before.set(session, lastingFilter(entry.taskClass, session));
+    change();
+    for (const [session, filter] of before) {
+      if (lastingFilter(entry.taskClass, session) === filter) continue;
+      this.#leave(entry, session, filter);
+      this.#join(entry, session);
+    }
+  }
+
   /** Removes a session from all classes. */
   remove(session: Session): void {
     if (!this.#sessions.delete(session)) return;

@@ -1,5 +1,6 @@
 /** Finds a session for a task of a class. */
 import type { Clock } from "../../clock.ts";
+import { type BuildWish, serves } from "../../domain/builds/build-rule.ts";
 import { type Cost, shortages, slotsOf } from "../../domain/matching/capacity.ts";
 import { isKeptFrom } from "../../domain/matching/kept-room.ts";
 import { closedBy, removedBy, type TaskClass } from "../../domain/matching/match.ts";
@@ -111,12 +112,16 @@ export class Search {
     return served;
   }
 
-  /** As the matcher's `find`. */
-  find(entry: ClassEntry): Session | undefined {
+  /**
+   * As the matcher's `find`.
+   *
+   * @param wish What the next task asks of builds, where the tasks of the class do not all ask the same.
+   */
+  find(entry: ClassEntry, wish?: BuildWish): Session | undefined {
     this.#open ??= this.#gather();
     if (this.#left > 0) {
-      if (entry.eligible.length <= this.#open.length) return findEligible(entry, this.#now);
-      const session = pick(entry, this.#open, this.#now);
+      if (entry.eligible.length <= this.#open.length) return findEligible(entry, this.#now, wish);
+      const session = pick(entry, this.#open, this.#now, undefined, wish);
       if (session) {
         entry.log.met(this.#now);
         return session;
@@ -198,9 +203,9 @@ function isLookDue({ eligible, log }: ClassEntry, now: number): boolean {
   );
 }
 
-function findEligible(entry: ClassEntry, now: number): Session | undefined {
+function findEligible(entry: ClassEntry, now: number, wish?: BuildWish): Session | undefined {
   entry.log.begin(now);
-  const session = pick(entry, entry.eligible, now, entry.log);
+  const session = pick(entry, entry.eligible, now, entry.log, wish);
   entry.log.end(session !== undefined, now);
   return session;
 }
@@ -210,6 +215,7 @@ function pick(
   sessions: readonly Session[],
   now: number,
   log?: MatchLog,
+  wish?: BuildWish,
 ): Session | undefined {
   let prefetching: Session | undefined;
   const wanted = slotsOf(entry.taskClass.requirements.cost);
@@ -225,6 +231,8 @@ function pick(
       log?.removed(filter, session.workerId);
       continue;
     }
+    // The log is of the class: some tasks of it may run there.
+    if (wish !== undefined && !serves(wish, session.build)) continue;
     if (session.freeSlots >= wanted) {
       entry.turn = (entry.turn + step + 1) % sessions.length;
       return session;

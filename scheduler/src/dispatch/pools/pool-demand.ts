@@ -1,4 +1,6 @@
 /** Counts the waiting tasks for which pools are asked. */
+
+import type { TaskClass } from "../../domain/matching/match.ts";
 import { demandByPool, type PoolRoom, type WaitingClassCount } from "../../domain/pools/demand.ts";
 import type { ClassStore, KnownPool } from "../../store/store.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -26,7 +28,7 @@ export async function readDemand(
 ): Promise<ReadonlyMap<string, number>> {
   const counted = [...(await backlog.read(maxAgeMs))].flatMap(([id, waiting]) => {
     const taskClass = classes.get(id)?.taskClass;
-    return taskClass && waiting > 0 && admission.admits(taskClass) ? [{ taskClass, waiting }] : [];
+    return taskClass && waiting > 0 && admission.admits(taskClass) ? bySide(taskClass, waiting) : [];
   });
   const ages = new Map<number, number>();
   // Read only where an age decides.
@@ -41,6 +43,19 @@ export async function readDemand(
     (each): WaitingClassCount => ({ ...each, ageMs: ages.get(each.taskClass.id) ?? 0 }),
   );
   return demandByPool(pools.map(roomOf), waiting);
+}
+
+/** Of a class with a ramp, how many tasks each side has, about. */
+function bySide(taskClass: TaskClass, waiting: number): { taskClass: TaskClass; waiting: number }[] {
+  const { builds } = taskClass;
+  if (!builds?.ramp) return [{ taskClass, waiting }];
+  const { build, share } = builds.ramp;
+  const ofRamp = Math.round(waiting * share);
+  const sides = [
+    { taskClass: { ...taskClass, builds: { rest: { is: build } } }, waiting: ofRamp },
+    { taskClass: { ...taskClass, builds: { rest: builds.rest } }, waiting: waiting - ofRamp },
+  ];
+  return sides.filter((side) => side.waiting > 0);
 }
 
 function roomOf({ pool, open }: KnownPool): PoolRoom {

@@ -52,6 +52,7 @@ export class Session extends SessionPlaces implements Candidate {
   readonly workerId: string;
   readonly queues: ReadonlySet<string>;
   readonly labels: Readonly<Record<string, string>>;
+  readonly build: string;
   readonly hello: WorkerHello;
   /** When its stream began (monotonic). */
   readonly connectedAt: number;
@@ -114,6 +115,7 @@ export class Session extends SessionPlaces implements Candidate {
     this.hello = init.hello;
     this.queues = new Set(init.hello.queues);
     this.labels = init.hello.labels;
+    this.build = init.hello.buildId ?? "";
     this.#resources = new Set(init.hello.resources);
     this.#asks = new Map(init.asks);
     this.#phases = [...init.phases];

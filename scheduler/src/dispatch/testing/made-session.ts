@@ -17,6 +17,8 @@ export interface SessionPlan {
   readonly prefetch?: number;
   /** None by default. */
   readonly capacities?: Readonly<Record<string, number>>;
+  /** The build that it says; none by default. */
+  readonly build?: string;
   /** Payload that it takes ahead; the scheduler's default by default. */
   readonly assignmentBytes?: number;
   /** True by default. */
@@ -30,7 +32,10 @@ export interface SessionPlan {
 
 /** A hello, for the queue `default` unless others are given. */
 export function madeHello(
-  plan: Pick<SessionPlan, "types" | "queues" | "slots" | "prefetch" | "capacities" | "assignmentBytes">,
+  plan: Pick<
+    SessionPlan,
+    "types" | "queues" | "slots" | "prefetch" | "capacities" | "assignmentBytes" | "build"
+  >,
 ): WorkerHello {
   return {
     ...HELLO,
@@ -39,6 +44,7 @@ export function madeHello(
     slots: plan.slots ?? 1,
     prefetch: plan.prefetch ?? 0,
     capacities: plan.capacities ?? {},
+    ...(plan.build === undefined ? {} : { buildId: plan.build }),
     assignmentBytes: plan.assignmentBytes ?? 0,
   };
 }

@@ -102,6 +102,11 @@ export const WAITING_CODES = {
     remedy:
       "wait; fix what the error names; where no worker can load it, start one that has it or can load it",
   },
+  BUILD_NOT_RUNNING: {
+    means:
+      "the rule of its queue (`muster queue build`) runs it on a build that none of the workers has; shows that build and theirs",
+    remedy: "start a worker of that build, or `muster queue build QUEUE --clear`",
+  },
   WORKERS_STARTING: {
     means:
       "workers that match are starting, or were launched and have not connected yet; shows the last phase of each, its age, the time left to register, and when it is usually ready, once three earlier starts are known. What a launched worker will serve is known when it registers; until then it is inferred from earlier workers of its id or pool, and the explanation states when there are none",

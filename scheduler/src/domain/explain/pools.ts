@@ -81,7 +81,7 @@ export function withPools(
 ): Reason[] {
   const [first] = reasons;
   if (!first || pools.length === 0 || NOT_FOR_LACK_OF_WORKERS.has(first.code)) return [...reasons];
-  const able = pools.filter(({ pool }) => !pool.deletion && offers(pool.spec.offer, taskClass));
+  const able = pools.filter(({ pool }) => !pool.deletion && offers(pool.spec, taskClass));
   if (able.length === 0)
     return first.code === "ALL_SLOTS_BUSY" ? [...reasons] : [...reasons, noPool(taskClass, pools)];
   const ofPools = able.flatMap((each) => [

@@ -1,4 +1,5 @@
 /** Why a filter removes a worker, in words. */
+import { type BuildSides, percent } from "../builds/build-rule.ts";
 import { shortages, totalOf } from "../matching/capacity.ts";
 import { type Candidate, type Filter, isFullOfReleased, type TaskClass } from "../matching/match.ts";
 import { payloadInWords } from "./capacity/payload-ahead.ts";
@@ -11,6 +12,8 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
       return `it has no handler for ${type}`;
     case "queue":
       return `it takes from ${list([...worker.queues])}, not from ${queue}`;
+    case "build":
+      return `queue ${queue} runs its tasks on ${buildsInWords(taskClass.builds)}, and it ${buildInWords(worker.build)}`;
     case "labels": {
       const lacks = Object.entries(requirements.labels)
         .filter(([name, value]) => worker.labels[name] !== value)
@@ -55,6 +58,20 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
     default:
       return filter satisfies never;
   }
+}
+
+/** `build 12`, `build 12 or 13`, or `builds other than 13`. */
+export function buildsInWords(sides: BuildSides | undefined): string {
+  const { rest, ramp } = sides ?? {};
+  const others =
+    rest && "isNot" in rest ? `builds other than ${rest.isNot}` : rest ? `build ${rest.is}` : "any build";
+  if (!ramp) return others;
+  return `${others}, and ${percent(ramp.share)} of them on build ${ramp.build}`;
+}
+
+/** `has build 12`. */
+export function buildInWords(build = ""): string {
+  return build === "" ? "names no build" : `has build ${build}`;
 }
 
 /** `a, b and 3 more`. */

@@ -115,7 +115,7 @@ export function explainEnded(
 ): Reason {
   const tries = attempts.map(
     (attempt) =>
-      `${formatAttemptId({ taskId: task.id, epoch: attempt.epoch })} on ${attempt.workerId ?? "no worker"}: ${attempt.outcome}${attempt.failure ? ` (${attempt.failure.code}: ${attempt.failure.message})` : ""}`,
+      `${formatAttemptId({ taskId: task.id, epoch: attempt.epoch })} on ${attempt.workerId ?? "no worker"}${attempt.build ? ` (build ${attempt.build})` : ""}: ${attempt.outcome}${attempt.failure ? ` (${attempt.failure.code}: ${attempt.failure.message})` : ""}`,
   );
   const evidence: Evidence[] = [
     ...tries.map((value) => ({ key: "attempt", value, source: "database" })),

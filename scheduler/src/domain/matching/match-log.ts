@@ -23,16 +23,17 @@ export interface MatchRecord {
 const AT: Readonly<Record<Filter, number>> = {
   type: 0,
   queue: 1,
-  labels: 2,
-  capacity: 3,
-  resources: 4,
-  starting: 5,
-  draining: 6,
-  paused: 7,
-  quarantined: 8,
-  slots: 9,
-  alone: 10,
-  unanswered: 11,
+  build: 2,
+  labels: 3,
+  capacity: 4,
+  resources: 5,
+  starting: 6,
+  draining: 7,
+  paused: 8,
+  quarantined: 9,
+  slots: 10,
+  alone: 11,
+  unanswered: 12,
 };
 
 /**

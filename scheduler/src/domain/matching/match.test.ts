@@ -8,6 +8,7 @@ const CLASS: TaskClass = {
   id: 1,
   queue: "q",
   type: "t",
+  builds: { rest: { is: "13" } },
   requirements: {
     labels: { gpu: "a100" },
     resources: ["model:x"],
@@ -25,6 +26,7 @@ const FIT: Candidate = {
   queues: new Set(["q"]),
   types: new Map([["t", { limit: 2, active: 1 }]]),
   labels: { gpu: "a100", zone: "b" },
+  build: "13",
   resources: new Set(["model:x", "model:y"]),
   slots: 2,
   credit: 2,
@@ -35,6 +37,7 @@ const FIT: Candidate = {
 const SPOILT: Readonly<Record<Filter, Partial<Candidate>>> = {
   type: { types: new Map() },
   queue: { queues: new Set(["other"]) },
+  build: { build: "12" },
   labels: { labels: { gpu: "t4" } },
   capacity: { capacities: new Map([["memory", { total: 7, used: 0 }]]) },
   resources: { resources: new Set() },

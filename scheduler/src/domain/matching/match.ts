@@ -1,5 +1,6 @@
 /** The filters that decide whether a worker may run a task. */
 
+import { type BuildSides, servesSome } from "../builds/build-rule.ts";
 import type { Fairness } from "../tasks/fairness.ts";
 import type { CircuitRule } from "../tasks/limits/circuit.ts";
 import type { ConcurrencyKey } from "../tasks/limits/concurrency.ts";
@@ -31,6 +32,8 @@ export interface TaskClass {
   readonly circuit?: CircuitRule | undefined;
   /** The fairness key of its tasks; undefined when they have none. */
   readonly fairness?: Fairness | undefined;
+  /** What the rule of its queue asks of the build of a worker now; undefined when it has none. Not a part of the class. */
+  readonly builds?: BuildSides | undefined;
 }
 
 /** True when there may be as many such classes as keys: they are kept only while they are used. */
@@ -53,6 +56,8 @@ export interface Candidate extends CapacityHolder {
   readonly queues: ReadonlySet<string>;
   readonly types: ReadonlyMap<string, TypeCapacity>;
   readonly labels: Readonly<Record<string, string>>;
+  /** The build that it said; absent or empty for none. */
+  readonly build?: string;
   readonly resources: ReadonlySet<string>;
   /** The payload that it has ahead, when only that keeps it from being assigned more; else absent. */
   readonly fullOfBytes?: PayloadShortage | undefined;
@@ -103,6 +108,7 @@ export interface TypeCapacity {
 export const FILTERS = [
   "type",
   "queue",
+  "build",
   "labels",
   "capacity",
   "resources",
@@ -133,6 +139,7 @@ export function removedBy(
   const capacity = worker.types.get(taskClass.type);
   if (!capacity) return "type";
   if (!worker.queues.has(taskClass.queue)) return "queue";
+  if (taskClass.builds !== undefined && !servesSome(taskClass.builds, worker.build ?? "")) return "build";
   for (const [name, value] of Object.entries(taskClass.requirements.labels)) {
     if (worker.labels[name] !== value) return "labels";
   }
@@ -192,6 +199,7 @@ function isQuarantined({ quarantinedUntil = 0, occupied }: Candidate, now: numbe
 export const LASTING_FILTERS: ReadonlySet<Filter> = new Set([
   "type",
   "queue",
+  "build",
   "labels",
   "capacity",
   "resources",
@@ -209,6 +217,7 @@ export const NEAREST_FIRST: readonly Filter[] = [
   "resources",
   "capacity",
   "labels",
+  "build",
   "queue",
   "type",
 ];

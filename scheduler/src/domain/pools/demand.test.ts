@@ -9,7 +9,7 @@ const REQUIREMENTS = { labels: {}, resources: [] };
 const ocr: TaskClass = { id: 1, queue: "default", type: "ocr", requirements: REQUIREMENTS };
 
 describe("what a pool offers", () => {
-  const { offer } = madeSpec({
+  const spec = madeSpec({
     offer: {
       ...{ types: ["ocr"], queues: ["default"], labels: { gpu: "a100" }, resources: ["model:x"] },
       ...{ capacities: { gpu_mb: 8_000 }, slots: 2 },
@@ -18,16 +18,29 @@ describe("what a pool offers", () => {
 
   it("is asked as a worker of it would be", () => {
     const needs = (requirements: Partial<TaskClass["requirements"]>) =>
-      offers(offer, { ...ocr, requirements: { ...REQUIREMENTS, ...requirements } });
-    assert.ok(offers(offer, ocr));
-    assert.ok(!offers(offer, { ...ocr, type: "asr" }));
-    assert.ok(!offers(offer, { ...ocr, queue: "other" }));
+      offers(spec, { ...ocr, requirements: { ...REQUIREMENTS, ...requirements } });
+    assert.ok(offers(spec, ocr));
+    assert.ok(!offers(spec, { ...ocr, type: "asr" }));
+    assert.ok(!offers(spec, { ...ocr, queue: "other" }));
     assert.ok(needs({ labels: { gpu: "a100" } }) && !needs({ labels: { gpu: "h100" } }));
     assert.ok(needs({ resources: ["model:x"] }) && !needs({ resources: ["model:y"] }));
     assert.ok(needs({ cost: [{ name: "gpu_mb", amount: 8_000 }] }));
     assert.ok(!needs({ cost: [{ name: "gpu_mb", amount: 8_001 }] }));
     assert.ok(
       needs({ cost: [{ name: "slots", amount: 2 }] }) && !needs({ cost: [{ name: "slots", amount: 3 }] }),
+    );
+  });
+
+  it("is of the build of its template, which the rule of a queue may ask for", () => {
+    const { template } = madeSpec();
+    const ofBuild = (build: string) => ({
+      ...spec,
+      template: { ...template, env: { MUSTER_BUILD_ID: build } },
+    });
+    const pinned: TaskClass = { ...ocr, builds: { rest: { is: "12" } } };
+    assert.deepEqual(
+      [offers(ofBuild("12"), pinned), offers(ofBuild("13"), pinned), offers(spec, pinned)],
+      [true, false, false],
     );
   });
 });

@@ -1,6 +1,7 @@
 /** Which pool's workers the waiting tasks of a class count for. */
 import { removedBy, type TaskClass } from "../matching/match.ts";
 import type { PoolOffer, PoolSpec } from "./pool.ts";
+import { buildOf } from "./rollout.ts";
 
 /** Tasks of a class that could start now. */
 export interface WaitingClassCount {
@@ -34,9 +35,7 @@ export function demandByPool(
     .toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
   const add = (name: string, count: number) => demand.set(name, (demand.get(name) ?? 0) + count);
   for (const { taskClass, waiting, ageMs } of classes) {
-    const able = sorted.filter(
-      ({ spec }) => ageMs >= spec.scale.minTaskAgeMs && offers(spec.offer, taskClass),
-    );
+    const able = sorted.filter(({ spec }) => ageMs >= spec.scale.minTaskAgeMs && offers(spec, taskClass));
     let left = waiting;
     for (const { spec, held } of able) {
       const room = spec.maxWorkers * spec.offer.slots - held - (demand.get(spec.name) ?? 0);
@@ -51,7 +50,10 @@ export function demandByPool(
 }
 
 /** True when a worker of the pool that holds nothing could run the tasks of the class. */
-export function offers(offer: PoolOffer, taskClass: TaskClass): boolean {
+export function offers(
+  { offer, template }: Pick<PoolSpec, "offer" | "template">,
+  taskClass: TaskClass,
+): boolean {
   return (
     removedBy(taskClass, {
       workerId: "",
@@ -61,6 +63,7 @@ export function offers(offer: PoolOffer, taskClass: TaskClass): boolean {
       queues: new Set(offer.queues),
       types: new Map(offer.types.map((type) => [type, { limit: offer.slots, active: 0 }])),
       labels: offer.labels,
+      build: buildOf(template),
       resources: new Set(offer.resources),
       slots: offer.slots,
       credit: offer.slots,

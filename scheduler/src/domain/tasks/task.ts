@@ -142,6 +142,8 @@ export interface AttemptRecord {
   readonly epoch: number;
   readonly number: number;
   readonly workerId: string | undefined;
+  /** The build of that worker; absent when it named none. */
+  readonly build?: string | undefined;
   readonly outcome: string;
   readonly failure: Failure | undefined;
   /** What its handler measured; absent for nothing, and where that is not read. */
@@ -190,6 +192,8 @@ export interface TaskRecord {
   readonly epoch: number;
   readonly sessionId: number | undefined;
   readonly workerId: string | undefined;
+  /** The build of that worker; only of a task that was read by itself, and absent when the worker named none. */
+  readonly build?: string | undefined;
   readonly createTime: Date;
   /** When it last became ready to start, by its creation, its time or a requeue; of a task that waits, until its time. */
   readonly readyTime: Date;

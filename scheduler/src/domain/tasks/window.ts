@@ -138,6 +138,24 @@ export class WaitingWindow {
     return entry;
   }
 
+  /** Takes the next id for which this is so; undefined for none. Looks at every id before it. */
+  takeFirst(wanted: (id: number) => boolean): WindowEntry | undefined {
+    let best: { readonly level: Level; readonly at: number; readonly entry: WindowEntry } | undefined;
+    for (const level of this.#byPriority.values()) {
+      const at = level.ids.findIndex(wanted);
+      if (at === -1) continue;
+      const entry = level.entry(at);
+      if (!best || goesBefore(entry, best.entry, this.#ageingMs)) best = { level, at, entry };
+    }
+    if (!best) return undefined;
+    const { level, at, entry } = best;
+    level.ids.splice(at, 1);
+    level.times.splice(at, 1);
+    this.#ids.delete(entry.id);
+    this.#changed(level);
+    return entry;
+  }
+
   /** Removes ids that wait here no longer; true when it had one of them. */
   drop(ids: Iterable<number>): boolean {
     const dropped = new Set<number>();

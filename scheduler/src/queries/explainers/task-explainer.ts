@@ -1,4 +1,6 @@
 /** Explains why a task stands where it stands. */
+
+import { sidesOfTask } from "../../domain/builds/build-rule.ts";
 import type { AwaitedTask, Holder } from "../../domain/explain/assigned/active-facts.ts";
 import { slotReleaseOf } from "../../domain/explain/assigned/without-slots.ts";
 import { type CostRaised, toCostRaises } from "../../domain/explain/capacity/cost-raised.ts";
@@ -137,7 +139,9 @@ export class TaskExplainer {
   async #waitingReasons(task: TaskRecord, databaseNow: () => Date, olderOnes: boolean): Promise<Reason[]> {
     const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
     await classes.load([task.classId]);
-    const taskClass = classes.get(task.classId)?.taskClass ?? (await classes.resolve(task));
+    const ofClass = classes.get(task.classId)?.taskClass ?? (await classes.resolve(task));
+    // Of a ramp, what this task asks.
+    const taskClass = { ...ofClass, builds: sidesOfTask(ofClass.builds, task.id) };
     const elsewhere = await fleet.elsewhere(databaseNow());
     // Also of a task whose attempts cost it nothing.
     const attempts = task.epoch > 0 ? await store.getAttempts(task.id) : [];

@@ -61,7 +61,7 @@ export function externalScaler(parts: ExternalScalerParts): Handlers<typeof Exte
     if (!found) throw poolNotFound(name);
     const { spec, deletion } = found.known.pool;
     if (deletion) return 0;
-    const held = await workload.active((taskClass) => offers(spec.offer, taskClass));
+    const held = await workload.active((taskClass) => offers(spec, taskClass));
     const { demand, desired: plan } = found.decision;
     return desired(
       { ...spec, minWorkers: plan.minimum, scheduledMinimums: [] },

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLdBgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCghzZXR0aW5ncxgUIAEoCzIYLm11c3Rlci52MS5RdWV1ZVNldHRpbmdzEhcKD3NldHRpbmdzX3JlYXNvbhgVIAEoCRIxCg1zZXR0aW5nc190aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChhvbGRlc3RfZmlyc3RfYXR0ZW1wdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgYIAEoAxI3ChRyZWNlbnRfY29tcGxldGVkX2FnZRgZIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK3BAoNUXVldWVTZXR0aW5ncxIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABItCgxsb3N0X2JhY2tvZmYYBCABKAsyFy5tdXN0ZXIudjEuRml4ZWRCYWNrb2ZmEiwKCXJldGVudGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2Cg91bmFjY2VwdGVkX21vZGUYBiABKA4yGC5tdXN0ZXIudjEuTWVjaGFuaXNtTW9kZUgCiAEBEjUKDmZvcmdvdHRlbl9tb2RlGAcgASgOMhgubXVzdGVyLnYxLk1lY2hhbmlzbU1vZGVIA4gBARI6ChNhdHRlbXB0X2xpbWl0c19tb2RlGAggASgOMhgubXVzdGVyLnYxLk1lY2hhbmlzbU1vZGVIBIgBARIyCgtwb2lzb25fbW9kZRgJIAEoDjIYLm11c3Rlci52MS5NZWNoYW5pc21Nb2RlSAWIAQFCCQoHYmFja29mZkISChBfbWF4X3JldHJ5X2NvdW50QhIKEF91bmFjY2VwdGVkX21vZGVCEQoPX2ZvcmdvdHRlbl9tb2RlQhYKFF9hdHRlbXB0X2xpbWl0c19tb2RlQg4KDF9wb2lzb25fbW9kZSKHAQoOUXVldWVUeXBlRGVwdGgSEQoJdGFza190eXBlGAEgASgJEhMKC3JlYWR5X2NvdW50GAIgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgDIAEoAxIUCgxhY3RpdmVfY291bnQYBCABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgFIAEoAyp7Cg1NZWNoYW5pc21Nb2RlEh4KGk1FQ0hBTklTTV9NT0RFX1VOU1BFQ0lGSUVEEAASFgoSTUVDSEFOSVNNX01PREVfT0ZGEAESGgoWTUVDSEFOSVNNX01PREVfT0JTRVJWRRACEhYKEk1FQ0hBTklTTV9NT0RFX0FDVBADKrMCCgxRdWV1ZVNldHRpbmcSHQoZUVVFVUVfU0VUVElOR19VTlNQRUNJRklFRBAAEiEKHVFVRVVFX1NFVFRJTkdfTUFYX1JFVFJZX0NPVU5UEAESGQoVUVVFVUVfU0VUVElOR19CQUNLT0ZGEAISHgoaUVVFVUVfU0VUVElOR19MT1NUX0JBQ0tPRkYQAxIbChdRVUVVRV9TRVRUSU5HX1JFVEVOVElPThAEEiEKHVFVRVVFX1NFVFRJTkdfVU5BQ0NFUFRFRF9NT0RFEAUSIAocUVVFVUVfU0VUVElOR19GT1JHT1RURU5fTU9ERRAGEiUKIVFVRVVFX1NFVFRJTkdfQVRURU1QVF9MSU1JVFNfTU9ERRAHEh0KGVFVRVVFX1NFVFRJTkdfUE9JU09OX01PREUQCEJgCgxpby5tdXN0ZXIudjFCClF1ZXVlUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit, file_muster_v1_task]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLdBgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCghzZXR0aW5ncxgUIAEoCzIYLm11c3Rlci52MS5RdWV1ZVNldHRpbmdzEhcKD3NldHRpbmdzX3JlYXNvbhgVIAEoCRIxCg1zZXR0aW5nc190aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7ChhvbGRlc3RfZmlyc3RfYXR0ZW1wdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgYIAEoAxI3ChRyZWNlbnRfY29tcGxldGVkX2FnZRgZIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLhBAoNUXVldWVTZXR0aW5ncxIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABItCgxsb3N0X2JhY2tvZmYYBCABKAsyFy5tdXN0ZXIudjEuRml4ZWRCYWNrb2ZmEiwKCXJldGVudGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2Cg91bmFjY2VwdGVkX21vZGUYBiABKA4yGC5tdXN0ZXIudjEuTWVjaGFuaXNtTW9kZUgCiAEBEjUKDmZvcmdvdHRlbl9tb2RlGAcgASgOMhgubXVzdGVyLnYxLk1lY2hhbmlzbU1vZGVIA4gBARI6ChNhdHRlbXB0X2xpbWl0c19tb2RlGAggASgOMhgubXVzdGVyLnYxLk1lY2hhbmlzbU1vZGVIBIgBARIyCgtwb2lzb25fbW9kZRgJIAEoDjIYLm11c3Rlci52MS5NZWNoYW5pc21Nb2RlSAWIAQESKAoKYnVpbGRfcnVsZRgKIAEoCzIULm11c3Rlci52MS5CdWlsZFJ1bGVCCQoHYmFja29mZkISChBfbWF4X3JldHJ5X2NvdW50QhIKEF91bmFjY2VwdGVkX21vZGVCEQoPX2ZvcmdvdHRlbl9tb2RlQhYKFF9hdHRlbXB0X2xpbWl0c19tb2RlQg4KDF9wb2lzb25fbW9kZSJICglCdWlsZFJ1bGUSFwoPcGlubmVkX2J1aWxkX2lkGAEgASgJEiIKBHJhbXAYAiABKAsyFC5tdXN0ZXIudjEuQnVpbGRSYW1wIiwKCUJ1aWxkUmFtcBIQCghidWlsZF9pZBgBIAEoCRINCgVzaGFyZRgCIAEoASKHAQoOUXVldWVUeXBlRGVwdGgSEQoJdGFza190eXBlGAEgASgJEhMKC3JlYWR5X2NvdW50GAIgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgDIAEoAxIUCgxhY3RpdmVfY291bnQYBCABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgFIAEoAyp7Cg1NZWNoYW5pc21Nb2RlEh4KGk1FQ0hBTklTTV9NT0RFX1VOU1BFQ0lGSUVEEAASFgoSTUVDSEFOSVNNX01PREVfT0ZGEAESGgoWTUVDSEFOSVNNX01PREVfT0JTRVJWRRACEhYKEk1FQ0hBTklTTV9NT0RFX0FDVBADKtECCgxRdWV1ZVNldHRpbmcSHQoZUVVFVUVfU0VUVElOR19VTlNQRUNJRklFRBAAEiEKHVFVRVVFX1NFVFRJTkdfTUFYX1JFVFJZX0NPVU5UEAESGQoVUVVFVUVfU0VUVElOR19CQUNLT0ZGEAISHgoaUVVFVUVfU0VUVElOR19MT1NUX0JBQ0tPRkYQAxIbChdRVUVVRV9TRVRUSU5HX1JFVEVOVElPThAEEiEKHVFVRVVFX1NFVFRJTkdfVU5BQ0NFUFRFRF9NT0RFEAUSIAocUVVFVUVfU0VUVElOR19GT1JHT1RURU5fTU9ERRAGEiUKIVFVRVVFX1NFVFRJTkdfQVRURU1QVF9MSU1JVFNfTU9ERRAHEh0KGVFVRVVFX1NFVFRJTkdfUE9JU09OX01PREUQCBIcChhRVUVVRV9TRVRUSU5HX0JVSUxEX1JVTEUQCUJgCgxpby5tdXN0ZXIudjFCClF1ZXVlUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit, file_muster_v1_task]);
 
 /**
  * A queue and what is in it now.
@@ -292,6 +292,14 @@ export type QueueSettings = Message<"muster.v1.QueueSettings"> & {
    * @generated from field: optional muster.v1.MechanismMode poison_mode = 9;
    */
   poisonMode?: MechanismMode | undefined;
+
+  /**
+   * Which builds its tasks run on. Default: any. It applies to tasks that were submitted before, from their next assignment on; a
+   * scheduler that another one answered for follows within a poll interval (1 s).
+   *
+   * @generated from field: muster.v1.BuildRule build_rule = 10;
+   */
+  buildRule?: BuildRule | undefined;
 };
 
 /**
@@ -300,6 +308,65 @@ export type QueueSettings = Message<"muster.v1.QueueSettings"> & {
  */
 export const QueueSettingsSchema: GenMessage<QueueSettings> = /*@__PURE__*/
   messageDesc(file_muster_v1_queue, 1);
+
+/**
+ * Which builds the tasks of a queue run on (`Hello.build_id`). At least one of the two is set; a new rule takes the place of the one
+ * before.
+ *
+ * @generated from message muster.v1.BuildRule
+ */
+export type BuildRule = Message<"muster.v1.BuildRule"> & {
+  /**
+   * All tasks but those of the ramp run on this build, and wait while it does not run; empty for none.
+   *
+   * @generated from field: string pinned_build_id = 1;
+   */
+  pinnedBuildId: string;
+
+  /**
+   * A share of the tasks runs on this build, the others on other builds, or on the pinned one.
+   *
+   * @generated from field: muster.v1.BuildRamp ramp = 2;
+   */
+  ramp?: BuildRamp | undefined;
+};
+
+/**
+ * Describes the message muster.v1.BuildRule.
+ * Use `create(BuildRuleSchema)` to create a new message.
+ */
+export const BuildRuleSchema: GenMessage<BuildRule> = /*@__PURE__*/
+  messageDesc(file_muster_v1_queue, 2);
+
+/**
+ * A share of the tasks of a queue that runs on a build. Which tasks these are depends on their ids alone: a task stays on its side for
+ * all its attempts, and while the share grows. While no ready worker takes tasks of the type from the queue with this build, or, without
+ * a pinned one, with any other build, the ramp does not apply: no task waits for it.
+ *
+ * @generated from message muster.v1.BuildRamp
+ */
+export type BuildRamp = Message<"muster.v1.BuildRamp"> & {
+  /**
+   * The build.
+   *
+   * @generated from field: string build_id = 1;
+   */
+  buildId: string;
+
+  /**
+   * Above 0 and below 1.
+   *
+   * @generated from field: double share = 2;
+   */
+  share: number;
+};
+
+/**
+ * Describes the message muster.v1.BuildRamp.
+ * Use `create(BuildRampSchema)` to create a new message.
+ */
+export const BuildRampSchema: GenMessage<BuildRamp> = /*@__PURE__*/
+  messageDesc(file_muster_v1_queue, 3);
 
 /**
  * Depth of one task type in a queue.
@@ -348,7 +415,7 @@ export type QueueTypeDepth = Message<"muster.v1.QueueTypeDepth"> & {
  * Use `create(QueueTypeDepthSchema)` to create a new message.
  */
 export const QueueTypeDepthSchema: GenMessage<QueueTypeDepth> = /*@__PURE__*/
-  messageDesc(file_muster_v1_queue, 2);
+  messageDesc(file_muster_v1_queue, 4);
 
 /**
  * What a mechanism that acts by itself may do.
@@ -466,6 +533,13 @@ export const QueueSetting = {
    * @generated from enum value: QUEUE_SETTING_POISON_MODE = 8;
    */
   POISON_MODE: 8,
+
+  /**
+   * `build_rule`.
+   *
+   * @generated from enum value: QUEUE_SETTING_BUILD_RULE = 9;
+   */
+  BUILD_RULE: 9,
 } as const;
 
 /**

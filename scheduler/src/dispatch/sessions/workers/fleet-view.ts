@@ -286,6 +286,7 @@ function memberElsewhere(
       }),
     ),
     labels: hello.labels,
+    build: hello.buildId ?? "",
     resources,
     slots,
     credit: slots + hello.prefetch - usedSlotsOf(record),

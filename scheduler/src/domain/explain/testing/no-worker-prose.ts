@@ -1,15 +1,18 @@
 /** Cases of the prose snapshot: tasks for which no worker is there, or none is eligible. */
+import type { BuildSides } from "../../builds/build-rule.ts";
 import { DEFAULT_RETRY_POLICY } from "../../tasks/outcome/retry.ts";
 import type { Reason } from "../reason.ts";
 import { withLaunches } from "../waiting/starting.ts";
 import { withRejected } from "../workers/rejected.ts";
 import { ago, member, NOW, TASK } from "./fixture.ts";
-import { ended, launch, rejected, waiting } from "./made-facts.ts";
+import { classOf, ended, launch, rejected, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
 
 const wants = (requirements: Partial<typeof TASK.requirements>) => ({
   task: { ...TASK, requirements: { labels: {}, resources: [], ...requirements } },
 });
+
+const asked = (builds: BuildSides) => ({ taskClass: { ...classOf(TASK), builds }, match: undefined });
 
 const gone = member({ id: "w-0", record: { goneTime: ago(180_000), goneReason: "lost" } }).record;
 const served = (queue: string) => [{ workerId: "w-9", pool: "", types: ["ocr"], queues: [queue] }];
@@ -55,6 +58,22 @@ export const NO_WORKER_PROSE: readonly ProseCase[] = [
     code: "NO_WORKER_FOR_TYPE",
     when: "no worker takes from the queue",
     write: () => waiting([member()], { task: { ...TASK, queue: "defualt" } }),
+  },
+  {
+    code: "BUILD_NOT_RUNNING",
+    when: "the queue is pinned, and two workers have another build or none",
+    write: () =>
+      waiting([member({ candidate: { build: "12" } }), member({ id: "w-2" })], {
+        ...asked({ rest: { is: "13" } }),
+      }),
+  },
+  {
+    code: "BUILD_NOT_RUNNING",
+    when: "it is not of the ramp, and only the build of the ramp is left",
+    write: () =>
+      waiting([member({ candidate: { build: "13" } })], {
+        ...asked({ rest: { isNot: "13" } }),
+      }),
   },
   {
     code: "NO_WORKER_MATCHES_LABELS",

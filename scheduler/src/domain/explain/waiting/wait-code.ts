@@ -13,6 +13,7 @@ const CODES: Readonly<Record<Filter, string>> = {
   // Whether a worker that has gone would do is not known here.
   capacity: "NO_WORKER_FITS",
   labels: "NO_WORKER_MATCHES_LABELS",
+  build: "BUILD_NOT_RUNNING",
   queue: "NO_WORKER_FOR_TYPE",
   type: "NO_WORKER_FOR_TYPE",
 };

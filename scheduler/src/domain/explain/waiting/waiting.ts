@@ -23,6 +23,7 @@ import { workersQuarantined } from "../workers/quarantined.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
 import { afterRevocation } from "./after-revocation.ts";
 import { LOSS_OUTCOMES, lossEvidence, lossesInWords, runsAlone } from "./alone.ts";
+import { buildNotRunning } from "./build-not-running.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { delayed } from "./delayed.ts";
 import { retryPolicyEvidence } from "./retry-policy.ts";
@@ -85,6 +86,7 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
 
 /** Reasons that remain when its time has come or its queue is resumed. */
 const BLOCKS: ReadonlySet<ReasonCode> = new Set([
+  "BUILD_NOT_RUNNING",
   "NO_WORKERS",
   "NO_WORKER_FOR_TYPE",
   "NO_WORKER_MATCHES_LABELS",
@@ -219,6 +221,8 @@ function reasonOf(
         noWorkerFits(taskClass, members, facts.known ?? [], { evidence, since }),
         facts.raises,
       );
+    case "build":
+      return buildNotRunning(taskClass, members, { evidence, since });
     case "labels":
       return noLabels(task.id, taskClass, members, [...evidence, ...labelsAdded(task)], since);
     case "queue": {

@@ -112,6 +112,8 @@ function remedyFor(
       return `register a handler for ${type} on ${id}, or start a worker that has one`;
     case "queue":
       return `add ${queue} to the queues of ${id}, or start a worker that takes from it`;
+    case "build":
+      return `run \`muster queue build ${queue} --clear\`, or start a worker of the build that the queue asks for (MUSTER_BUILD_ID)`;
     case "labels":
       return `start a worker with the labels ${Object.entries(requirements.labels)
         .map(([name, value]) => `${name}=${value}`)

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { ConfigureQueueRequestSchema, MechanismMode, QueueSetting } from "@muster/protocol";
+import {
+  type BuildRuleSchema,
+  ConfigureQueueRequestSchema,
+  MechanismMode,
+  QueueSetting,
+} from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
 import { fromQueueSettings, toQueueChange } from "./queue-settings.ts";
 
@@ -36,6 +41,31 @@ describe("a change of a queue's settings", () => {
         faultsOf(days(count)).join(),
         /^settings\.retention: .+ whole days from 1 to 7, the scheduler's/,
       );
+  });
+
+  it("binds tasks to builds: a pin, a ramp or both, which no other setting has", () => {
+    const both = { settings: { buildRule: { pinnedBuildId: "12", ramp: { buildId: "13", share: 0.1 } } } };
+    const builds = { pin: "12", ramp: { build: "13", share: 0.1 } };
+    assert.deepEqual(change(both), {
+      ...{ set: { builds }, clear: [] },
+      attributes: { build_rule: "pinned to build 12, and 10 % of its tasks go to build 13" },
+    });
+    assert.deepEqual(fromQueueSettings({ builds }).buildRule, both.settings.buildRule);
+    assert.deepEqual(change({ settings: { buildRule: { ramp: { buildId: "13", share: 0.5 } } } }).set, {
+      builds: { ramp: { build: "13", share: 0.5 } },
+    });
+    assert.deepEqual(change({ cleared: [QueueSetting.BUILD_RULE] }).clear, ["builds"]);
+    const faults = (buildRule: MessageInitShape<typeof BuildRuleSchema>) =>
+      faultsOf({ settings: { buildRule } });
+    assert.deepEqual(faults({}), ["settings.build_rule: names no build; set pinned_build_id, ramp or both"]);
+    assert.match(
+      faults({ pinnedBuildId: "no id" }).join(),
+      /^settings\.build_rule\.pinned_build_id: "no id" must start/,
+    );
+    assert.deepEqual(faults({ pinnedBuildId: "12", ramp: { buildId: "12", share: Number.NaN } }), [
+      "settings.build_rule.ramp.share: NaN is not above 0 and below 1",
+      'settings.build_rule.ramp.build_id: "12" is pinned already',
+    ]);
   });
 
   it("sets what has a value, clears what is named, and goes into the event", () => {
@@ -103,8 +133,8 @@ describe("a change of a queue's settings", () => {
         "settings.max_retry_count: 1001 is not between 0 and 1000",
         "settings.fixed.delays: has 0 entries; 1 to 100 are allowed",
         "settings.lost_backoff.delays[0]: -1 s is not between 0 and 31622400 s",
-        "cleared[0]: 0 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
-        "cleared[1]: 99 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8",
+        "cleared[0]: 0 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        "cleared[1]: 99 is no setting; allowed are 1, 2, 3, 4, 5, 6, 7, 8, 9",
         "cleared: names max_retries, for which settings has a value; give one of them",
       ],
     );

@@ -2,12 +2,18 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import { BUILD_ID, BUILD_ID_RULE } from "@muster/common/text/name-forms";
+import { quoted } from "@muster/common/text/text";
 import {
+  type BuildRule,
+  type BuildRuleSchema,
   type ConfigureQueueRequest,
   MechanismMode,
   QueueSetting,
   type QueueSettingsSchema,
 } from "@muster/protocol";
+import type * as domain from "../../../domain/builds/build-rule.ts";
+import { ruleInWords } from "../../../domain/builds/build-rule.ts";
 import type { Violation } from "../../../domain/errors.ts";
 import { backoffInWords, waitsInWords } from "../../../domain/explain/waiting/retry-policy.ts";
 import {
@@ -37,6 +43,7 @@ const BY_NUMBER: ReadonlyMap<QueueSetting, SettingName> = new Map([
   [QueueSetting.FORGOTTEN_MODE, "forgotten"],
   [QueueSetting.ATTEMPT_LIMITS_MODE, "attempt_limits"],
   [QueueSetting.POISON_MODE, "poison"],
+  [QueueSetting.BUILD_RULE, "builds"],
 ]);
 
 /** A setting as an event names it. */
@@ -49,6 +56,7 @@ const IN_EVENTS: Readonly<Record<SettingName, string>> = {
   forgotten: "forgotten_mode",
   attempt_limits: "attempt_limits_mode",
   poison: "poison_mode",
+  builds: "build_rule",
 };
 
 /** The field of each mode in the message. */
@@ -72,6 +80,7 @@ export function fromQueueSettings(settings: QueueSettings): MessageInitShape<typ
     ...optional("backoff", settings.backoff && fromBackoff(settings.backoff)),
     ...optional("lostBackoff", settings.lostDelaysMs && fromDelays(settings.lostDelaysMs)),
     ...optional("retention", daysAsDuration(settings.keepDays)),
+    ...optional("buildRule", settings.builds && fromBuildRule(settings.builds)),
     ...Object.fromEntries(
       QUEUE_MECHANISMS.flatMap((name) => {
         const mode = settings[name];
@@ -120,7 +129,34 @@ function toSettings(
     ...optional("backoff", toBackoff(message.backoff, "settings", report)),
     ...optional("lostDelaysMs", lostBackoff && toDelays(lostBackoff, "settings.lost_backoff", report)),
     ...optional("keepDays", retention && toDays(retention, keepDays, report)),
+    ...optional("builds", message.buildRule && toBuildRule(message.buildRule, report)),
     ...toModes(message, report),
+  };
+}
+
+function fromBuildRule({ pin, ramp }: domain.BuildRule): MessageInitShape<typeof BuildRuleSchema> {
+  return {
+    pinnedBuildId: pin ?? "",
+    ...(ramp ? { ramp: { buildId: ramp.build, share: ramp.share } } : {}),
+  };
+}
+
+function toBuildRule({ pinnedBuildId: pin, ramp }: BuildRule, report: Report): domain.BuildRule {
+  const at = "settings.build_rule";
+  const check = (build: string, field: string) => {
+    if (!BUILD_ID.test(build)) report(`${at}.${field}`, `${quoted(build, 140)} ${BUILD_ID_RULE}`);
+  };
+  if (pin === "" && !ramp) report(at, "names no build; set pinned_build_id, ramp or both");
+  if (pin !== "") check(pin, "pinned_build_id");
+  if (ramp) {
+    if (!(ramp.share > 0 && ramp.share < 1))
+      report(`${at}.ramp.share`, `${ramp.share} is not above 0 and below 1`);
+    check(ramp.buildId, "ramp.build_id");
+    if (ramp.buildId === pin) report(`${at}.ramp.build_id`, `${quoted(pin, 140)} is pinned already`);
+  }
+  return {
+    ...(pin === "" ? {} : { pin }),
+    ...(ramp ? { ramp: { build: ramp.buildId, share: ramp.share } } : {}),
   };
 }
 
@@ -167,6 +203,7 @@ function inEvent(set: QueueSettings, cleared: readonly SettingName[]): Record<st
     ...optional("max_retries", set.maxRetries?.toString()),
     ...optional("backoff", set.backoff && backoffInWords(set.backoff)),
     ...optional("lost_backoff", set.lostDelaysMs && waitsInWords(set.lostDelaysMs)),
+    ...optional("build_rule", set.builds && ruleInWords(set.builds)),
     ...optional("retention", set.keepDays === undefined ? undefined : `${set.keepDays}d`),
     ...Object.fromEntries(
       QUEUE_MECHANISMS.flatMap((name) => (set[name] === undefined ? [] : [[IN_EVENTS[name], set[name]]])),

@@ -5,6 +5,7 @@ import { quoted } from "@muster/common/text/text";
 import type { FleetService, QueueSchema } from "@muster/protocol";
 import type { PausedQueues } from "../../../dispatch/admission/paused-queues.ts";
 import type { RateLimits } from "../../../dispatch/admission/rate-limits.ts";
+import type { QueueBuilds } from "../../../dispatch/builds/queue-builds.ts";
 import type { Dispatcher } from "../../../dispatch/claiming/dispatcher.ts";
 import type { QueueSettingsCache } from "../../../dispatch/queue-settings.ts";
 import type { ShareWeights } from "../../../dispatch/sharing/share-weights.ts";
@@ -47,6 +48,7 @@ export interface QueueHandlerParts {
     Pick<StatisticsStore, "recentCompletions">;
   readonly pausedQueues: PausedQueues;
   readonly queueLimits: Pick<QueueLimits, "refresh">;
+  readonly queueBuilds: Pick<QueueBuilds, "refresh">;
   readonly queueSettings: Pick<QueueSettingsCache, "refresh">;
   readonly rateLimits: Pick<RateLimits, "refresh">;
   readonly shareWeights: Pick<ShareWeights, "refresh">;
@@ -152,6 +154,8 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
       const reason = storable(request.reason, 1_024) || "set by an operator";
       await store.configureQueue(name, { ...change, reason });
       await queueSettings.refresh();
+      await parts.queueBuilds.refresh();
+      dispatcher.lookAgain();
       return { queue: await describe(name) };
     },
 

@@ -17,6 +17,7 @@ import { disconnect, renewLeases, shortenLeases, supersededOf } from "./leases.t
 import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
 import { openSessions, recordStartup } from "./registration.ts";
 import { forgetRejectedWorkers, listRejectedWorkers, recordRejectedWorkers } from "./rejected-workers.ts";
+import { runningBuilds } from "./running-builds.ts";
 import { endSessions, observeExpired, reapSessions } from "./termination.ts";
 import { defaultAddressed } from "./worker-settings.ts";
 
@@ -35,6 +36,7 @@ export function sessionStore(db: Database): SessionStore {
     pausedWorkers: () => pausedWorkers(db),
     pauseWorker: (workerId, reason) => pauseWorker(db, workerId, reason),
     resumeWorker: (workerId, reason) => resumeWorker(db, workerId, reason),
+    runningBuilds: (queues) => runningBuilds(db, queues),
     listContests: (options) => listContests(db, options),
     defaultAddressed: (limit) => defaultAddressed(db, limit),
     recordRejectedWorkers: (rejected, schedulerId, keep) =>

@@ -24,7 +24,7 @@ const ATTEMPTS: Statement = {
     select epoch, metrics from attempt_metric
      where task_id = $1 and (epoch in (select epoch from a)
         or epoch = (select max(epoch) from attempt_metric where task_id = $1)))
-  select coalesce(a.epoch, m.epoch) as epoch, m.metrics, a.number, a.outcome, a.assign_time, a.accept_time, a.start_time, a.end_time, s.worker_id,
+  select coalesce(a.epoch, m.epoch) as epoch, m.metrics, a.number, a.outcome, a.assign_time, a.accept_time, a.start_time, a.end_time, s.worker_id, s.hello ->> 'buildId' as build,
          case when length(a.failure ->> 'traceback') > ${ATTEMPT_TRACEBACK}
               then jsonb_set(a.failure, '{traceback}',
                 to_jsonb(left(a.failure ->> 'traceback', ${ATTEMPT_TRACEBACK}) || E'\n(' ||
@@ -49,6 +49,7 @@ export async function countedAttempts(db: Database, id: number): Promise<Attempt
     start_time: Date | null;
     end_time: Date;
     worker_id: string | null;
+    build: string | null;
     total: number;
   }
   const rows = await db.cold<Row>(ATTEMPTS, [id]);
@@ -60,6 +61,7 @@ export async function countedAttempts(db: Database, id: number): Promise<Attempt
     ...(row.metrics ? { measured: row.metrics } : {}),
     number: row.number,
     workerId: row.worker_id ?? undefined,
+    ...(row.build ? { build: row.build } : {}),
     outcome: row.outcome,
     failure: fromStoredFailure(row.failure),
     assignTime: row.assign_time ?? undefined,

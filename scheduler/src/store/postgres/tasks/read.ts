@@ -37,7 +37,7 @@ const GET: Statement = {
     select ${OPEN_COLUMNS_AND_BODIES} from task t where t.id = $1
     union all
     select ${ENDED_COLUMNS_AND_BODIES} from task_finished t where t.id = $1)
-  select t.*, ${RELATED_COLUMNS} ${RELATED}`,
+  select t.*, ${RELATED_COLUMNS}, s.hello ->> 'buildId' as build ${RELATED}`,
 };
 
 /**

@@ -22,7 +22,7 @@ import { checkpointOf, putCheckpoints } from "./reports/checkpoints.ts";
 import { appendOutput, changedTasks, outputAfter } from "./reports/output.ts";
 import { insertTasks } from "./submit.ts";
 import { attemptFacts } from "./trace.ts";
-import { agedTasks, countWaiting, failOverdue, waitingTasks, wakeDue } from "./waiting.ts";
+import { agedTasks, countWaiting, failOverdue, waitingOfRamp, waitingTasks, wakeDue } from "./waiting.ts";
 
 export function classStore(db: Database): ClassStore {
   return {
@@ -33,6 +33,7 @@ export function classStore(db: Database): ClassStore {
     openClassIds: () => openClassIds(db),
     waitingTasks: (classIds, limit, floors) => waitingTasks(db, classIds, limit, floors),
     agedTasks: (tops, ageingMs, limit) => agedTasks(db, tops, ageingMs, limit),
+    waitingOfRamp: (classId, share, ofRamp, limit) => waitingOfRamp(db, classId, share, ofRamp, limit),
     countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
   };
 }

@@ -180,6 +180,8 @@ export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & 
   circuit: CircuitRule | null;
   fairness: Fairness | null;
   worker_id: string | null;
+  /** Only of one task. */
+  build?: string | null;
   /** Only from lists. */
   unread?: string[];
 };
@@ -214,6 +216,7 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     epoch: row.epoch,
     sessionId: row.session_id ?? undefined,
     workerId: row.worker_id ?? undefined,
+    ...(row.build ? { build: row.build } : {}),
     createTime: row.create_time,
     readyTime: row.ready_time ?? row.create_time,
     runTime: row.wake_time instanceof Date ? row.wake_time : startAfterHold(row.hold),

@@ -1,4 +1,5 @@
 /** Reads the tasks that wait in classes in claim order, and moves those whose wake time or deadline has passed. */
+import { rampBelow, SPREAD } from "../../../domain/builds/build-rule.ts";
 import type { Floor, WaitingTask } from "../../store.ts";
 import { int2Array, int4Array, int8Array } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
@@ -59,6 +60,14 @@ const AGED: Statement = {
          order by id limit $5) t
        where t.age - (v.top - v.priority) * $4::float8 > v.top_age) w
    where v.place <= ${MAX_LEVELS} and w.ids is not null`,
+};
+
+// As `isOfRamp` decides. The order makes the planner use the index.
+const OF_RAMP: Statement = {
+  name: "task-waiting-of-ramp",
+  text: `select id, priority, ${AGE} as age from task
+    where class_id = $1 and ${READY} and (((id % 2147483648) * ${SPREAD}) % 2147483648 < $2::bigint) = $3
+    order by priority desc, id limit $4`,
 };
 
 // The order makes the planner use the index whatever the statistics are, and the limit bounds the count.
@@ -158,6 +167,23 @@ export async function agedTasks(
   return rows.flatMap(({ class_id: classId, priority, ids, ages }) =>
     ids.map((id, index) => ({ id, classId, priority, ageMs: ages[index] ?? 0 })),
   );
+}
+
+/** The first tasks of the class on one side of a ramp. */
+export async function waitingOfRamp(
+  db: Database,
+  classId: number,
+  share: number,
+  ofRamp: boolean,
+  limit: number,
+): Promise<WaitingTask[]> {
+  const rows = await db.cold<{ id: number; priority: number; age: number }>(OF_RAMP, [
+    classId,
+    rampBelow(share),
+    ofRamp,
+    limit,
+  ]);
+  return rows.map(({ id, priority, age }) => ({ id, classId, priority, ageMs: age }));
 }
 
 /** How many tasks of each class could start now, at most `limitPerClass` each. */

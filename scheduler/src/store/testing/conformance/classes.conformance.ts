@@ -1,6 +1,7 @@
 /** Cases that every implementation of the classes' role passes. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import { isOfRamp } from "../../../domain/builds/build-rule.ts";
 import type { Cost } from "../../../domain/matching/capacity.ts";
 import { commitRequest, newTask, SUCCEEDED } from "../made-rows.ts";
 import { makeClass, submitted } from "./setup.ts";
@@ -80,6 +81,25 @@ export function testClasses(opened: () => StoreUnderTest): void {
     assert.ok(attempt && (await isOpen()), "a task that runs is open");
     await test.attempts.commitResults([commitRequest(attempt, SUCCEEDED)]);
     assert.ok(!(await isOpen()));
+  });
+
+  it("reads the first tasks of one side of a ramp, as the rule divides them", async () => {
+    const test = opened();
+    const classId = await makeClass(test, "ramped");
+    const ids = await submitted(
+      test,
+      classId,
+      Array.from({ length: 60 }, () => newTask()),
+    );
+    const [urgent = 0] = await submitted(test, classId, [newTask({ priority: 5 })]);
+    const [rest, ramp] = [false, true].map((side) =>
+      [urgent, ...ids].filter((id) => isOfRamp(id ?? 0, 0.3) === side),
+    );
+    const read = async (ofRamp: boolean, limit: number) =>
+      (await test.classes.waitingOfRamp(classId, 0.3, ofRamp, limit)).map(({ id }) => id);
+    assert.deepEqual(await read(true, 100), ramp);
+    assert.deepEqual(await read(false, 100), rest);
+    assert.deepEqual(await read(false, 5), rest?.slice(0, 5));
   });
 
   it("reads what goes first by its age, of each lower priority the oldest", async () => {

@@ -1,4 +1,5 @@
 /** The fake of the role of task classes. */
+import { isOfRamp } from "../../../domain/builds/build-rule.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
 import type { ClassStore, Floor, WaitingTask, WantedClass } from "../../store.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
@@ -67,6 +68,16 @@ export class MemoryClasses implements ClassStore {
         .filter(([first]) => first && isAged(first))
         .flatMap((level) => level.slice(0, limitPerLevel).filter(isAged));
     });
+  }
+
+  async waitingOfRamp(
+    classId: number,
+    share: number,
+    ofRamp: boolean,
+    limit: number,
+  ): Promise<WaitingTask[]> {
+    const waiting = this.#waiting().get(classId) ?? [];
+    return waiting.filter(({ id }) => isOfRamp(id, share) === ofRamp).slice(0, limit);
   }
 
   async countWaiting(
