@@ -13,6 +13,15 @@ describe("the examples of docs/rollouts.md", () => {
 
   after(() => examples.stop());
 
+  it("a queue runs half of its tasks on a new build, and waits for a pinned one", async () => {
+    const { stdout } = await examples.shell("sh builds", { inFolder: true });
+    assert.match(stdout, /^default runs its tasks on pin:12,ramp:13=50%$/m);
+    assert.equal(stdout.match(/Hello, (Ada|Bob|Cyd|Dan)!/g)?.length, 4);
+    assert.match(stdout, /BUILD_NOT_RUNNING/);
+    assert.match(stdout, /^default runs its tasks on any build$/m);
+    assert.match(stdout, /^worker\t(old \(build 12\)|new \(build 13\))$/m);
+  });
+
   it("a build that does not start is paused and rolled back, and one that works replaces the workers", async () => {
     const start = await examples.shell("sh start", { inFolder: true });
     assert.match(start.stdout, /^greeters\t12$/m);

@@ -173,6 +173,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   ExplainPool: "`muster why pool:NAME`",
   PlanPool: "`muster pool plan NAME`",
   ApplyPool: "`muster pool apply FILE`",
+  RollBackPool: "`muster pool rollback NAME`",
   ScalePool: "`muster pool scale NAME`",
   PausePool: "`muster pool pause NAME`",
   ResumePool: "`muster pool resume NAME`",
