@@ -24,13 +24,11 @@ export type {
 export type {
   EarlierProgress,
   Expectation,
-  PhaseLimits,
-  PhaseOptions,
-  ProgressCount,
-  RunningPhase,
   TaskContext,
   TaskWarning,
 } from "./attempt/context.ts";
+export type { PhaseLimits, PhaseOptions, RunningPhase } from "./attempt/phases/phase-options.ts";
+export type { ProgressCount } from "./attempt/reports/progress-count.ts";
 export type { StepOptions } from "./attempt/reports/step-options.ts";
 export type { ReleasedSlot } from "./attempt/slots/released-slot.ts";
 export type { BatchOptions } from "./batching/batch-options.ts";

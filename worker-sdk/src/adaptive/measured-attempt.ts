@@ -1,8 +1,8 @@
 /** What an attempt says of the limit of its type. */
 import { messageOf } from "../attempt/failure/classify.ts";
-import type { Outcome } from "../link/messages.ts";
+import type { Outcome } from "../link/outcome.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { CompiledTask } from "../options/options.ts";
+import type { CompiledTask } from "../options/compiled-options.ts";
 import { isTargetS } from "../options/task-types/adaptive-concurrency.ts";
 import type { MeasuredAttempt } from "./adaptive-limit.ts";
 

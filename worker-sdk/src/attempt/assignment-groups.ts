@@ -1,4 +1,4 @@
-import type { AssignmentGroup, AssignmentMessage } from "../link/messages.ts";
+import type { AssignmentGroup, AssignmentMessage } from "../link/assignment.ts";
 
 /** The assignments of a group, each with what all have in common. */
 export function ungroup(group: AssignmentGroup): AssignmentMessage[] {

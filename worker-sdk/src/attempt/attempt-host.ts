@@ -1,7 +1,7 @@
 /** The parts of a worker that an attempt uses. */
 import type { Clock } from "../clock.ts";
+import type { AssignmentMessage } from "../link/assignment.ts";
 import type { Link } from "../link/link.ts";
-import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { ScratchFolders } from "../scratch/scratch-folders.ts";
 import type { ObjectStore } from "../storage/object-store.ts";

@@ -2,7 +2,7 @@
 import { cutWellFormed } from "@muster/common/text/text";
 import { check, describeIssues, type Schema, type Checked as SchemaCheck } from "../contract/schema.ts";
 import { runTimedOut } from "../errors.ts";
-import type { Outcome } from "../link/messages.ts";
+import type { Outcome } from "../link/outcome.ts";
 import type { FailureClassification } from "../options/task-types/failure-classification.ts";
 import { isEncoded } from "../payloads/envelope.ts";
 import type { PayloadCoder } from "../payloads/payload-coder.ts";

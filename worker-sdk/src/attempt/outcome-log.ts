@@ -1,4 +1,4 @@
-import type { Outcome } from "../link/messages.ts";
+import type { Outcome } from "../link/outcome.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RunEnd } from "../tracing/run-trace.ts";
 import type { Attempt } from "./attempt.ts";

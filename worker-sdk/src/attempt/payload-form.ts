@@ -1,6 +1,6 @@
 /** Payloads and results that the option `payloads` encodes. */
 import { isUtf8 } from "node:buffer";
-import type { Outcome } from "../link/messages.ts";
+import type { Outcome } from "../link/outcome.ts";
 import type { Belonging, PayloadCoder } from "../payloads/payload-coder.ts";
 import { notDecodable } from "../payloads/payload-coder.ts";
 import { PayloadError } from "../payloads/payload-error.ts";

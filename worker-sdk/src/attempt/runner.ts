@@ -3,14 +3,10 @@ import { ChurnMap } from "@muster/common/churn-map";
 import { AdaptiveLimit, type LimitReport } from "../adaptive/adaptive-limit.ts";
 import { measuredAttempt } from "../adaptive/measured-attempt.ts";
 import { CancelledError, DrainError, RevokedError, runTimedOut, TimedOutError } from "../errors.ts";
-import type {
-  AssignmentGroup,
-  AssignmentMessage,
-  FromLink,
-  Outcome,
-  RejectReason,
-} from "../link/messages.ts";
-import type { CompiledOptions, CompiledTask } from "../options/options.ts";
+import type { AssignmentGroup, AssignmentMessage } from "../link/assignment.ts";
+import type { FromLink, RejectReason } from "../link/messages.ts";
+import type { Outcome } from "../link/outcome.ts";
+import type { CompiledOptions, CompiledTask } from "../options/compiled-options.ts";
 import type { Totals } from "../run/lifecycle-log.ts";
 import { RunTrace } from "../tracing/run-trace.ts";
 import { ungroup } from "./assignment-groups.ts";

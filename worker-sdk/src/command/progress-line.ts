@@ -1,5 +1,4 @@
-/** Finds progress in a line of a program's output. */
-import type { ProgressCount } from "../attempt/context.ts";
+import type { ProgressCount } from "../attempt/reports/progress-count.ts";
 
 /** How far a program is. */
 export interface LineProgress {

@@ -1,6 +1,7 @@
 /** Runs isolated handlers; loads what that takes with the first one. */
 import type { Attempt } from "../attempt/attempt.ts";
-import type { IsolatedStack, Outcome } from "../link/messages.ts";
+import type { IsolatedStack } from "../link/messages.ts";
+import type { Outcome } from "../link/outcome.ts";
 import type { Isolation, IsolationParts } from "./isolation.ts";
 
 /** The isolated handlers of a worker that has some. */

@@ -2,9 +2,10 @@
 import type { Attempt } from "../attempt/attempt.ts";
 import { outcomeOfThrow } from "../attempt/execute.ts";
 import { settledWithin, systemClock } from "../clock.ts";
-import type { IsolatedStack, Outcome } from "../link/messages.ts";
+import type { IsolatedStack } from "../link/messages.ts";
+import type { Outcome } from "../link/outcome.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { CompiledTask } from "../options/options.ts";
+import type { CompiledTask } from "../options/compiled-options.ts";
 import { moduleOf } from "./boot.ts";
 import { endError } from "./child-end.ts";
 import { ChildHandle, type ChildListener } from "./child-handle.ts";

@@ -1,6 +1,8 @@
 /** Messages between a worker and the process of an isolated handler. */
 import type { ClassifiedFailure } from "../attempt/failure/classify.ts";
-import type { AssignmentMessage, Cost, FromLink, Outcome, ToLink } from "../link/messages.ts";
+import type { AssignmentMessage } from "../link/assignment.ts";
+import type { FromLink, ToLink } from "../link/messages.ts";
+import type { Cost, Outcome } from "../link/outcome.ts";
 import type { LineLevel } from "../task-log/attempt-log.ts";
 import type { LineText } from "../task-log/line.ts";
 

@@ -3,8 +3,9 @@ import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { processAgeMs, systemClock, wallClockIso } from "../clock.ts";
 import { Connection } from "./connection/connection.ts";
-import type { FromLink, LinkData, ToLink } from "./messages.ts";
+import type { FromLink, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
+import type { LinkData } from "./thread-data.ts";
 
 /** Longest time for main to end the worker before the process is killed. */
 const MAIN_GRACE_MS = 2000;

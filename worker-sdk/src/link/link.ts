@@ -4,8 +4,9 @@ import type { Worker as Thread, TransferListItem } from "node:worker_threads";
 import { Worker as WorkerThread } from "node:worker_threads";
 import { type Clock, settledWithin } from "../clock.ts";
 import { LinkWatch } from "./link-watch.ts";
-import type { FatalMessage, FromLink, LinkData, ToLink } from "./messages.ts";
+import type { FatalMessage, FromLink, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
+import type { LinkData } from "./thread-data.ts";
 import { threadFile } from "./thread-file.ts";
 
 /** Interval at which the main loop records that it turns: the loop age in a heartbeat is at most this too old. */

@@ -1,86 +1,11 @@
+/** Messages between the main thread and the thread of the link: plain objects, many in one post. */
 import type { Facts } from "@muster/common/facts";
 import type { LimitReport } from "../adaptive/adaptive-limit.ts";
 import type { QuietExpectation } from "../attempt/phases/expectation.ts";
-import type { PressureLimits } from "../options/backpressure.ts";
-import type { TlsMaterial } from "../options/connection-options.ts";
-import type { EffectiveSetting } from "../options/effective-setting.ts";
 import type { LogLineMessage } from "../task-log/attempt-log.ts";
+import type { AssignmentGroup, KeptStep } from "./assignment.ts";
 import type { Measures } from "./health/measures.ts";
-
-/** Messages between the main thread and the thread of the link: plain objects, many in one post. */
-
-/** The last progress of earlier attempts of a task. */
-export interface EarlierProgress {
-  /** Share from 0 to 1; unset when the report was a count. */
-  readonly fraction?: number;
-  /** Items done; unset when the report was a share. */
-  readonly done?: number;
-  /** Items in all; unset when unknown. */
-  readonly total?: number;
-  /** What is counted; unset when unknown. */
-  readonly unit?: string;
-  /** Sentence of the report; unset without one. */
-  readonly message?: string;
-}
-
-/** An attempt as it was received. JSON payloads are sent as text: cloning a string is cheaper than cloning bytes. */
-export interface AssignmentMessage {
-  readonly attemptId: string;
-  readonly taskId: string;
-  readonly type: string;
-  readonly queue: string;
-  readonly attemptNumber: number;
-  readonly maxAttempts: number;
-  readonly payload: string | Uint8Array;
-  readonly contentType: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly runTimeoutMs: number | undefined;
-  readonly phaseTimeoutsMs: Readonly<Record<string, number>>;
-  readonly phaseWarningsMs: Readonly<Record<string, number>>;
-  readonly resources: readonly string[];
-  /** What the task takes of the worker's capacities, by name; undefined for one slot. */
-  readonly cost: Readonly<Record<string, number>> | undefined;
-  /** The tick of the schedule that submitted the task; undefined when a producer did. */
-  readonly tick: { readonly schedule: string; readonly tickMs: number; readonly manual: boolean } | undefined;
-  /** The last checkpoint of the task; undefined when it has none. JSON is a text. */
-  readonly resumePoint: { readonly value: string | Uint8Array } | undefined;
-  /** The last progress of earlier attempts; undefined when they reported none. */
-  readonly earlierProgress: EarlierProgress | undefined;
-  /** Steps of earlier attempts. */
-  readonly steps: readonly KeptStep[];
-  /** Iterations that earlier attempts have begun. */
-  readonly iterations: number;
-  /** Iterations that all attempts may begin together; 0 for no limit. */
-  readonly maxIterations: number;
-}
-
-/**
- * Assignments that differ only in the lists. The cost of cloning an object grows with its properties, so what they
- * have in common is sent once.
- */
-export interface AssignmentGroup {
-  readonly common: Omit<AssignmentMessage, "attemptId" | "taskId" | "attemptNumber" | "payload" | "headers">;
-  readonly attemptIds: string[];
-  readonly taskIds: string[];
-  readonly attemptNumbers: number[];
-  readonly payloads: (string | Uint8Array)[];
-  /** Each header's values; all assignments have the same headers, in the same order. */
-  readonly headers: { readonly name: string; readonly values: string[] }[];
-}
-
-/** A named step that an earlier attempt has begun. */
-export interface KeptStep {
-  readonly name: string;
-  readonly state: "pending" | "done" | "failed";
-  readonly optional: boolean;
-  /** Of one that is done, as JSON. */
-  readonly result: string;
-  /** Of a failed one. */
-  readonly code: string;
-  readonly message: string;
-  /** It is not to run: another step alone is tried again. */
-  readonly skip: boolean;
-}
+import type { Cost, Outcome, PhaseEnd } from "./outcome.ts";
 
 /** A startup phase. */
 export interface StartupPhaseMessage {
@@ -104,46 +29,6 @@ export interface SlotReleaseMessage {
   /** Its wait is over, and there is no room for it yet. */
   readonly returning: boolean;
 }
-
-/** How an attempt ended. */
-export type Outcome =
-  | {
-      readonly kind: "succeeded";
-      readonly output: string | Uint8Array;
-      readonly contentType: string;
-      readonly warnings: readonly { step: string; code: string; message: string }[];
-    }
-  | {
-      readonly kind: "failed";
-      readonly failureClass: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
-      readonly code: string;
-      readonly message: string;
-      readonly traceback: string;
-      readonly retryAfterMs?: number;
-      /** Facts for the caller as JSON. */
-      readonly details?: string;
-      readonly facts?: Facts;
-    }
-  | { readonly kind: "cancelled"; readonly message: string }
-  | { readonly kind: "released"; readonly reason: string };
-
-/** A phase that has ended, or that its handler left open. */
-export interface PhaseTiming {
-  readonly phase: string;
-  readonly durationMs: number;
-  readonly failed: boolean;
-  /** Its hard limit, 0 for none, where its handler set one. */
-  readonly timeoutMs?: number;
-}
-
-/** What an attempt cost. */
-export interface Cost {
-  readonly runMs: number;
-  readonly phases: readonly PhaseTiming[];
-}
-
-/** How a phase ended: by itself, or because its handler ended and left it open. */
-export type PhaseEnd = "completed" | "failed" | "handler_ended";
 
 /** Why an assignment is rejected. */
 export type RejectReason = "UNKNOWN_TYPE" | "NO_SLOT" | "DRAINING" | "PAUSED" | "RESOURCE_MISSING";
@@ -427,70 +312,3 @@ export type FromLink =
   | { readonly kind: "measures"; readonly measures: Measures }
   /** The link ended as requested; results that were never acknowledged are counted. */
   | { readonly kind: "ended"; readonly unackedResults: number; readonly unsentLogLines: number };
-
-/** What the link's thread is started with. */
-export interface LinkData {
-  readonly shared: SharedArrayBuffer;
-  readonly addresses: readonly string[];
-  readonly token: string | undefined;
-  readonly tls: TlsMaterial | undefined;
-  readonly workerId: string;
-  readonly sessionId: string;
-  readonly pool: string;
-  /** Empty for none. */
-  readonly buildId: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly types: readonly {
-    readonly type: string;
-    readonly concurrency: number;
-    /** Set when the worker adapts it. */
-    readonly limit?: LimitReport;
-  }[];
-  readonly queues: readonly string[];
-  readonly slots: number;
-  readonly prefetch: number;
-  readonly capacities: Readonly<Record<string, number>>;
-  readonly assignmentBytes: number;
-  readonly resources: readonly string[];
-  readonly features: readonly string[];
-  /** Set when the worker pauses by its own measures. */
-  readonly pressure: PressureLimits | undefined;
-  /** Whether stacks are read. */
-  readonly stacks: boolean;
-  /** Handlers have processes of their own. */
-  readonly isolates: boolean;
-  /** What is masked in logs beside secrets. */
-  readonly redactPatterns: readonly RegExp[];
-  /** Resources that it can load on request; an empty list with the feature `prepare_resource` means every resource. */
-  readonly loadable: readonly string[];
-  readonly launchId: string;
-  readonly host: {
-    readonly hostname: string;
-    readonly cpuCount: number;
-    readonly memoryBytes: number;
-    readonly uid: number | undefined;
-    readonly gid: number | undefined;
-    readonly cwd: string;
-  };
-  /** For Hello. */
-  readonly settings: readonly EffectiveSetting[];
-  /** Phases before the thread was started. */
-  readonly startupPhases: readonly StartupPhaseMessage[];
-  /** Milliseconds until the register timeout. */
-  readonly registerInMs: number;
-  /** The register timeout as it was set, for the log. */
-  readonly registerTimeoutS: number;
-  /** The process's age when the thread was started. */
-  readonly processAgeMs: number;
-  /** Where probes and metrics are served; unset when they are not. */
-  readonly http:
-    | { readonly host: string; readonly port: number; readonly blockedLimitMs: number }
-    | undefined;
-  /** True in `run()`: the link may kill a process whose main thread is blocked. */
-  readonly program: boolean;
-  /**
-   * Level of main's log when it is JSON lines on standard output: the link then writes lines itself while the main
-   * thread is blocked. Undefined when the log is elsewhere.
-   */
-  readonly stdoutLogLevel: "debug" | "info" | "warn" | undefined;
-}

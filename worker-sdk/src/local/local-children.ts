@@ -6,7 +6,8 @@ import type { Parent, StartedChild } from "../attempt/children/parent.ts";
 import { classifyError } from "../attempt/failure/classify.ts";
 import { isBytes } from "../attempt/json-form.ts";
 import type { ContractParts } from "../contract/task-contract.ts";
-import type { LocalChild, LocalRun, RunFailure, RunOutcome } from "./local-run.ts";
+import type { LocalRun } from "./local-run.ts";
+import type { LocalChild, RunFailure, RunOutcome } from "./run-record.ts";
 
 /** Answers, by task type, for children that the worker has no handler for; what one throws fails the child. */
 export type ChildAnswers = Readonly<Record<string, (input: unknown) => unknown>>;

@@ -6,8 +6,8 @@ import { AssignmentSchema, StepState, TaskStepSchema } from "@muster/protocol";
 import type { TaskContext } from "../attempt/context.ts";
 import { isBytes, jsonTextOf } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
+import type { AssignmentGroup } from "../link/assignment.ts";
 import { groupAssignments } from "../link/codec/wire.ts";
-import type { AssignmentGroup } from "../link/messages.ts";
 import { type OptionNames, unknownOptions } from "../options/known-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 

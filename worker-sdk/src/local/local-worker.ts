@@ -5,7 +5,7 @@ import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { type Clock, processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import { IsolationError, LifespanError, PreflightError, WorkerStoppedError } from "../errors.ts";
 import { createProgramLogger, type Logger } from "../logging/logger.ts";
-import type { CompiledOptions } from "../options/options.ts";
+import type { CompiledOptions } from "../options/compiled-options.ts";
 import { AttemptParts } from "../run/attempt-parts.ts";
 import { Startup } from "../run/startup.ts";
 import { type ChildAnswers, LocalChildren } from "./local-children.ts";

@@ -1,5 +1,4 @@
-/** What a worker gives to a run without a scheduler. */
-import type { CompiledOptions } from "../options/options.ts";
+import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import type { Resources } from "../resources/resources.ts";
 

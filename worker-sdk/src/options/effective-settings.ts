@@ -1,7 +1,9 @@
 /** The settings that a worker runs with, and where each comes from. */
+
+import type { CompiledOptions } from "./compiled-options.ts";
 import type { Environment } from "./connection-options.ts";
 import type { EffectiveSetting } from "./effective-setting.ts";
-import { type CompiledOptions, DEFAULT_WARN_S } from "./options.ts";
+import { DEFAULT_WARN_S } from "./options.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 /** A setting before it is known where its value comes from. */

@@ -2,19 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { BUILD_ID, BUILD_ID_RULE, WORKER_ID } from "@muster/common/text/name-forms";
-import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { Batches } from "../batching/batches.ts";
-import { TaskContract } from "../contract/task-contract.ts";
-import { compileIsolate, type IsolateSettings } from "../isolate/isolate-options.ts";
-import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
-import type { Logger, LogLevel } from "../logging/logger.ts";
+import type { TaskLifespan } from "../lifespan/lifespan.ts";
+import type { LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
-import type { PayloadOptions, PayloadSettings } from "../payloads/payload-options.ts";
-import type { StartupReporter } from "../run/startup.ts";
-import type { ObjectStore } from "../storage/object-store.ts";
 import { resolveArtifacts } from "./artifact-settings.ts";
-import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
-import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
+import { compileBackpressure } from "./backpressure.ts";
+import type { CompiledOptions, HttpSettings } from "./compiled-options.ts";
+import type { Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import { type OptionNames, unknownOptions } from "./known-options.ts";
 import {
@@ -27,90 +21,12 @@ import {
 } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
 import { resolvePayloads } from "./payload-settings.ts";
-import { resolveScratch, type ScratchSettings } from "./scratch-options.ts";
-import { resolveTaskLogs, type TaskLogSettings } from "./task-log-options.ts";
-import {
-  type AdaptiveConcurrency,
-  type CompiledAdaptive,
-  concurrencyFaults,
-  defaultSlots,
-  limitsOf,
-  MAX_ADAPTIVE_TYPES,
-} from "./task-types/adaptive-concurrency.ts";
-import type { FailureClassification } from "./task-types/failure-classification.ts";
-import { type AnyPhaseDeclarations, phaseFaults } from "./task-types/phase-declarations.ts";
-import type { AnyHandler, TaskDefinitions } from "./task-types/task-definition.ts";
-import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
-
-/** A task type ready to run. */
-export interface CompiledTask {
-  readonly type: string;
-  readonly input: StandardSchemaV1 | undefined;
-  readonly output: StandardSchemaV1 | undefined;
-  /** 0 means as many as the worker has slots. Of one that adapts: its upper bound. */
-  readonly concurrency: number;
-  /** Set when the concurrency adapts. */
-  readonly adaptive?: CompiledAdaptive | undefined;
-  /** True for a definition with a type: its result is sent as the handler returned it, and its schema checks that form. */
-  readonly contract: boolean;
-  readonly handler: AnyHandler;
-  /** Declared phases. */
-  readonly phases?: AnyPhaseDeclarations | undefined;
-  /** Of a type whose handler runs batches; `handler` is then `batches.join`, and what surrounds it. */
-  readonly batches?: Batches;
-  /** Set when its handler runs in a process of its own. */
-  readonly isolate?: IsolateSettings | undefined;
-}
-
-/** Where probes and metrics are served, checked. */
-export interface HttpSettings {
-  readonly host: string;
-  readonly port: number;
-  readonly blockedLimitMs: number;
-}
-
-/** Every option with its effective value. */
-export interface CompiledOptions {
-  readonly connection: Connection;
-  /** The options of the connection as they were given, for a client of the worker's own. */
-  readonly clientOptions: ConnectionOptions & { readonly payloads?: PayloadOptions };
-  readonly tasks: Map<string, CompiledTask>;
-  readonly id: string;
-  readonly pool: string;
-  /** Empty for none. */
-  readonly buildId: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly queues: readonly string[];
-  readonly concurrency: number;
-  /** The slots were set by the option or the variable. */
-  readonly concurrencyGiven: boolean;
-  readonly prefetch: number;
-  readonly capacities: Readonly<Record<string, number>>;
-  /** 0 for the default, which depends on the memory. */
-  readonly assignmentBytes: number;
-  readonly resources: readonly string[];
-  readonly scratch: ScratchSettings;
-  /** Undefined: what handlers log is not kept. */
-  readonly taskLogs: TaskLogSettings | undefined;
-  readonly artifacts: ObjectStore | undefined;
-  readonly payloads: PayloadSettings | undefined;
-  readonly lifespan: Lifespan<unknown> | undefined;
-  readonly taskLifespan: TaskLifespan<unknown, unknown> | undefined;
-  readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
-  readonly registerTimeoutS: number;
-  readonly drainTimeoutS: number;
-  /** Thresholds that the author or the environment set; they win over the scheduler's. */
-  readonly warnS: ReadonlyMap<string, number>;
-  readonly classify: ((error: unknown) => FailureClassification | undefined) | undefined;
-  readonly logger: Logger | undefined;
-  readonly logLevel: LogLevel;
-  readonly onFatal: ((fatal: FatalInfo) => void) | undefined;
-  readonly http: HttpSettings | undefined;
-  readonly backpressure: CompiledBackpressure | undefined;
-  readonly stacks: boolean;
-  /** Id that a launcher gave this process (`MUSTER_LAUNCH_ID`), or empty. */
-  readonly launchId: string;
-}
+import { resolveScratch } from "./scratch-options.ts";
+import { resolveTaskLogs } from "./task-log-options.ts";
+import { defaultSlots } from "./task-types/adaptive-concurrency.ts";
+import { type AnyDefinition, compileTasks, concurrencyOf } from "./task-types/compile-tasks.ts";
+import type { AnyHandler } from "./task-types/task-definition.ts";
+import type { WorkerOptions } from "./worker-options.ts";
 
 /** Thresholds of the phase watchdog in seconds, where no option, variable, task or scheduler sets one. */
 export const DEFAULT_WARN_S: ReadonlyMap<string, number> = new Map([
@@ -152,15 +68,6 @@ const NAMES: OptionNames<WorkerOptions> = {
   httpBlockedLimitS: true,
   stacks: true,
   onFatal: true,
-};
-
-const TASK_NAMES: OptionNames<AnyDefinition> = {
-  input: true,
-  output: true,
-  concurrency: true,
-  phases: true,
-  handler: true,
-  isolate: true,
 };
 
 /** Checks every option. @throws OptionsError with every fault at once. */
@@ -258,69 +165,6 @@ export function compileOptions<Inputs, Services, TaskServices>(
       faults,
     );
   }
-}
-
-/** A definition whose types no longer matter. */
-interface AnyDefinition {
-  readonly input?: StandardSchemaV1;
-  readonly output?: StandardSchemaV1;
-  readonly concurrency?: number | AdaptiveConcurrency<never>;
-  readonly phases?: AnyPhaseDeclarations;
-  readonly handler: AnyHandler;
-  readonly isolate?: unknown;
-}
-
-function compileTasks<Inputs, Services, TaskServices>(
-  tasks: TaskDefinitions<Inputs, Services, TaskServices> | undefined,
-  slots: number,
-  faults: string[],
-): Map<string, CompiledTask> {
-  const compiled = new Map<string, CompiledTask>();
-  const types = Object.keys(tasks ?? {});
-  if (tasks !== undefined && types.length === 0)
-    faults.push("option tasks: is empty; register at least one task type");
-  if (types.length > 1000) faults.push(`option tasks: ${types.length} types; at most 1000`);
-  checkNames("tasks", types, faults);
-  const adaptive = Object.values(tasks ?? {}).filter(
-    (task) => typeof concurrencyOf(task) === "object",
-  ).length;
-  if (adaptive > MAX_ADAPTIVE_TYPES)
-    faults.push(`option tasks: the concurrency of ${adaptive} types adapts; at most ${MAX_ADAPTIVE_TYPES}`);
-  for (const [type, definition] of Object.entries<AnyDefinition | AnyHandler>(tasks ?? {})) {
-    const full: AnyDefinition = typeof definition === "function" ? { handler: definition } : definition;
-    if (typeof full?.handler !== "function") {
-      const remedy =
-        definition instanceof TaskContract
-          ? "is a definition with a type: call worker.handle(task, handler) for it"
-          : "has no handler; give a function or { handler }";
-      faults.push(`option tasks["${type}"]: ${remedy}`);
-      continue;
-    }
-    if (full !== definition || !(definition instanceof TaskContract))
-      faults.push(...unknownOptions(full, TASK_NAMES, `tasks["${type}"].`));
-    const { input, output, concurrency, phases } = full;
-    faults.push(...phaseFaults(phases).map((fault) => fault.replace("option ", `option tasks["${type}"].`)));
-    for (const [name, schema] of Object.entries({ input, output })) {
-      if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
-        faults.push(`option tasks["${type}"].${name}: is not a Standard Schema (zod, valibot, arktype, ...)`);
-      }
-    }
-    // 0 was taken for "as many as the slots" before.
-    if (concurrency !== 0)
-      faults.push(...concurrencyFaults(concurrency).map((fault) => `option tasks["${type}"].${fault}`));
-    const { handler } = full;
-    const limits = limitsOf(concurrency, slots);
-    const isolateFaults: string[] = [];
-    const isolate = compileIsolate(full.isolate, concurrency, isolateFaults);
-    faults.push(...isolateFaults.map((fault) => `option tasks["${type}"].${fault}`));
-    compiled.set(type, { type, input, output, ...limits, contract: false, handler, phases, isolate });
-  }
-  return compiled;
-}
-
-/** What a definition says of its concurrency, whatever that is. */
-function concurrencyOf(definition: unknown): unknown {
-  return typeof definition === "function" ? undefined : Object(definition).concurrency;
 }
 
 /** A text is no list, although it has a length. */

@@ -8,7 +8,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { IsolatedHandlers } from "../isolate/isolated-handlers.ts";
 import { WorkerLifespan } from "../lifespan/worker-lifespan.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { CompiledOptions } from "../options/options.ts";
+import type { CompiledOptions } from "../options/compiled-options.ts";
 import { PayloadCoder } from "../payloads/payload-coder.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import { ResourceLoading } from "../resources/resource-loading.ts";

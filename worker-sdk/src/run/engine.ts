@@ -17,7 +17,7 @@ import type { LastReport } from "../link/connection/fatal-dial.ts";
 import { Link } from "../link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
-import type { CompiledOptions } from "../options/options.ts";
+import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
 import { OtelMetrics } from "../tracing/metrics.ts";
 import { AttemptParts } from "./attempt-parts.ts";

@@ -1,7 +1,7 @@
 /** Logs the life of a worker. */
 import { processAgeMs } from "../clock.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { CompiledOptions } from "../options/options.ts";
+import type { CompiledOptions } from "../options/compiled-options.ts";
 import { processFacts } from "./link-data.ts";
 
 /** Number of attempts of this process by outcome. */

@@ -11,8 +11,11 @@ export type { FailureFacts } from "../errors.ts";
 export type { ChildAnswers } from "../local/local-children.ts";
 export type {
   CancelOptions,
-  LocalChild,
   LocalRun,
+} from "../local/local-run.ts";
+export type { LocalTaskOptions } from "../local/local-task.ts";
+export type {
+  LocalChild,
   PausedKey,
   ProgressReport,
   RunEvent,
@@ -20,8 +23,7 @@ export type {
   RunFailure,
   RunOutcome,
   RunStep,
-} from "../local/local-run.ts";
-export type { LocalTaskOptions } from "../local/local-task.ts";
+} from "../local/run-record.ts";
 export { blockLoop } from "./block-loop.ts";
 export type { LogRecord } from "./log-record.ts";
 export type { DuplicatedKind } from "./message-proxy.ts";

@@ -1,7 +1,8 @@
 /** The phases of an attempt and their times. */
 
 import { PHASE_NAME } from "@muster/common/text/name-forms";
-import type { AssignmentMessage, PhaseEnd, PhaseTiming } from "../../link/messages.ts";
+import type { AssignmentMessage } from "../../link/assignment.ts";
+import type { PhaseEnd, PhaseTiming } from "../../link/outcome.ts";
 import type { Logger } from "../../logging/logger.ts";
 import { checkKnown, type OptionNames } from "../../options/known-options.ts";
 import {
@@ -12,9 +13,9 @@ import {
 } from "../../options/task-types/phase-declarations.ts";
 import type { RunTrace } from "../../tracing/run-trace.ts";
 import type { AttemptHost } from "../attempt-host.ts";
-import type { PhaseLimits, PhaseOptions, RunningPhase } from "../context.ts";
 import type { Deadline } from "../deadlines.ts";
 import { classNameOf, toCode } from "../failure/classify.ts";
+import type { PhaseLimits, PhaseOptions, RunningPhase } from "./phase-options.ts";
 
 const NAMES: OptionNames<PhaseOptions> = { progress: true, context: true, warnAfterS: true, timeoutS: true };
 

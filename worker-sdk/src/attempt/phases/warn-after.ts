@@ -1,6 +1,6 @@
-/** After how many seconds a phase is stuck. */
-import type { AssignmentMessage } from "../../link/messages.ts";
-import { type CompiledOptions, DEFAULT_WARN_S } from "../../options/options.ts";
+import type { AssignmentMessage } from "../../link/assignment.ts";
+import type { CompiledOptions } from "../../options/compiled-options.ts";
+import { DEFAULT_WARN_S } from "../../options/options.ts";
 
 /** Who may say so: the task, then the declaration and the options of the worker, then the scheduler. */
 export interface WarnSources {

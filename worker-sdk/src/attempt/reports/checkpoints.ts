@@ -1,8 +1,9 @@
 /** Checkpoints that a handler stores, and the one of an earlier attempt that it goes on from. */
 import { MAX_CHECKPOINT_BYTES } from "@muster/protocol/constants";
 import { CheckpointError } from "../../errors.ts";
+import type { AssignmentMessage } from "../../link/assignment.ts";
 import type { Link } from "../../link/link.ts";
-import type { AssignmentMessage, FromLink } from "../../link/messages.ts";
+import type { FromLink } from "../../link/messages.ts";
 import { messageOf } from "../failure/classify.ts";
 import { findJsonFault, isBytes } from "../json-form.ts";
 

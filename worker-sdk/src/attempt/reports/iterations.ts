@@ -1,7 +1,7 @@
 /** Counts the iterations of a task against its budget, and reports the count. */
 import { inspect } from "node:util";
 import { BudgetExhaustedError } from "../../errors.ts";
-import type { AssignmentMessage } from "../../link/messages.ts";
+import type { AssignmentMessage } from "../../link/assignment.ts";
 import type { Deadline } from "../deadlines.ts";
 import { PROGRESS_INTERVAL_MS, type ProgressHost } from "./progress.ts";
 

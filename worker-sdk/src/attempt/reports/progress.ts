@@ -3,8 +3,8 @@ import { inspect } from "node:util";
 import { UNIT_NAME } from "@muster/common/text/name-forms";
 import { cutWellFormed } from "@muster/common/text/text";
 import type { AttemptHost } from "../attempt-host.ts";
-import type { ProgressCount } from "../context.ts";
 import type { Deadline } from "../deadlines.ts";
+import type { ProgressCount } from "./progress-count.ts";
 
 /** Shortest time between two progress messages of an attempt. */
 export const PROGRESS_INTERVAL_MS = 100;

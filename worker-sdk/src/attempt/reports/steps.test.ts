@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { NonRetryableError } from "../../errors.ts";
-import type { KeptStep, ToLink } from "../../link/messages.ts";
+import type { KeptStep } from "../../link/assignment.ts";
+import type { ToLink } from "../../link/messages.ts";
 import { silentLogger, taskLog } from "../../logging/logger.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
-import type { RunningPhase } from "../context.ts";
+import type { RunningPhase } from "../phases/phase-options.ts";
 import type { StepOptions } from "./step-options.ts";
 import { type SteppingAttempt, Steps } from "./steps.ts";
 

@@ -6,7 +6,7 @@ import { cutWellFormed } from "@muster/common/text/text";
 import { MAX_STEP_RESULT_BYTES, MAX_STEPS, MAX_STEPS_BYTES } from "@muster/protocol/constants";
 import { sleep } from "../../clock.ts";
 import { NonRetryableError } from "../../errors.ts";
-import type { KeptStep } from "../../link/messages.ts";
+import type { KeptStep } from "../../link/assignment.ts";
 import { checkKnown, type OptionNames } from "../../options/known-options.ts";
 import type { AttemptHost } from "../attempt-host.ts";
 import type { TaskContext } from "../context.ts";

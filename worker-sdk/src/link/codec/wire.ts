@@ -21,17 +21,10 @@ import {
 } from "@muster/protocol";
 import type { LimitReport } from "../../adaptive/adaptive-limit.ts";
 import { durationFromMs, msFromDuration } from "../../duration.ts";
-import type {
-  AssignmentGroup,
-  AssignmentMessage,
-  Cost,
-  KeptStep,
-  Outcome,
-  RejectReason,
-  ResourceStateMessage,
-  StartupPhaseMessage,
-} from "../messages.ts";
+import type { AssignmentGroup, AssignmentMessage, KeptStep } from "../assignment.ts";
+import type { RejectReason, ResourceStateMessage, StartupPhaseMessage } from "../messages.ts";
 import type { LoggedEvent, PlainSuccess, UnacknowledgedResult } from "../outbox/in-flight.ts";
+import type { Cost, Outcome } from "../outcome.ts";
 import type { IncomingAssignment } from "./assignments-frame.ts";
 
 /** A WorkerMessage's kind, as `create` takes it. */

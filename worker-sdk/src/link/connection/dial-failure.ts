@@ -4,7 +4,7 @@ import { readableDialError } from "../../network/dial-error.ts";
 import type { WrongPeer } from "../../network/peer-probe.ts";
 import { proxyFor } from "../../network/proxy.ts";
 import type { Environment } from "../../options/connection-options.ts";
-import type { LinkData } from "../messages.ts";
+import type { LinkData } from "../thread-data.ts";
 import type { StreamEnd } from "./stream-end.ts";
 import { describeStreamEnd } from "./stream-end.ts";
 

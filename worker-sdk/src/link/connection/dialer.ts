@@ -10,7 +10,7 @@ import { TlsSource } from "../../network/tls-source.ts";
 import { processEnvironment } from "../../options/connection-options.ts";
 import type { Incoming } from "../codec/assignments-frame.ts";
 import { encode } from "../codec/wire.ts";
-import type { LinkData } from "../messages.ts";
+import type { LinkData } from "../thread-data.ts";
 import { DialFailures } from "./dial-failure.ts";
 import { DialTimeout, type DialWindow } from "./dial-timeout.ts";
 import { firstDials } from "./first-dials.ts";

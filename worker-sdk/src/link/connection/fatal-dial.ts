@@ -2,7 +2,8 @@
 import { create } from "@bufbuild/protobuf";
 import { RunningAttemptSchema } from "@muster/protocol";
 import { systemClock } from "../../clock.ts";
-import type { FatalMessage, LinkData } from "../messages.ts";
+import type { FatalMessage } from "../messages.ts";
+import type { LinkData } from "../thread-data.ts";
 import { Dialer } from "./dialer.ts";
 import { FatalSender } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";

@@ -4,7 +4,8 @@ import type { AdaptiveLimit, HelloSchema, RunningAttempt } from "@muster/protoco
 import { PROTOCOL_VERSION } from "@muster/protocol";
 import { SDK_LANGUAGE, SDK_NAME, SDK_VERSION } from "../../version.ts";
 import { startupPhase } from "../codec/wire.ts";
-import type { LinkData, StartupPhaseMessage } from "../messages.ts";
+import type { StartupPhaseMessage } from "../messages.ts";
+import type { LinkData } from "../thread-data.ts";
 
 /** The facts of Hello that change within a session. */
 export interface HelloState {

@@ -5,7 +5,7 @@ import { WorkerService } from "@muster/protocol";
 import { channelCredentials } from "../../network/channel-credentials.ts";
 import { goesDirect } from "../../network/proxy.ts";
 import { type Incoming, readIncoming } from "../codec/assignments-frame.ts";
-import type { LinkData } from "../messages.ts";
+import type { LinkData } from "../thread-data.ts";
 import type { StreamEnd } from "./stream-end.ts";
 import { readStreamEnd } from "./stream-end.ts";
 

@@ -2,7 +2,8 @@
 import type { Deadlines } from "../../attempt/deadlines.ts";
 import { PhaseWatchdog } from "../../attempt/phases/phase-watchdog.ts";
 import type { Clock } from "../../clock.ts";
-import type { PhaseEnd, ToLink } from "../messages.ts";
+import type { ToLink } from "../messages.ts";
+import type { PhaseEnd } from "../outcome.ts";
 
 /** Callbacks of open phases; `facts` are the context of the phase and the facts of the event. */
 export interface OpenPhasesListener {

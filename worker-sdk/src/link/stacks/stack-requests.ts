@@ -2,9 +2,10 @@
 import type { StackRequest, WorkerStack } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import type { WorkerMessageKind } from "../codec/wire.ts";
-import type { FromLink, IsolatedStack, LinkData } from "../messages.ts";
+import type { FromLink, IsolatedStack } from "../messages.ts";
 import type { InFlightAttempts } from "../outbox/in-flight.ts";
 import type { SharedState } from "../shared.ts";
+import type { LinkData } from "../thread-data.ts";
 
 /** Requests that wait for one reading; a scheduler gives up after 10 s. */
 const MAX_WAITING = 32;

@@ -8,8 +8,8 @@ import { WorkerStartedError } from "../../errors.ts";
 import { compileIsolate, type IsolateOptions } from "../../isolate/isolate-options.ts";
 import { chainOf } from "../../lifespan/handler-chain.ts";
 import type { Middleware, TaskLifespan } from "../../lifespan/lifespan.ts";
+import type { CompiledTask } from "../compiled-options.ts";
 import { type OptionNames, unknownOptions } from "../known-options.ts";
-import type { CompiledTask } from "../options.ts";
 import { OptionsError } from "../options-error.ts";
 import {
   type AdaptiveConcurrency,
