@@ -1,17 +1,16 @@
 /** The connection to the scheduler across reconnects. */
 import type { Welcome } from "@muster/protocol";
-import type { LimitReport } from "../../adaptive/adaptive-limit.ts";
 import type { Clock } from "../../clock.ts";
-import { durationFromMs, msFromDuration } from "../../duration.ts";
-import { adaptiveLimits, durationsMs, encode, resourceStates, startupPhase } from "../codec/wire.ts";
+import { msFromDuration } from "../../duration.ts";
+import { adaptiveLimits, durationsMs, encode, startupPhase } from "../codec/wire.ts";
 import { BlockedStack } from "../health/blocked-stack.ts";
 import { Counters } from "../health/counters.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
 import { HeartbeatSender } from "../health/heartbeat.ts";
-import { measureWorker } from "../health/measure-worker.ts";
-import { type Measures, prometheusText } from "../health/measures.ts";
+import { prometheusText } from "../health/measures.ts";
 import { ProcessMetrics } from "../health/process-metrics.ts";
-import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
+import { WorkerStatus } from "../health/worker-status.ts";
+import type { FromLink, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { CheckpointQueue } from "../outbox/checkpoints.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
@@ -22,11 +21,14 @@ import { SLOT_RELEASE } from "../outbox/slot-reports.ts";
 import { PauseReports } from "../pressure/pause-reports.ts";
 import type { SharedState } from "../shared.ts";
 import { StackRequests } from "../stacks/stack-requests.ts";
+import type { LinkData } from "../thread-data.ts";
 import { Dialer } from "./dialer.ts";
 import { FatalSender } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
+import { MainMessages } from "./main-messages.ts";
 import { SchedulerMessages } from "./scheduler-messages.ts";
 import { Shutdown } from "./shutdown.ts";
+import { StartupPhases } from "./startup-phases.ts";
 import type { Stream } from "./stream.ts";
 import type { StreamEnd } from "./stream-end.ts";
 
@@ -44,7 +46,6 @@ export class Connection {
   readonly #data: LinkData;
   readonly #clock: Clock;
   readonly #emit: (message: FromLink) => void;
-  readonly #shared: SharedState;
   readonly #inFlight = new InFlightAttempts();
   readonly #counters = new Counters();
   readonly #attempts: AttemptReports;
@@ -57,30 +58,20 @@ export class Connection {
   readonly #heartbeats: HeartbeatSender;
   readonly #shutdown: Shutdown;
   readonly #fatal: FatalSender;
-  readonly #messages: SchedulerMessages;
-  readonly #phases: StartupPhaseMessage[];
-  #phasesSent = 0;
-  #logsScheduled = false;
-  #ready = false;
+  readonly #fromScheduler: SchedulerMessages;
+  readonly #fromMain: MainMessages;
+  readonly #phases: StartupPhases;
+  readonly #status: WorkerStatus;
   #dialed = false;
   #welcomed = false;
-  #resources: readonly string[];
-  #resourceStates: readonly ResourceStateMessage[] = [];
-  readonly #limits: Map<string, LimitReport>;
   readonly #pauses: PauseReports;
-  readonly #blockedStack: BlockedStack | undefined;
   readonly #stacks: StackRequests;
 
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
     this.#clock = clock;
     this.#emit = emit;
-    this.#shared = shared;
-    this.#resources = data.resources;
-    this.#limits = new Map(
-      data.types.flatMap(({ type, limit }) => (limit === undefined ? [] : [[type, limit]])),
-    );
-    this.#phases = [...data.startupPhases];
+    this.#phases = new StartupPhases(data.startupPhases);
     this.#processMetrics = new ProcessMetrics(clock, shared);
     this.#checkpoints = new CheckpointQueue(this.#inFlight, emit);
     this.#outbox = new Outbox(
@@ -112,7 +103,7 @@ export class Connection {
       changed: () => this.#heartbeats.soon(),
       emit,
     });
-    this.#blockedStack = data.stacks
+    const blockedStack = data.stacks
       ? new BlockedStack({
           clock,
           // Loaded when it is needed: most workers never are blocked.
@@ -125,6 +116,13 @@ export class Connection {
           },
         })
       : undefined;
+    this.#status = new WorkerStatus({
+      ...{ data, clock, shared, blockedStack },
+      counters: this.#counters,
+      inFlight: this.#inFlight,
+      processMetrics: this.#processMetrics,
+      pauses: this.#pauses,
+    });
     this.#stacks = new StackRequests({
       ...{ clock, data, shared, emit },
       attempts: this.#inFlight,
@@ -142,20 +140,18 @@ export class Connection {
         this.#emit({ kind: "connecting", address, first: !this.#dialed });
         this.#dialed = true;
       },
-      hello: (lastError) => {
-        this.#phasesSent = this.#phases.length;
-        return buildHello(data, {
-          resources: this.#resources,
+      hello: (lastError) =>
+        buildHello(data, {
+          resources: this.#status.resources,
           inFlight: this.#inFlight.describe(this.#clock.monotonicMs()),
-          limits: adaptiveLimits(this.#limits, this.#clock.monotonicMs()),
-          phases: this.#phases,
+          limits: adaptiveLimits(this.#status.limits, this.#clock.monotonicMs()),
+          phases: this.#phases.takeAll(),
           lastError: this.registered ? lastError : "",
-          ready: this.#ready,
+          ready: this.#phases.ready,
           draining: this.#attempts.draining,
-        });
-      },
+        }),
       welcome: (welcome, stream, address) => this.#welcome(welcome, stream, address),
-      message: (message) => this.#messages.receive(message),
+      message: (message) => this.#fromScheduler.receive(message),
       writable: () => {
         this.#outbox.flush();
         this.#logs.flush();
@@ -167,11 +163,7 @@ export class Connection {
       superseded: (end) => this.#superseded(end),
     });
     this.#fatal = new FatalSender(clock, this.#dialer, {
-      unsentPhases: () => {
-        const unsent = this.#phases.slice(this.#phasesSent);
-        this.#phasesSent = this.#phases.length;
-        return unsent;
-      },
+      unsentPhases: () => this.#phases.takeUnsent(),
       answered: (accepted) => shared.markFatalSent(accepted),
     });
     this.#shutdown = new Shutdown({
@@ -182,7 +174,7 @@ export class Connection {
       sendGoodbye: (reason) => this.#sendGoodbye(reason),
       end: () => this.#end(),
     });
-    this.#messages = new SchedulerMessages({
+    this.#fromScheduler = new SchedulerMessages({
       attempts: this.#attempts,
       inFlight: this.#inFlight,
       heartbeats: this.#heartbeats,
@@ -193,6 +185,23 @@ export class Connection {
       outbox: this.#outbox,
       stacks: this.#stacks,
       emit,
+    });
+    this.#fromMain = new MainMessages({
+      attempts: this.#attempts,
+      counters: this.#counters,
+      heartbeats: this.#heartbeats,
+      status: this.#status,
+      outbox: this.#outbox,
+      logs: this.#logs,
+      keyPauses: this.#keyPauses,
+      pauses: this.#pauses,
+      stacks: this.#stacks,
+      fatal: this.#fatal,
+      shutdown: this.#shutdown,
+      startupPhase: (phase) => {
+        this.#phases.add(phase);
+        this.#sendPhases();
+      },
     });
   }
 
@@ -208,7 +217,7 @@ export class Connection {
 
   /** Last startup phase that main reported, or empty. */
   get lastPhase(): string {
-    return this.#phases.at(-1)?.phase ?? "";
+    return this.#phases.last;
   }
 
   /** For `/livez`. */
@@ -223,7 +232,7 @@ export class Connection {
 
   /** For `/metrics`. */
   metrics(): string {
-    return prometheusText(this.#measure());
+    return prometheusText(this.#status.measure(this.#dialer.up));
   }
 
   /** Dials. */
@@ -238,133 +247,13 @@ export class Connection {
     this.#dialer.stream?.cut("the worker gave up");
   }
 
-  /** Handles a message of main. */
+  /** Handles a message of the main thread. */
   handle(message: ToLink): void {
-    switch (message.kind) {
-      case "startupPhase":
-        this.#phases.push(message.phase);
-        if (message.phase.phase === "ready") this.#ready = true;
-        this.#sendPhases();
-        return;
-      case "accept":
-        this.#attempts.accept(message.attemptIds);
-        return;
-      case "started":
-        this.#attempts.started(message);
-        return;
-      case "succeeded":
-        this.#attempts.succeeded(message);
-        return;
-      case "reject":
-        this.#attempts.reject(message.attemptId, message.reason, message.detail);
-        return;
-      case "event":
-        this.#attempts.event(message);
-        return;
-      case "phaseStarted":
-        this.#attempts.phaseStarted(message);
-        return;
-      case "phaseExtended":
-        this.#attempts.phaseExtended(message);
-        return;
-      case "phaseEnded":
-        this.#attempts.phaseEnded(message);
-        return;
-      case "progress":
-        this.#attempts.progress(message);
-        return;
-      case "checkpoint":
-        this.#attempts.checkpoint(message);
-        return;
-      case "limit":
-        this.#limits.set(message.type, message.limit);
-        this.#counters.limitChanges.add(message.type);
-        // Before what main releases because of it.
-        this.#heartbeats.now();
-        return;
-      case "expect":
-        this.#attempts.expect(message);
-        return;
-      case "iterations":
-        this.#attempts.iterations(message);
-        return;
-      case "output":
-        this.#attempts.output(message);
-        return;
-      case "logs": {
-        const { attemptId, lines, endSequence, dropped } = message;
-        this.#logs.add(attemptId, lines, endSequence, dropped);
-        this.#flushLogsSoon();
-        return;
-      }
-      case "step":
-        this.#attempts.step(message);
-        return;
-      case "handlerReport":
-        this.#attempts.handlerReport(message);
-        return;
-      case "slot":
-        this.#attempts.slot(message);
-        return;
-      case "cancelling":
-        this.#attempts.cancelling(message.attemptId);
-        return;
-      case "batch":
-        this.#counters.batches.add(message.type);
-        this.#counters.batchMembers.add(message.type, message.size);
-        return;
-      case "result":
-        this.#attempts.result(message);
-        return;
-      case "pauseKey":
-        this.#keyPauses.ask(message);
-        return;
-      case "forget":
-        this.#attempts.returned(message.attemptId);
-        return;
-      case "resources":
-        this.#resources = message.resources;
-        this.#heartbeats.soon();
-        return;
-      case "resourceStates":
-        this.#resourceStates = message.states;
-        this.#heartbeats.soon();
-        return;
-      case "paused":
-        this.#pauses.note(message.by, message.reason);
-        return;
-      case "probed":
-        this.#pauses.probed(message.reason);
-        return;
-      case "probeFailed":
-        this.#counters.add("probe_failures");
-        return;
-      case "draining":
-        this.#attempts.draining = true;
-        this.#outbox.control({
-          case: "draining",
-          value: { reason: message.reason, timeout: durationFromMs(message.deadlineMs) },
-        });
-        return;
-      case "isolatedStacks":
-        this.#stacks.isolated(message.processes);
-        return;
-      case "fatal":
-        this.#heartbeats.stop();
-        this.#outbox.flush();
-        this.#fatal.send(message.fatal);
-        return;
-      case "finish":
-        this.#attempts.draining = true;
-        this.#shutdown.begin(message.reason, message.flushMs);
-        return;
-      default:
-        message satisfies never;
-    }
+    this.#fromMain.receive(message);
   }
 
   #welcome(welcome: Welcome, stream: Stream, address: string): void {
-    this.#messages.decided(welcome.decisions);
+    this.#fromScheduler.decided(welcome.decisions);
     if (this.#welcomed) this.#counters.add("reconnects");
     this.#emit({
       kind: "registered",
@@ -387,69 +276,22 @@ export class Connection {
     this.#shutdown.endWhenAcknowledged();
   }
 
-  /** After the results and events of the same turn. */
-  #flushLogsSoon(): void {
-    if (this.#logsScheduled) return;
-    this.#logsScheduled = true;
-    setImmediate(() => {
-      this.#logsScheduled = false;
-      this.#outbox.flush();
-      this.#logs.flush();
-    });
-  }
-
   #sendPhases(): void {
     if (!this.#dialer.up) return;
-    for (const phase of this.#phases.slice(this.#phasesSent)) {
+    for (const phase of this.#phases.takeUnsent())
       this.#outbox.control({ case: "startupPhase", value: startupPhase(phase) });
-    }
-    this.#phasesSent = this.#phases.length;
   }
 
   #sendHeartbeat(sequence: bigint): void {
-    const processMetrics = this.#processMetrics.measure();
-    this.#blockedStack?.look(this.#processMetrics.loopAgeMs);
-    for (const attempt of this.#inFlight.values()) {
-      attempt.peakRssBytes = Math.max(attempt.peakRssBytes, this.#processMetrics.rssBytes);
-    }
-    this.#counters.set("heartbeats", sequence);
-    this.#counters.set("outbox_size", BigInt(this.#inFlight.pendingResults));
-    this.#dialer.stream?.write(
-      encode({
-        case: "heartbeat",
-        value: {
-          ...processMetrics,
-          ...this.#blockedStack?.inHeartbeat(),
-          sequence,
-          slotCount: this.#data.slots,
-          running: this.#inFlight.describe(this.#clock.monotonicMs()),
-          resources: [...this.#resources],
-          ...this.#pauses.inHeartbeat(),
-          counters: this.#counters.totals(),
-          resourceStates: resourceStates(this.#resourceStates, this.#clock.monotonicMs()),
-          adaptiveLimits: adaptiveLimits(this.#limits, this.#clock.monotonicMs()),
-        },
-      }),
-    );
+    const value = this.#status.heartbeat(sequence);
+    this.#dialer.stream?.write(encode({ case: "heartbeat", value }));
     const fields = {
       sequence: Number(sequence),
       held: this.#inFlight.size,
       loop_age_ms: this.#processMetrics.loopAgeMs,
     };
     this.#emit({ kind: "log", level: "debug", event: "worker.heartbeat", fields, message: "heartbeat sent" });
-    this.#emit({ kind: "measures", measures: this.#measure() });
-  }
-
-  #measure(): Measures {
-    return measureWorker({
-      counters: this.#counters,
-      inFlight: this.#inFlight,
-      processMetrics: this.#processMetrics,
-      shared: this.#shared,
-      slots: this.#data.slots,
-      limits: this.#limits,
-      connected: this.#dialer.up,
-    });
+    this.#emit({ kind: "measures", measures: this.#status.measure(this.#dialer.up) });
   }
 
   #healthFacts(): HealthFacts {
@@ -459,7 +301,7 @@ export class Connection {
       lastError: this.lastError,
       unansweredMs: this.#heartbeats.unansweredMs,
       answerWithinMs: this.#heartbeats.answerWithinMs,
-      ready: this.#ready,
+      ready: this.#phases.ready,
       lastPhase: this.lastPhase,
       draining: this.#attempts.draining,
       paused: this.#pauses.inWords,
