@@ -1,3 +1,4 @@
+/** What the link's thread is started with. */
 import type { LimitReport } from "../adaptive/adaptive-limit.ts";
 import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";

@@ -1,3 +1,4 @@
+/** What a run without a scheduler reports: progress, events, steps, and how it ended. */
 import type { FailureFacts } from "../errors.ts";
 
 /** A child that a handler has started with `ctx.run()`. */

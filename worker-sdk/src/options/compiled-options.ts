@@ -1,3 +1,4 @@
+/** The options of a worker, checked, each with its effective value. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Batches } from "../batching/batches.ts";
 import type { IsolateSettings } from "../isolate/isolate-options.ts";

@@ -1,3 +1,4 @@
+/** Checks the definitions of the task types of a worker. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskContract } from "../../contract/task-contract.ts";
 import { compileIsolate } from "../../isolate/isolate-options.ts";
