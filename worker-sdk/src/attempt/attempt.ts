@@ -13,7 +13,7 @@ import type { Outcome, PhaseTiming } from "../link/outcome.ts";
 import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
 import type { CompiledTask } from "../options/compiled-options.ts";
-import type { ScratchFolder } from "../scratch/scratch-folders.ts";
+import { AttemptScratch } from "../scratch/attempt-scratch.ts";
 import type { AttemptLog } from "../task-log/attempt-log.ts";
 import { recordedLog } from "../task-log/recorded-log.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
@@ -23,7 +23,6 @@ import { ChildRuns } from "./children/child-runs.ts";
 import type { TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { toCode } from "./failure/classify.ts";
-import { isBytes } from "./json-form.ts";
 import { checkedExpectation, type Expectation } from "./phases/expectation.ts";
 import type { PhaseOptions, RunningPhase } from "./phases/phase-options.ts";
 import type { PhaseWatchdog } from "./phases/phase-watchdog.ts";
@@ -31,24 +30,15 @@ import { Phases } from "./phases/phases.ts";
 import { Checkpoints, resumeValue } from "./reports/checkpoints.ts";
 import { HandlerReports } from "./reports/handler-reports.ts";
 import { Iterations } from "./reports/iterations.ts";
+import { Output } from "./reports/output.ts";
 import { ProgressThrottle } from "./reports/progress.ts";
 import type { ProgressCount } from "./reports/progress-count.ts";
 import type { StepOptions } from "./reports/step-options.ts";
 import { Steps } from "./reports/steps.ts";
 import { ReleasedSlot } from "./slots/released-slot.ts";
-
-/** Largest output chunk of one message. */
-const MAX_CHUNK_BYTES = 64 * 1024;
+import type { StopRequest } from "./stop.ts";
 
 const NOT_OURS = "the attempt is no longer this worker's";
-
-/** Why a handler was asked to stop. */
-export interface StopRequest {
-  readonly kind: "cancelled" | "timedOut" | "revoked" | "drain" | "exceeded";
-  readonly reason: Error;
-  /** How long the handler may take, milliseconds; unset where none was given. */
-  readonly graceMs?: number;
-}
 
 /** The part of an attempt that runs in a process of its own. */
 export interface ElsewhereAttempt {
@@ -102,8 +92,8 @@ export class Attempt implements TaskContext<never, never, never> {
   #reports: HandlerReports | undefined;
   #childRuns: ChildRuns | undefined;
   #resumeFrom: { readonly value: unknown } | undefined;
-  #chunks = 0;
-  #scratch: Promise<ScratchFolder> | undefined;
+  #output: Output | undefined;
+  #scratch: AttemptScratch | undefined;
 
   constructor(host: AttemptHost, assignment: AssignmentMessage, definition: CompiledTask) {
     this.#host = host;
@@ -182,16 +172,10 @@ export class Attempt implements TaskContext<never, never, never> {
   get scratch(): () => Promise<string> {
     return async () => {
       if (this.closed) throw new Error("ctx.scratch() was called after the attempt had ended.");
-      this.#scratch ??= this.#host.scratch.open(this.id, (reason) =>
+      this.#scratch ??= new AttemptScratch(this.id, this.#host.scratch, (reason) =>
         this.abort({ kind: "exceeded", reason }),
       );
-      try {
-        return (await this.#scratch).path;
-      } catch (error) {
-        // The next call tries again.
-        this.#scratch = undefined;
-        throw error;
-      }
+      return this.#scratch.path();
     };
   }
 
@@ -215,13 +199,7 @@ export class Attempt implements TaskContext<never, never, never> {
 
   /** The handler has returned: its scratch folder is removed, or kept after a failure. */
   endScratch(outcome: Outcome["kind"]): void {
-    this.#scratch?.then(
-      (folder) => this.#host.scratch.end(folder, outcome),
-      () => {
-        // Its handler got the error, and there is no folder.
-      },
-    );
-    this.#scratch = undefined;
+    this.#scratch?.end(outcome);
   }
 
   /** Asks the handler to stop. */
@@ -366,19 +344,8 @@ export class Attempt implements TaskContext<never, never, never> {
 
   readonly output = (chunk: string | Uint8Array): void => {
     if (this.closed) return;
-    const bytes = typeof chunk === "string" ? Buffer.from(chunk, "utf8") : chunk;
-    if (!isBytes(bytes)) {
-      throw new TypeError(
-        "ctx.output() takes a text or a Uint8Array; for other bytes give new Uint8Array(buffer)",
-      );
-    }
-    for (let start = 0; start < bytes.byteLength; start += MAX_CHUNK_BYTES) {
-      this.#chunks += 1;
-      // A copy: cloning a view copies the whole buffer below it.
-      const data = new Uint8Array(bytes.subarray(start, start + MAX_CHUNK_BYTES));
-      this.#host.link.send({ kind: "output", attemptId: this.id, sequence: this.#chunks, data });
-    }
-    this.#host.link.flush();
+    this.#output ??= new Output(this.id, this.#host.link);
+    this.#output.send(chunk);
   };
 
   readonly submit: SubmitChild = async (

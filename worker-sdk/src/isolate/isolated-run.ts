@@ -1,9 +1,10 @@
 /** One attempt in a process of its own, as the worker sees it. */
 import { type Facts, mergeFacts } from "@muster/common/facts";
-import type { Attempt, ElsewhereAttempt, StopRequest } from "../attempt/attempt.ts";
+import type { Attempt, ElsewhereAttempt } from "../attempt/attempt.ts";
 import type { AttemptHost } from "../attempt/attempt-host.ts";
 import type { Deadline } from "../attempt/deadlines.ts";
 import { outcomeOfStop, outcomeOfThrow } from "../attempt/execute.ts";
+import type { StopRequest } from "../attempt/stop.ts";
 import { systemClock } from "../clock.ts";
 import { TimedOutError } from "../errors.ts";
 import type { ToLink } from "../link/messages.ts";

@@ -1,3 +1,5 @@
+/** Assignments as the link sends them to the main thread. */
+
 /** The last progress of earlier attempts of a task. */
 export interface EarlierProgress {
   /** Share from 0 to 1; unset when the report was a count. */

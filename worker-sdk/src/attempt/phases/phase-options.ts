@@ -1,3 +1,5 @@
+/** Options of the phases of a handler, and a phase that runs. */
+
 /** A phase that runs; given to the function of `ctx.phase()`. */
 export interface RunningPhase {
   /**
