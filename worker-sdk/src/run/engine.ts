@@ -20,6 +20,7 @@ import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
 import { OtelMetrics } from "../tracing/metrics.ts";
+import { receiveForAttempts } from "./attempt-messages.ts";
 import { AttemptParts } from "./attempt-parts.ts";
 import { FatalDelivery } from "./fatal-delivery.ts";
 import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
@@ -67,6 +68,8 @@ export class Engine {
   readonly #metrics = new OtelMetrics();
   readonly #ready = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<FatalInfo | undefined>();
+  /** Where answers to messages about attempts go. */
+  readonly #answers: { readonly link: Link; readonly log: Logger };
   #registered = false;
   #preflightPassed = false;
   #isReady = false;
@@ -97,6 +100,7 @@ export class Engine {
       hung: (silentMs) =>
         this.#linkFailed(`hangs: its loop has not turned for ${Math.round(silentMs / 1000)} s`),
     });
+    this.#answers = { link: this.#link, log: this.#log };
     this.#delivery = new FatalDelivery({ log: this.#log, link: this.#link, linkData: this.#linkData });
     report = (phase) => {
       early.push(phase);
@@ -248,15 +252,6 @@ export class Engine {
   #receive(message: FromLink): void {
     if (this.#over) return;
     switch (message.kind) {
-      case "assignments":
-        this.#attempts.runner.take(message.groups);
-        return;
-      case "cancel":
-        this.#attempts.runner.cancel(message);
-        return;
-      case "revoke":
-        this.#attempts.runner.revoke(message.attemptId, message.reason);
-        return;
       case "registered":
         this.#welcomed(message);
         return;
@@ -268,26 +263,6 @@ export class Engine {
       case "ended":
         logLinkMessage(this.#log, message, this.#registered ? undefined : startFacts(this.#options));
         return;
-      case "acknowledged":
-        this.#attempts.runner.acknowledged(message.attemptIds);
-        return;
-      case "refused":
-        if (message.stale) this.#attempts.runner.refused(message.attemptId);
-        else this.#attempts.runner.acknowledged([message.attemptId]);
-        logLinkMessage(this.#log, message, undefined);
-        return;
-      case "checkpointAnswered":
-        this.#attempts.runner.checkpointAnswered(message);
-        return;
-      case "keyPauseAnswered": {
-        const key = this.#attempts.keyPauses.answered(message);
-        if (key !== undefined)
-          this.#log.warn(
-            { event: "worker.key_pause.refused", key, error: message.error },
-            "a key was not paused",
-          );
-        return;
-      }
       case "drain":
         void this.drain(message.reason || "asked by the scheduler", secondsOf(message.deadlineMs));
         return;
@@ -300,16 +275,20 @@ export class Engine {
       case "resume":
         this.#pauses.resume("operator", message.reason);
         return;
+      case "assignments":
+      case "cancel":
+      case "revoke":
+      case "acknowledged":
+      case "checkpointAnswered":
+      case "keyPauseAnswered":
       case "prepareResource":
-        void this.#attempts.loading.prepare(message.resource, message.waitingTasks);
-        return;
-      case "isolatedStacks":
-        void this.#attempts.isolated
-          ?.stacks()
-          .then((processes) => this.#link?.send({ kind: "isolatedStacks", processes }));
-        return;
       case "releaseResource":
-        void this.#attempts.loading.release(message.resource, message.reason);
+      case "isolatedStacks":
+        receiveForAttempts(this.#attempts, message, this.#answers);
+        return;
+      case "refused":
+        receiveForAttempts(this.#attempts, message, this.#answers);
+        logLinkMessage(this.#log, message, undefined);
         return;
       case "verdict":
         this.fail("startup", new VerdictError(message.status, message.reason, message.message));
