@@ -60,13 +60,13 @@ export class MainMessages {
         attempts.event(message);
         return;
       case "phaseStarted":
-        attempts.phaseStarted(message);
+        attempts.phases.started(message);
         return;
       case "phaseExtended":
-        attempts.phaseExtended(message);
+        attempts.phases.extended(message);
         return;
       case "phaseEnded":
-        attempts.phaseEnded(message);
+        attempts.phases.ended(message);
         return;
       case "progress":
         attempts.progress(message);
@@ -81,7 +81,7 @@ export class MainMessages {
         heartbeats.now();
         return;
       case "expect":
-        attempts.expect(message);
+        attempts.phases.expect(message);
         return;
       case "iterations":
         attempts.iterations(message);

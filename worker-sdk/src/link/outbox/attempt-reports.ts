@@ -1,6 +1,5 @@
 /** The reports of an attempt until they are acknowledged. */
 import { ARTIFACT_SKIPPED } from "../../artifacts/artifact-events.ts";
-import { Deadlines } from "../../attempt/deadlines.ts";
 import type { Clock } from "../../clock.ts";
 import type { IncomingAssignment } from "../codec/assignments-frame.ts";
 import { bytesOf, encode, encodeResult, groupAssignments, rejectionReason } from "../codec/wire.ts";
@@ -9,11 +8,9 @@ import type { ProcessMetrics } from "../health/process-metrics.ts";
 import type { FromLink, ToLink } from "../messages.ts";
 import type { Outcome } from "../outcome.ts";
 import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
-import { OpenPhases } from "./open-phases.ts";
 import type { Outbox } from "./outbox.ts";
 import { RECEIVED, STARTED } from "./outbox.ts";
-
-type PhaseStarted = Extract<ToLink, { kind: "phaseStarted" }>;
+import { PhaseReports } from "./phase-reports.ts";
 
 /** Events of the start and end of a named phase. */
 const PHASE_CHANGE = /^task\..+\.(started|completed|failed)$/;
@@ -42,7 +39,8 @@ export class AttemptReports {
   readonly #emit: (message: FromLink) => void;
   readonly #changed: () => void;
   readonly #types: ReadonlySet<string>;
-  readonly #deadlines: Deadlines;
+  /** Their phases, and the silence that handlers announce. */
+  readonly phases: PhaseReports;
   /** Attempts that were revoked before main had accepted them. */
   readonly #revokedUnaccepted = new Set<string>();
   /** True once no new assignments are accepted. */
@@ -66,41 +64,10 @@ export class AttemptReports {
     this.#emit = emit;
     this.#changed = changed;
     this.#types = types;
-    this.#deadlines = new Deadlines(clock);
-  }
-
-  /** A phase was opened. */
-  phaseStarted(message: PhaseStarted): void {
-    const attempt = this.#inFlight.get(message.attemptId);
-    if (attempt === undefined) return;
-    this.#endExpectation(attempt);
-    attempt.phases ??= new OpenPhases(this.#clock, this.#deadlines, {
-      event: (phase, change, facts) => this.#phaseEvent(attempt, message, `task.${phase}.${change}`, facts),
+    this.phases = new PhaseReports({
+      ...{ clock, inFlight, processMetrics, emit, changed },
+      event: (attempt, name, elapsedMs, facts) => this.#log(attempt, name, elapsedMs, facts),
     });
-    attempt.phases.started(message);
-    if (attempt.slotRelease !== undefined) attempt.phases.suspend();
-  }
-
-  /** Its handler has given a phase another threshold or limit. */
-  phaseExtended(message: Extract<ToLink, { kind: "phaseExtended" }>): void {
-    this.#inFlight.get(message.attemptId)?.phases?.extended(message);
-    this.#changed();
-  }
-
-  /** A phase was closed. */
-  phaseEnded({ attemptId, number, how }: Extract<ToLink, { kind: "phaseEnded" }>): void {
-    const attempt = this.#inFlight.get(attemptId);
-    attempt?.phases?.ended(number, how);
-    if (attempt !== undefined) this.#endExpectation(attempt);
-  }
-
-  /** The handler will be silent for a while. */
-  expect({ attemptId, sinceMs, quietForMs, reason }: Extract<ToLink, { kind: "expect" }>): void {
-    const attempt = this.#current(attemptId);
-    if (attempt === undefined) return;
-    attempt.expectation = { sinceMs, quietForMs, reason };
-    attempt.phases?.expect(sinceMs + quietForMs);
-    this.#changed();
   }
 
   /** The slots of an attempt were freed, or are taken again. Its open phases are not watched meanwhile. */
@@ -110,12 +77,7 @@ export class AttemptReports {
     attempt.slotRelease = release;
     attempt.slotReported = true;
     if (release !== undefined) attempt.phases?.suspend();
-    else {
-      attempt.phases?.resume();
-      // What the handler has said before the wait still holds.
-      const { expectation } = attempt;
-      if (expectation !== undefined) attempt.phases?.expect(expectation.sinceMs + expectation.quietForMs);
-    }
+    else this.phases.resume(attempt);
     this.#outbox.slot(attempt);
   }
 
@@ -212,7 +174,7 @@ export class AttemptReports {
     const { attemptId, fraction, done, total } = message;
     const attempt = this.#inFlight.get(attemptId);
     if (attempt === undefined) return;
-    this.#moved(attempt);
+    this.phases.moved(attempt);
     const share = fraction ?? (done !== undefined && total ? Math.min(1, done / total) : undefined);
     if (share !== undefined) attempt.progress = share;
     if (attempt.revoked) return;
@@ -234,7 +196,7 @@ export class AttemptReports {
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
     attempt.iterations = count;
-    this.#moved(attempt);
+    this.phases.moved(attempt);
     this.#outbox.iterations(attempt);
   }
 
@@ -242,7 +204,7 @@ export class AttemptReports {
   step(message: Extract<ToLink, { kind: "step" }>): void {
     const attempt = this.#current(message.attemptId);
     if (attempt === undefined) return;
-    this.#moved(attempt);
+    this.phases.moved(attempt);
     this.#outbox.step(message);
   }
 
@@ -260,7 +222,7 @@ export class AttemptReports {
       this.#emit({ kind: "checkpointAnswered", attemptId, sequence, error });
       return;
     }
-    this.#moved(attempt);
+    this.phases.moved(attempt);
     this.#outbox.checkpoint(message);
   }
 
@@ -330,52 +292,9 @@ export class AttemptReports {
     return this.#inFlight.remove(attemptId);
   }
 
-  /** The handler has shown that it goes on. */
-  #moved(attempt: InFlightAttempt): void {
-    attempt.progressAtMs = this.#clock.monotonicMs();
-    attempt.phases?.progress();
-    this.#endExpectation(attempt);
-  }
-
-  #endExpectation(attempt: InFlightAttempt): void {
-    if (attempt.expectation === undefined) return;
-    attempt.expectation = undefined;
-    attempt.phases?.endExpectation();
-  }
-
   #current(attemptId: string): InFlightAttempt | undefined {
     const attempt = this.#inFlight.get(attemptId);
     return attempt?.revoked === true ? undefined : attempt;
-  }
-
-  /** Records an event of a phase watchdog in the history of the attempt, and logs it. */
-  #phaseEvent(
-    attempt: InFlightAttempt,
-    { taskId, taskType }: PhaseStarted,
-    event: string,
-    facts: Readonly<Record<string, string>>,
-  ): void {
-    const elapsedMs = this.#clock.monotonicMs() - attempt.receivedMs;
-    this.#log(attempt, event, elapsedMs, facts);
-    const stuck = event.endsWith(".stuck");
-    const seconds = (Number(facts.elapsed_ms) / 1000).toFixed(1);
-    this.#emit({
-      kind: "log",
-      level: stuck ? "warn" : "info",
-      event,
-      fields: {
-        ...facts,
-        attempt_id: attempt.attemptId,
-        task_id: taskId,
-        task_type: taskType,
-        elapsed_ms: Number(facts.elapsed_ms),
-        warn_after_s: Number(facts.warn_after_s),
-        loop_age_ms: Math.round(this.#processMetrics.loopAgeMs),
-      },
-      message: stuck
-        ? `the phase has lasted ${seconds} s`
-        : `the phase is no longer stuck, after ${seconds} s (${facts.by})`,
-    });
   }
 
   #log(
