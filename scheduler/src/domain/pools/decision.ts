@@ -20,7 +20,7 @@ import {
   withoutEarlier,
   withReady,
 } from "./rollout.ts";
-import type { Rollout, RolloutRecord, TemplateVersion } from "./rollout-record.ts";
+import type { Rollout, RolloutRecord, RolloutRule, TemplateVersion } from "./rollout-record.ts";
 import { rolloutSteps } from "./rollout-steps.ts";
 import { type Demand, type Desired, desired, highestWanted, type NextTime, withWanted } from "./scale.ts";
 
@@ -444,7 +444,11 @@ function launchesOf(
   const same = serving.filter(({ launch }) => launch.templateVersion === template.version);
   const more = Math.max(
     0,
-    Math.min(spec.maxStarting - starting, unprovenRoom(guard, spec, same, starting, nowMs)),
+    Math.min(
+      spec.maxStarting - starting,
+      unprovenRoom(guard, spec, same, starting, nowMs),
+      rolling ? unprovenRolloutRoom(rolling, spec.rollout, starting) : Number.POSITIVE_INFINITY,
+    ),
   );
   const count = Math.min(missing, room, more, allowed === "probe" ? 1 : missing);
   const limits: LaunchLimit[] = [
@@ -489,6 +493,16 @@ function unprovenRoom(
   return failed === 0 || proven
     ? Number.POSITIVE_INFINITY
     : Math.max(1, guard.minSamples - failed) - starting;
+}
+
+/** The same for a rollout of which a launch has failed and none has become ready: no more than its pause needs. */
+function unprovenRolloutRoom(
+  { proven, failed }: Rollout,
+  { maxFailedLaunches }: RolloutRule,
+  starting: number,
+): number {
+  if (proven || failed === 0) return Number.POSITIVE_INFINITY;
+  return Math.max(1, maxFailedLaunches - failed) - starting;
 }
 
 function startingText({ samples }: GuardRecord, { maxStarting }: PoolSpec, starting: number): string {
