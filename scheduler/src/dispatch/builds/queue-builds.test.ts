@@ -4,7 +4,9 @@ import { type BuildRule, isOfRamp, sidesOf } from "../../domain/builds/build-rul
 import type { RunningBuild } from "../../store/sessions.ts";
 import { SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
-import { HotPath } from "../testing/hot-path.ts";
+import { Matcher } from "../matching/matcher.ts";
+import { HotPath, TYPE } from "../testing/hot-path.ts";
+import { madeSession } from "../testing/made-session.ts";
 import { QueueBuilds } from "./queue-builds.ts";
 
 const RAMP = { build: "13", share: 0.5 };
@@ -81,6 +83,24 @@ describe("the build rules of queues", () => {
     }
     assert.equal(done.size, rest.length);
     assert.ok(rest.every((id) => done.has(id)));
+  });
+
+  it("keep a session free for a task that runs alone on the side of that task", async () => {
+    await hot.waiting(3);
+    await hot.poll();
+    const [entry] = hot.dispatch.classes.all();
+    assert.ok(entry);
+    entry.taskClass = { ...entry.taskClass, alone: true };
+    apply({ ramp: RAMP }, "12", "13");
+    const id = [1, 2, 3].find((each) => isOfRamp(each, RAMP.share));
+    assert.ok(id);
+    entry.window.add({ id, priority: 0 });
+    const [old, fresh] = ["12", "13"].map((build) => madeSession({ types: { [TYPE]: 0 }, slots: 5, build }));
+    assert.ok(old && fresh);
+    for (const session of [old, fresh, fresh]) session.reserve({ ...entry.taskClass, alone: false });
+    for (const session of [old, fresh]) hot.dispatch.classes.addSession(session);
+    new Matcher(hot.dispatch.classes, hot.clock).keepFree(entry);
+    assert.equal(entry.keptFree, fresh, "the other one holds less, and has another build");
   });
 
   it("are read only where a queue has one, and the builds that run only for a ramp", async () => {

@@ -1,6 +1,6 @@
 /** Finds a session for a task of a class. */
 import type { Clock } from "../../clock.ts";
-import { type BuildWish, serves } from "../../domain/builds/build-rule.ts";
+import { type BuildWish, serves, wishOf } from "../../domain/builds/build-rule.ts";
 import { type Cost, shortages, slotsOf } from "../../domain/matching/capacity.ts";
 import { isKeptFrom } from "../../domain/matching/kept-room.ts";
 import { closedBy, removedBy, type TaskClass } from "../../domain/matching/match.ts";
@@ -49,7 +49,13 @@ export class Matcher {
   keepFree(entry: ClassEntry): void {
     const now = this.#clock.monotonic();
     const { keptFree } = entry;
-    if (keptFree && keptFree.keptFreeUntil > now && this.#classes.has(keptFree)) {
+    const wish = frontWish(entry);
+    if (
+      keptFree &&
+      keptFree.keptFreeUntil > now &&
+      this.#classes.has(keptFree) &&
+      serves(wish, keptFree.build)
+    ) {
       if (removedBy(entry.taskClass, keptFree, now) === "alone") {
         keptFree.keepFree(now + KEPT_FREE_MS);
         return;
@@ -58,6 +64,7 @@ export class Matcher {
     let least: Session | undefined;
     for (const session of entry.eligible) {
       if (session.runsAlone || removedBy(entry.taskClass, session, now) !== "alone") continue;
+      if (!serves(wish, session.build)) continue;
       if (!least || session.outstanding < least.outstanding) least = session;
     }
     entry.keptFree = least;
@@ -156,11 +163,13 @@ export class Search {
     const { cost } = taskClass.requirements;
     const front = entry.window.peek();
     if (cost === undefined || front === undefined) return;
-    let kept = roomAt && this.#mayKeep(roomAt, taskClass) ? roomAt : undefined;
+    const wish = frontWish(entry);
+    const mayKeep = (session: Session) => serves(wish, session.build) && this.#mayKeep(session, taskClass);
+    let kept = roomAt && mayKeep(roomAt) ? roomAt : undefined;
     if (!kept && this.#now - (entry.roomChosenAt ?? Number.NEGATIVE_INFINITY) >= CHOOSE_EVERY_MS) {
       entry.roomChosenAt = this.#now;
       for (const session of entry.eligible) {
-        if (!this.#mayKeep(session, taskClass)) continue;
+        if (!mayKeep(session)) continue;
         if (!kept || missing(cost, session) < missing(cost, kept)) kept = session;
       }
     }
@@ -189,6 +198,12 @@ export class Search {
     this.#left = open.length;
     return open;
   }
+}
+
+/** What the next task of the class asks of builds; undefined where all tasks of it ask the same. */
+function frontWish({ taskClass: { builds }, window }: ClassEntry): BuildWish | undefined {
+  const front = builds?.ramp && window.peek();
+  return builds && front ? wishOf(builds, front.id) : undefined;
 }
 
 /** How much is missing of what the task costs: 1 for all of it, of each capacity. */

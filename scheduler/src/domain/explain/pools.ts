@@ -253,7 +253,7 @@ function noPool({ type, queue }: TaskClass, pools: readonly ExplainedPool[]): Re
     .map(({ pool }) => pool.spec.name);
   const nearest =
     serving.length > 0
-      ? `${serving.slice(0, MAX_CAUSES).join(", ")} ${serving.length === 1 ? "offers" : "offer"} the type, but not the queue, the labels, the resources or the capacities that it needs`
+      ? `${serving.slice(0, MAX_CAUSES).join(", ")} ${serving.length === 1 ? "offers" : "offer"} the type, but not the queue, the build, the labels, the resources or the capacities that it needs`
       : "none offers its type";
   return {
     code: "NO_POOL_OFFERS",

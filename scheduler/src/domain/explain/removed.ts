@@ -54,7 +54,9 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
     case "unanswered":
       return `it ${worker.stallReason || "left an assignment unanswered"} and is assigned nothing for a while`;
     case undefined:
-      return "it may run them; none was assigned to it yet";
+      return taskClass.builds?.ramp
+        ? `queue ${queue} runs its tasks on ${buildsInWords(taskClass.builds)}, and it ${buildInWords(worker.build)}; none of its share was assigned to it yet`
+        : "it may run them; none was assigned to it yet";
     default:
       return filter satisfies never;
   }

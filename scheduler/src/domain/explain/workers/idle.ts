@@ -60,7 +60,9 @@ export function idle(member: FleetMember, waiting: readonly WaitingClass[], now:
   if (next) {
     return {
       code: "DISPATCH_DELAYED",
-      summary: `it is ready and holds nothing, and ${plural(mine, "task")} that it may run ${agree(mine, ["waits", "wait"])}: the next is about to be assigned to it, or to another worker that may run it`,
+      summary: next.taskClass.builds?.ramp
+        ? `it is ready and holds nothing, and ${plural(mine, "task")} ${agree(mine, ["waits", "wait"])}, of which it may run those that queue ${next.taskClass.queue} runs on its build`
+        : `it is ready and holds nothing, and ${plural(mine, "task")} that it may run ${agree(mine, ["waits", "wait"])}: the next is about to be assigned to it, or to another worker that may run it`,
       since,
       evidence,
       remedy: `nothing to do unless it lasts; then run \`muster why queue:${next.taskClass.queue}\``,
