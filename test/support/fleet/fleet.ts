@@ -1,3 +1,4 @@
+/** A scheduler with workers and supervisors for the tests of faults. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -211,18 +212,10 @@ export class Fleet {
     boundMs: number,
     expected?: ExpectedReason,
   ): Promise<FoundReason> {
-    const reported = await waitForReason(
-      code,
-      boundMs,
-      hasBeginning(expected),
-      `task ${taskId}`,
-      async () => {
-        const { explanation } = await this.client.tasks.explainTask({ taskId });
-        return explanation;
-      },
-    );
-    if (expected) assertReason(reported.reason, expected);
-    return reported;
+    return this.#reason(code, boundMs, expected, `task ${taskId}`, async () => {
+      const { explanation } = await this.client.tasks.explainTask({ taskId });
+      return explanation;
+    });
   }
 
   /** Likewise for a worker. */
@@ -232,21 +225,25 @@ export class Fleet {
     boundMs: number,
     expected?: ExpectedReason,
   ): Promise<FoundReason> {
-    const reported = await waitForReason(
-      code,
-      boundMs,
-      hasBeginning(expected),
-      `worker ${workerId}`,
-      async () => {
-        try {
-          return (await this.client.fleet.explainWorker({ workerId })).explanation;
-        } catch (error) {
-          // It is heard of within the bound.
-          if (error instanceof MusterError && error.reason === "WORKER_NOT_FOUND") return undefined;
-          throw error;
-        }
-      },
-    );
+    return this.#reason(code, boundMs, expected, `worker ${workerId}`, async () => {
+      try {
+        return (await this.client.fleet.explainWorker({ workerId })).explanation;
+      } catch (error) {
+        // It is heard of within the bound.
+        if (error instanceof MusterError && error.reason === "WORKER_NOT_FOUND") return undefined;
+        throw error;
+      }
+    });
+  }
+
+  async #reason(
+    code: string,
+    boundMs: number,
+    expected: ExpectedReason | undefined,
+    subject: string,
+    read: Parameters<typeof waitForReason>[4],
+  ): Promise<FoundReason> {
+    const reported = await waitForReason(code, boundMs, hasBeginning(expected), subject, read);
     if (expected) assertReason(reported.reason, expected);
     return reported;
   }

@@ -4,8 +4,6 @@ import type { Clock } from "../../clock.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import { processInWords } from "../../domain/workers/contest.ts";
 import type { QuarantineSettings } from "../../domain/workers/quarantine.ts";
-import type { StartupPhaseRecord, WorkerHello } from "../../domain/workers/worker.ts";
-import type { WorkerSetting } from "../../domain/workers/worker-setting.ts";
 import type { AttemptStore, SessionOpen, SessionOpened, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -28,15 +26,7 @@ import { contestedRefusal, supersededRefusal } from "./termination-reasons.ts";
 const MAX_OPEN_BATCH = 200;
 
 /** A worker's hello. */
-export interface Registration {
-  readonly uuid: string;
-  readonly workerId: string;
-  readonly hello: WorkerHello;
-  /** Only stored: nothing is decided by them. */
-  readonly settings?: readonly WorkerSetting[];
-  readonly phases: readonly StartupPhaseRecord[];
-  readonly ready: boolean;
-  readonly draining: boolean;
+export interface Registration extends Omit<SessionOpen, "inFlight"> {
   readonly inFlight: readonly ListedAttempt[];
   /** Why its last stream ended, when this is a reconnect. */
   readonly lastError: string;

@@ -8,6 +8,7 @@ import { int4Array, int8Array } from "../arrays.ts";
 import { IS_PER_KEY } from "../concurrency/idle-classes.ts";
 import type { Runner, Statement } from "../connection/database.ts";
 import { STATE } from "../task-states.ts";
+import { LAST_ATTEMPT } from "../tasks/control/cancel-retry.ts";
 import { KEPT_BY_RETRY, valuesKeptByRetry } from "../tasks/task-columns.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
 import type { Carried, Carrying, KeyOwners, LockedTask } from "./carrying.ts";
@@ -31,18 +32,12 @@ const LOCK_CLASSES: Statement = {
   text: `select c.id from task_class c where c.id = any($1::int[]) and ${IS_PER_KEY} order by c.id for no key update`,
 };
 
-// Attempts are recorded except of tasks that ended in the queue, which have none.
 const RETRY: Statement = {
   name: "change-retry",
   text: `with back as (
     delete from task_finished f using unnest($1::bigint[]) as d(id)
      where f.id = d.id and ($4::text is null or f.options -> 'steps' -> $4 ->> 'state' = 'failed') returning f.*),
-  attempt as (
-    insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
-      start_time, end_time, class_id)
-    select id, epoch, attempt_count, session_id, detail, failure, assign_time, accept_time, start_time, finish_time,
-           class_id
-      from back where session_id is not null),
+  ${LAST_ATTEMPT},
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
     select ${valuesKeptByRetry("$3::boolean", "$4::text")}, failure, ${STATE.queued}, now() from back order by id

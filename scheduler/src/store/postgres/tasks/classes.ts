@@ -1,36 +1,22 @@
 /** Reads and creates task classes. */
 import { createHash } from "node:crypto";
-import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
-import type { Fairness } from "../../../domain/tasks/fairness.ts";
-import { type CircuitRule, ruleValues } from "../../../domain/tasks/limits/circuit.ts";
-import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/limits/concurrency.ts";
-import type { RateLimit } from "../../../domain/tasks/limits/rate-limit.ts";
+import { ruleValues } from "../../../domain/tasks/limits/circuit.ts";
+import { identityOf } from "../../../domain/tasks/limits/concurrency.ts";
 import { type ChangedRequirements, changeRequirements } from "../../../domain/tasks/outcome/out-of-memory.ts";
 import type { OutOfMemoryChange } from "../../../domain/tasks/outcome/retry.ts";
 import type { WantedClass } from "../../store.ts";
 import type { Database, Runner } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
 import { makeBuckets } from "../rate-limits/keys.ts";
+import { type ClassColumns, classColumns } from "./class-columns.ts";
 
-interface ClassColumns {
-  id: number;
-  queue: string;
-  type: string;
-  labels: Record<string, string>;
-  resources: string[];
-  alone: boolean;
-  concurrency: ConcurrencyKey[] | null;
-  cost: Cost | null;
-  rate_limits: RateLimit[] | null;
-  circuit: CircuitRule | null;
-  fairness: Fairness | null;
-}
+/** A row of the table. */
+type ClassRow = ClassColumns & { id: number };
 
 const FOREIGN_KEY_VIOLATION = "23503";
 
-const COLUMNS =
-  "id, queue, type, labels, resources, alone, concurrency, cost, rate_limits, circuit, fairness";
+const COLUMNS = `id, ${classColumns()}`;
 
 // Before the classes that refer to them. In their own order, so that schedulers that create the same ones cannot deadlock.
 const KEYS = {
@@ -161,7 +147,7 @@ const MAX_ROUNDS = 10;
 export async function resolveClasses(db: Database, wanted: readonly WantedClass[]): Promise<TaskClass[]> {
   const keys = wanted.map(classKey);
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const known = await db.cold<ClassColumns & { idle: boolean }>(SELECT, [keys]);
+    const known = await db.cold<ClassRow & { idle: boolean }>(SELECT, [keys]);
     const idle = known.some((row) => row.idle);
     if (known.length === wanted.length && !idle) return known.map(toClass);
     if (idle) await db.cold(UNMARK, [keys]);
@@ -210,12 +196,12 @@ function insertParams(classes: readonly (readonly [key: string, wanted: WantedCl
 
 /** Classes that were created after the one with this id. */
 export async function classesAfter(db: Database, id: number): Promise<TaskClass[]> {
-  return (await db.cold<ClassColumns>(AFTER, [id])).map(toClass);
+  return (await db.cold<ClassRow>(AFTER, [id])).map(toClass);
 }
 
 /** The classes with these ids. */
 export async function classesById(db: Database, ids: readonly number[]): Promise<TaskClass[]> {
-  return (await db.cold<ClassColumns>(BY_ID, [ids])).map(toClass);
+  return (await db.cold<ClassRow>(BY_ID, [ids])).map(toClass);
 }
 
 /** Ids of the classes with open tasks. */
@@ -252,7 +238,7 @@ export async function changedClasses(
     readonly alone: boolean;
   }[],
 ): Promise<ChangedClass[]> {
-  const rows = await run<ClassColumns>(BY_ID, [[...new Set(wanted.map(({ classId }) => classId))]]);
+  const rows = await run<ClassRow>(BY_ID, [[...new Set(wanted.map(({ classId }) => classId))]]);
   const byId = new Map(rows.map((row) => [row.id, toClass(row)]));
   const classes = wanted.map(({ classId, change, alone }) => {
     const from = byId.get(classId);
@@ -303,7 +289,7 @@ function classKey({
     .digest("hex");
 }
 
-function toClass(row: ClassColumns): TaskClass {
+function toClass(row: ClassRow): TaskClass {
   return {
     id: row.id,
     queue: row.queue,

@@ -1,9 +1,4 @@
 /** Every column of a task: its SQL type, the tables that have it, how long it is kept, and how it is read. */
-import type { Cost } from "../../../domain/matching/capacity.ts";
-import type { Fairness } from "../../../domain/tasks/fairness.ts";
-import type { CircuitRule } from "../../../domain/tasks/limits/circuit.ts";
-import type { ConcurrencyKey } from "../../../domain/tasks/limits/concurrency.ts";
-import type { RateLimit } from "../../../domain/tasks/limits/rate-limit.ts";
 import type { Warning } from "../../../domain/tasks/outcome/failure.ts";
 import type {
   AttemptMetrics,
@@ -14,6 +9,7 @@ import type {
 } from "../../../domain/tasks/task.ts";
 import { LINKS } from "../dependencies/links.ts";
 import { STATE, stateOf } from "../task-states.ts";
+import { type ClassColumns, classColumns } from "./class-columns.ts";
 import { fromStoredFailure, type StoredFailure } from "./failure-json.ts";
 import { stepsKeptByRetry } from "./reports/steps.ts";
 
@@ -164,27 +160,16 @@ export const LISTED_COLUMNS = `${ALL.map(([name, { listed }]) => (listed ? `${li
     case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then 'warnings' end], null) as unread`;
 
 /** Columns of the class `c` and of the session `s` of a task. */
-export const RELATED_COLUMNS =
-  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, c.circuit, c.fairness, s.worker_id";
+export const RELATED_COLUMNS = `${classColumns("c.")}, s.worker_id`;
 
 /** A row with all columns, and those of its class and session. */
-export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & {
-  queue: string;
-  type: string;
-  labels: Record<string, string>;
-  resources: string[];
-  alone: boolean;
-  concurrency: ConcurrencyKey[] | null;
-  cost: Cost | null;
-  rate_limits: RateLimit[] | null;
-  circuit: CircuitRule | null;
-  fairness: Fairness | null;
-  worker_id: string | null;
-  /** Only of one task. */
-  build?: string | null;
-  /** Only from lists. */
-  unread?: string[];
-};
+export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & ClassColumns & {
+    worker_id: string | null;
+    /** Only of one task. */
+    build?: string | null;
+    /** Only from lists. */
+    unread?: string[];
+  };
 
 export function toTaskRecord(row: TaskColumns): TaskRecord {
   return {

@@ -52,16 +52,18 @@ const RETRY_WAITING: Statement = {
   select id, class_id, priority from woken`,
 };
 
-// Its last attempt is recorded unless it ended in the queue, where it has none. Its class is in use again: the update also
-// keeps the class from being marked before the commit.
-const retryEnded = (condition = ""): string => `with back as (
-    delete from task_finished where id = $1 and ($3::text is null or options -> 'steps' -> $3 ->> 'state' = 'failed') ${condition} returning *),
-  attempt as (
+/** Records the last attempt of each task in `back`, the ended tasks that are retried. One that ended in the queue has none. */
+export const LAST_ATTEMPT = `attempt as (
     insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
       start_time, end_time, class_id)
     select id, epoch, attempt_count, session_id, detail, failure, assign_time, accept_time, start_time, finish_time,
            class_id
-      from back where session_id is not null),
+      from back where session_id is not null)`;
+
+// Its class is in use again: the update also keeps the class from being marked before the commit.
+const retryEnded = (condition = ""): string => `with back as (
+    delete from task_finished where id = $1 and ($3::text is null or options -> 'steps' -> $3 ->> 'state' = 'failed') ${condition} returning *),
+  ${LAST_ATTEMPT},
   ins as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
     select ${valuesKeptByRetry("$2::boolean", "$3::text")}, failure, ${STATE.queued}, now() from back
