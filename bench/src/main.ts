@@ -1,3 +1,4 @@
+/** The command line of the bench: runs measures and writes their report. */
 import { join, resolve } from "node:path";
 import process, { stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";

@@ -1,3 +1,4 @@
+/** The command line options of the bench. */
 import { env } from "node:process";
 import { parseArgs } from "node:util";
 import { MEASURES } from "./measures/index.ts";

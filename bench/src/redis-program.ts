@@ -1,3 +1,4 @@
+/** Runs a Redis server, and ends it with the bench. */
 import { spawn } from "node:child_process";
 import process from "node:process";
 

@@ -1,3 +1,4 @@
+/** Runs a scheduler, and ends it with the bench. */
 import process from "node:process";
 import { runScheduler } from "@muster/scheduler";
 

@@ -1,3 +1,4 @@
+/** The entry point of `muster`. */
 import { reapAsProcessOne } from "@muster/common/process/process-one";
 import type { Environment } from "./config.ts";
 import { processEnvironment } from "./config.ts";

@@ -1,3 +1,4 @@
+/** The commands of `muster`, put together for one command line. */
 import { readFileSync } from "node:fs";
 import type { Argument } from "commander";
 import { Command } from "commander";

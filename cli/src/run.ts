@@ -1,3 +1,4 @@
+/** Runs a command line, and turns its errors into messages and exit codes. */
 import { type Command, CommanderError } from "commander";
 import { CliError } from "./errors.ts";
 import { ExitCode } from "./exit-codes.ts";

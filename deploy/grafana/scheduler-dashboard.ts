@@ -1,3 +1,4 @@
+/** The dashboard of the whole system, from the metrics of schedulers. */
 import { type Dashboard, quantiles, RATE } from "./dashboard.ts";
 
 const QUEUE = 'queue=~"$queue", type=~"$type"';

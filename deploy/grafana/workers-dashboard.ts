@@ -1,3 +1,4 @@
+/** The dashboard of workers that serve `/metrics`. */
 import { type Dashboard, RATE } from "./dashboard.ts";
 
 /** Workers that serve `/metrics`. */

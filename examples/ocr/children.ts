@@ -1,3 +1,4 @@
+/** Starts the processes of the demo and reads their logs. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";

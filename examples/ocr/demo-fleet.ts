@@ -1,3 +1,4 @@
+/** The scheduler and the workers of the demo. */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,3 +1,4 @@
+/** The pages of the demo, and how well they were recognised. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

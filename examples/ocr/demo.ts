@@ -1,3 +1,4 @@
+/** The demo: a scheduler, workers that are killed, and pages that are recognised all the same. */
 import { Client, type PlainTask } from "@muster/worker/client";
 import { startOtel } from "@muster/worker/otel";
 import { createBoard } from "./board.ts";

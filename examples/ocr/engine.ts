@@ -1,3 +1,4 @@
+/** The OCR engine, in a thread of its own. */
 import { Worker } from "node:worker_threads";
 
 /** A word as the engine read it. `confidence` is the engine's own estimate, 0 to 100. */

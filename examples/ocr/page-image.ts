@@ -1,3 +1,4 @@
+/** Reads the images of pages. */
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { env } from "node:process";

@@ -1,3 +1,4 @@
+/** Reads the text of a page with tesseract.js. */
 import { stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";

@@ -1,3 +1,4 @@
+/** The worker of the example. */
 import { NonRetryableError, Worker } from "@muster/worker";
 import { startOtel } from "@muster/worker/otel";
 import { pageImage } from "./page-image.ts";

@@ -1,3 +1,4 @@
+/** The protocol of Muster: its messages, services and helpers. */
 export * from "./constants.ts";
 export { encodeFacts } from "./facts.ts";
 export * from "./generated/google/rpc/error_details_pb.ts";

@@ -1,3 +1,4 @@
+/** Reads and writes fields in protobuf's wire format. */
 import { type BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 /** Tag of a field of text, bytes or a message. */

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The entry point of the scheduler's program. */
 import process from "node:process";
 import { reapAsProcessOne, runScheduler } from "@muster/scheduler";
 

@@ -1,3 +1,4 @@
+/** Time as the scheduler's parts see it; the only file that reads clocks and sets timers. */
 import { setTimeout as delay } from "node:timers/promises";
 
 /** Time as the scheduler's parts see it; tests pass their own. */

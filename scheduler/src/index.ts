@@ -1,3 +1,4 @@
+/** What the package exports: starting a scheduler from a program. */
 export { reapAsProcessOne } from "@muster/common/process/process-one";
 export {
   type EmbeddedPostgres,

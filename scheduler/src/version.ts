@@ -1,3 +1,4 @@
+/** The version of this package. */
 import { readFileSync } from "node:fs";
 
 /** This package's version; src/ and dist/ lie equally deep. */

@@ -1,3 +1,4 @@
+/** Runs a system under faults, and checks what it promises. */
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";

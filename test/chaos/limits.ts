@@ -1,3 +1,4 @@
+/** The limits of the tasks of a chaos run: concurrency keys, rates, capacities and a schedule. */
 import type { ScheduleOptions } from "@muster/worker/client";
 
 /** Concurrency keys of some of the tasks: busy ones, so that tasks wait for them, each with one limit. */

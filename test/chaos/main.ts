@@ -1,3 +1,4 @@
+/** `npm run chaos`: kills and cuts the parts of a system while it works, and checks that no task is lost. */
 import { argv } from "node:process";
 import { parseArgs } from "node:util";
 import { killAll } from "../support/programs/program.ts";

@@ -1,3 +1,4 @@
+/** The producer of a chaos run. */
 import { setTimeout as delay } from "node:timers/promises";
 import {
   type CircuitOptions,

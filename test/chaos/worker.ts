@@ -1,3 +1,4 @@
+/** The worker of a chaos run: it writes down each run of a task. */
 import { appendFileSync } from "node:fs";
 import { env } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";

@@ -1,3 +1,4 @@
+/** The dispatcher's parts on a database, with workers that a test steps through. */
 import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { systemClock } from "../../scheduler/src/clock.ts";

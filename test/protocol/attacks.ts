@@ -1,3 +1,4 @@
+/** Attacks on calls and streams, each with what may be answered. */
 import { randomUUID } from "node:crypto";
 import { connect as connectTcp } from "node:net";
 import type { DescMethod } from "@bufbuild/protobuf";

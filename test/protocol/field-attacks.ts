@@ -1,3 +1,4 @@
+/** Sends hostile values in each field of each call. */
 import { connect } from "node:net";
 import { create, type DescMethod, toBinary, toJson } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";

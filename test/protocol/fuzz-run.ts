@@ -1,3 +1,4 @@
+/** Runs random attacks for a time and counts the answers. */
 import { status } from "@grpc/grpc-js";
 import type { LogLine } from "../support/programs/program.ts";
 import type { TestScheduler } from "../support/programs/scheduler.ts";

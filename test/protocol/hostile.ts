@@ -1,3 +1,4 @@
+/** Values that parsers, databases and logs fail on. */
 import {
   create,
   type DescField,

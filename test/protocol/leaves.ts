@@ -1,3 +1,4 @@
+/** Finds the fields of a message. */
 import { create, type DescField, type DescMessage, type DescMethod, ScalarType } from "@bufbuild/protobuf";
 import { FleetService, PoolService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
 

@@ -1,3 +1,4 @@
+/** `npm run check`: the linter, types, protos, generated code and the public API. */
 import { stderr, stdout } from "node:process";
 import { CHECKS } from "../support/repo/checks.ts";
 

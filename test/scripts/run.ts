@@ -1,3 +1,4 @@
+/** `npm test`: runs the checks and the tests. */
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";

@@ -1,3 +1,4 @@
+/** A store on a database of its own, with classes, sessions and tasks for tests. */
 import { randomUUID } from "node:crypto";
 import { openPostgresStore, type Store } from "@muster/scheduler";
 import { workerLost } from "../../scheduler/src/domain/tasks/outcome/outcome.ts";

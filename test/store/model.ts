@@ -1,3 +1,4 @@
+/** Runs random steps on stores and keeps their answers, which are compared with the contents of the database. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { Store } from "@muster/scheduler";

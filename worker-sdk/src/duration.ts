@@ -1,3 +1,4 @@
+/** Converts between milliseconds and durations of protobuf. */
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";

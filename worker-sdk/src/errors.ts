@@ -1,3 +1,4 @@
+/** The errors that handlers throw, and those that a worker ends with. */
 import { readThrown } from "./attempt/failure/thrown.ts";
 
 /** Options of a NonRetryableError. */

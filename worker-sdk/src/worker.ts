@@ -1,3 +1,4 @@
+/** The worker: registers handlers, connects to a scheduler, and runs the tasks that it assigns. */
 import { reapAsProcessOne } from "@muster/common/process/process-one";
 import type { TaskContext } from "./attempt/context.ts";
 import { processAgeMs, systemClock } from "./clock.ts";

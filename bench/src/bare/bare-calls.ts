@@ -1,3 +1,4 @@
+/** Measures calls that do nothing, by the number of callers. */
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";

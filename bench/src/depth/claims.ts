@@ -1,3 +1,4 @@
+/** Times the store's statements on a queue of a given depth. */
 import { randomUUID } from "node:crypto";
 import type { Store } from "@muster/scheduler";
 import { monotonicMs } from "../lab/monotonic.ts";

@@ -1,3 +1,4 @@
+/** Fills a queue with waiting tasks, and the history with ended ones. */
 import { openPostgresStore, type Store } from "@muster/scheduler";
 import { monotonicMs } from "../lab/monotonic.ts";
 import type { BenchDatabase } from "../lab/postgres.ts";

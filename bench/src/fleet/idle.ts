@@ -1,3 +1,4 @@
+/** Runs idle workers and measures the scheduler. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child, cpuOfFamily } from "../lab/child.ts";
 import type { Cleanup } from "../lab/cleanup.ts";

@@ -1,3 +1,4 @@
+/** Ends many workers at once and measures how their tasks go on. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "@muster/worker/client";
 import type { Cleanup } from "../lab/cleanup.ts";

@@ -1,3 +1,4 @@
+/** A worker without handlers that connects, sends heartbeats and reconnects as the SDK does. */
 import { randomUUID } from "node:crypto";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";

@@ -1,3 +1,4 @@
+/** A process that simulates workers, driven over IPC. */
 import { serveCommands } from "../measured/serve-commands.ts";
 import { emptyTotals, type SimulatedOptions, SimulatedWorker } from "./simulated-worker.ts";
 

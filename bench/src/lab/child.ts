@@ -1,3 +1,4 @@
+/** Child processes of the bench: their log lines, their use of CPU and memory, and their end. */
 import { type ChildProcess, fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

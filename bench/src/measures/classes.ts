@@ -1,3 +1,4 @@
+/** Measures the throughput with many task classes. */
 import { setTimeout as delay } from "node:timers/promises";
 import { migrateDatabase } from "@muster/scheduler";
 import { addWaiting, makeClasses, openStore } from "../depth/fill.ts";

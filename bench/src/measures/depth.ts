@@ -1,3 +1,4 @@
+/** Measures how claims, counts and memory change with the depth of a queue. */
 import { setTimeout as delay } from "node:timers/promises";
 import { migrateDatabase, type Store } from "@muster/scheduler";
 import { openSession, timeClaims } from "../depth/claims.ts";

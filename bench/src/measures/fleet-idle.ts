@@ -1,3 +1,4 @@
+/** Measures what idle workers cost the scheduler. */
 import { type IdlePlan, type IdleResult, measureBareFleet, measureIdleFleet } from "../fleet/idle.ts";
 import type { Sample } from "../report/sample.ts";
 import { isMet, medianOf, parameterValues, runsOf, subjects } from "../report/select.ts";

@@ -1,3 +1,4 @@
+/** Measures the loss of many workers at once. */
 import { type LossPlan, type LossResult, measureLoss } from "../fleet/loss.ts";
 import type { Sample } from "../report/sample.ts";
 import { medianOf, runsOf, select, subjects } from "../report/select.ts";

@@ -1,3 +1,4 @@
+/** Measures the reconnects of a whole fleet after a scheduler's restart. */
 import { measureStorm } from "../fleet/storm.ts";
 import type { Sample } from "../report/sample.ts";
 import { isMet, medianOf, parameterValues, runsOf } from "../report/select.ts";

@@ -1,3 +1,4 @@
+/** Measures how the throughput changes with the number of workers and schedulers, and with the size of payloads. */
 import type { Sample } from "../report/sample.ts";
 import { medianOf, runsOf, select } from "../report/select.ts";
 import { type Findings, figure, type Table } from "../report/table.ts";

@@ -1,3 +1,4 @@
+/** Measures the latency from a submit to its result. */
 import { setTimeout as delay } from "node:timers/promises";
 import { timeBareCalls } from "../bare/bare-calls.ts";
 import { monotonicMs } from "../lab/monotonic.ts";

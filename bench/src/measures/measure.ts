@@ -1,3 +1,4 @@
+/** The form of a measure. */
 import type { Lab } from "../lab/lab.ts";
 import type { Sample } from "../report/sample.ts";
 import type { Findings } from "../report/table.ts";

@@ -1,3 +1,4 @@
+/** Measures whether the throughput lasts while tasks are submitted and worked off. */
 import type { Sample } from "../report/sample.ts";
 import { median } from "../report/statistics.ts";
 import { type Chart, type Findings, figure, type Table, type Target } from "../report/table.ts";

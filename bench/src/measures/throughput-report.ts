@@ -1,3 +1,4 @@
+/** Tables, targets and chart of throughput. */
 import type { Sample } from "../report/sample.ts";
 import { median } from "../report/statistics.ts";
 import { type Chart, type Findings, figure, type Table, type Target } from "../report/table.ts";

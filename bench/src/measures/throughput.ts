@@ -1,3 +1,4 @@
+/** Measures how many tasks a second are submitted and worked off. */
 import { setTimeout as delay } from "node:timers/promises";
 import { monotonicMs } from "../lab/monotonic.ts";
 import type { SystemSpec } from "../systems/catalogue.ts";

@@ -1,3 +1,4 @@
+/** Reads and writes the files of a report: samples, charts and the document. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Measure } from "../measures/measure.ts";

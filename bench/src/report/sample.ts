@@ -1,3 +1,4 @@
+/** The form of a measurement; what is shown is computed from these. */
 import type { Machine } from "./machine.ts";
 
 /** One measurement of one system in one run. What is shown is computed from these. */

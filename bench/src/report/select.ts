@@ -1,3 +1,4 @@
+/** Chooses samples of a report. */
 import type { Sample } from "./sample.ts";
 import { median } from "./statistics.ts";
 

@@ -1,3 +1,4 @@
+/** The messages between the bench and its producers and workers. */
 import type { RatedTraffic } from "./traffic.ts";
 
 /** What the bench asks of a producer or worker process. */

@@ -1,3 +1,4 @@
+/** Drives BullMQ on Redis. */
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import type { Driver, Payload } from "./driver.ts";

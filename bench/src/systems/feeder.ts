@@ -1,3 +1,4 @@
+/** Keeps enough tasks waiting that no worker is short of them. */
 import { setTimeout as delay } from "node:timers/promises";
 import { monotonicMs } from "../lab/monotonic.ts";
 import type { Deployment } from "./deployment.ts";

@@ -1,3 +1,4 @@
+/** Drives bare statements on PostgreSQL: the least that a queue on it costs. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { openPostgresStore, type Store } from "@muster/scheduler";

@@ -1,3 +1,4 @@
+/** Drives graphile-worker. */
 import { Logger, makeWorkerUtils, runTaskList, type WorkerPool } from "graphile-worker";
 import pg from "pg";
 import type { Driver, Payload } from "./driver.ts";

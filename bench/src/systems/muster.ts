@@ -1,3 +1,4 @@
+/** Drives Muster through its SDK. */
 import { Worker } from "@muster/worker";
 import { Client } from "@muster/worker/client";
 import type { Driver, Payload } from "./driver.ts";

@@ -1,3 +1,4 @@
+/** Drives pg-boss. */
 import { setTimeout as delay } from "node:timers/promises";
 import { PgBoss } from "pg-boss";
 import type { Consumer, Driver, Payload } from "./driver.ts";

@@ -1,3 +1,4 @@
+/** Submits tasks at a rate and counts what becomes of them. */
 import { setTimeout as delay } from "node:timers/promises";
 import { monotonicMs } from "../lab/monotonic.ts";
 import { makePayload, type Payload, type Producer } from "./driver.ts";

@@ -1,3 +1,4 @@
+/** A process with SDK workers, driven over IPC. */
 import { monotonicMs } from "../lab/monotonic.ts";
 import { serveCommands } from "../measured/serve-commands.ts";
 

@@ -1,3 +1,4 @@
+/** Asks before an unusual action. */
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Io } from "./io.ts";

@@ -1,3 +1,4 @@
+/** A scheduler for the tests of commands: it gives prepared answers and records the calls. */
 import { once } from "node:events";
 import { setImmediate } from "node:timers/promises";
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";

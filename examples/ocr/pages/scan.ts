@@ -1,3 +1,4 @@
+/** Makes a page look like a scan: noise, skew and uneven light. */
 import { type Canvas, createCanvas } from "@napi-rs/canvas";
 import type { GreyImage } from "./grey.ts";
 

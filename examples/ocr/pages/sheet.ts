@@ -1,3 +1,4 @@
+/** Lays text out on a page. */
 import { createRequire } from "node:module";
 import { type Canvas, createCanvas, GlobalFonts, type SKRSContext2D } from "@napi-rs/canvas";
 

@@ -1,3 +1,4 @@
+/** Every setting of the scheduler: flag, environment variable, default and help text. */
 import { MECHANISM_NAMES } from "../domain/mechanisms/mechanism.ts";
 
 /** A setting: its flag, its environment variable and its help text. */

@@ -1,3 +1,4 @@
+/** Asserts the facts of a reason; its prose is in scheduler/src/domain/explain/prose.txt. */
 import assert from "node:assert/strict";
 import type { Reason } from "@muster/protocol";
 

@@ -1,3 +1,4 @@
+/** A proxy that cuts, holds and delays connections. */
 import { createServer, type Server, Socket } from "node:net";
 import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 

@@ -1,3 +1,4 @@
+/** A scheduler of which a test decides every message. */
 import assert from "node:assert/strict";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";

@@ -1,3 +1,4 @@
+/** A worker of which a test decides every message. */
 import { randomUUID } from "node:crypto";
 import { create, fromBinary, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {

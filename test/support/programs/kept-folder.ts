@@ -1,3 +1,4 @@
+/** The folder for what is kept between runs of the tests. */
 import { tmpdir } from "node:os";
 import { env } from "node:process";
 

@@ -1,3 +1,4 @@
+/** Finds processes that a test has left behind. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { WAIT_MS } from "../waits.ts";

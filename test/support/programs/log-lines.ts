@@ -1,3 +1,4 @@
+/** Checks the log lines of programs. */
 import { LOG_EVENTS as SUPERVISOR } from "../../../launcher/src/supervise/log-events.ts";
 import { LOG_EVENTS as SCHEDULER } from "../../../scheduler/src/telemetry/logs/events.ts";
 import { LOG_EVENTS as WORKER } from "../../../worker-sdk/src/logging/log-events.ts";

@@ -1,3 +1,4 @@
+/** Measures the turns of a scheduler's main loop. */
 import { until } from "../waits.ts";
 import type { Program } from "./program.ts";
 

@@ -1,3 +1,4 @@
+/** A program under test: its output, its log lines and its end. */
 import { spawn } from "node:child_process";
 import { execArgv, execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";

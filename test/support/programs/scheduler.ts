@@ -1,3 +1,4 @@
+/** A scheduler under test. */
 import { Program } from "./program.ts";
 
 /** Timings of the fault tests: everything within seconds, heartbeats far from the noise of a busy machine. */

@@ -1,3 +1,4 @@
+/** Starts schedulers for tests. */
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

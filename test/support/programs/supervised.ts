@@ -1,3 +1,4 @@
+/** Workers under `muster run`. */
 import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Fleet } from "../fleet/fleet.ts";

@@ -1,3 +1,4 @@
+/** Runs the project's tools, as the tests of the repository need them. */
 import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** An S3 service for tests: the Versity S3 Gateway. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync } from "node:fs";

@@ -1,3 +1,4 @@
+/** Builds and finds the OpenTelemetry collector. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";

@@ -1,3 +1,4 @@
+/** An OpenTelemetry collector with the configuration that users start with. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

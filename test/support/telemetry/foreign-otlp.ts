@@ -1,3 +1,4 @@
+/** Receives telemetry by a library that is not OpenTelemetry's own. */
 import { MockOtlpServer, normalizeMetrics, normalizeTrace } from "@elastic/mockotlpserver";
 import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { until } from "../waits.ts";

@@ -1,3 +1,4 @@
+/** Receives spans, metrics and logs by OTLP. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";

@@ -1,3 +1,4 @@
+/** Reads the text form of Prometheus metrics. */
 import assert from "node:assert/strict";
 
 /** One sample of a scrape. */

@@ -1,3 +1,4 @@
+/** Puts spans together as a tree, and checks their times. */
 import assert from "node:assert/strict";
 import { type ReceivedSpan, shown } from "./otlp.ts";
 

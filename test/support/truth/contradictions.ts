@@ -1,3 +1,4 @@
+/** Compares what schedulers say with the database and the processes. */
 import type { Explanation, Queue, Worker } from "@muster/protocol";
 import { type Context, factOf, heldBy, type Kind, type Look, type SaidCheck } from "./context.ts";
 import type { Facts, SessionFact } from "./facts.ts";

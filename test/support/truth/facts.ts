@@ -1,3 +1,4 @@
+/** Reads from the database and the processes what is true. */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { kill, platform } from "node:process";

@@ -1,3 +1,4 @@
+/** Asks the schedulers of a database for all that they say, and finds what is not true. */
 import { existsSync, readFileSync } from "node:fs";
 import { CheckStatus, type Explanation } from "@muster/protocol";
 import { type Client, MusterError } from "@muster/worker/client";

@@ -1,3 +1,4 @@
+/** Compares what is said of a task with its row. */
 import type { Explanation, Reason } from "@muster/protocol";
 import { type Context, factOf, sinceMs } from "./context.ts";
 import type { TaskFact } from "./facts.ts";

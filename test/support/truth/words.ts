@@ -1,3 +1,4 @@
+/** Checks the sentences of reasons: their commands, options and values. */
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Reason } from "@muster/protocol";

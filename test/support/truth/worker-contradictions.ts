@@ -1,3 +1,4 @@
+/** Compares what is said of a worker with its session and its process. */
 import type { Explanation } from "@muster/protocol";
 import { type Context, heldBy, sinceMs } from "./context.ts";
 import type { SessionFact } from "./facts.ts";

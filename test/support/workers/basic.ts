@@ -1,3 +1,4 @@
+/** The worker of most tests: handlers that wait, fail, report and block on request. */
 import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync } from "node:fs";
 import { env, exit, kill, pid } from "node:process";

@@ -1,3 +1,4 @@
+/** Handlers that log until a file exists. */
 import { existsSync } from "node:fs";
 import { env } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";

@@ -1,3 +1,4 @@
+/** Handlers that use up memory. */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { env } from "node:process";
 import { Worker } from "@muster/worker";

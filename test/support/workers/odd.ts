@@ -1,3 +1,4 @@
+/** Handlers that throw and return what is no error and no JSON. */
 import { runInNewContext } from "node:vm";
 import { Worker } from "@muster/worker";
 

@@ -1,3 +1,4 @@
+/** Handlers that store artifacts. */
 import { existsSync } from "node:fs";
 import { appendFile, writeFile } from "node:fs/promises";
 import { env } from "node:process";

@@ -1,3 +1,4 @@
+/** Reads how far a program is from the lines that it prints. */
 import type { ProgressCount } from "../attempt/reports/progress-count.ts";
 
 /** How far a program is. */

@@ -1,3 +1,4 @@
+/** Gives the CLI access to the parts of a worker. */
 import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import type { Resources } from "../resources/resources.ts";

@@ -1,3 +1,4 @@
+/** Tables and targets of what the SDK costs. */
 import type { Sample } from "../../report/sample.ts";
 import { isMet, medianOf, runsOf, select, subjects } from "../../report/select.ts";
 import { median } from "../../report/statistics.ts";

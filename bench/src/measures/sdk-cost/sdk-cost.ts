@@ -1,3 +1,4 @@
+/** Measures what the SDK's parts cost a task, each switched on and off. */
 import { setTimeout as delay } from "node:timers/promises";
 import { startTraceSink, type TraceSink } from "../../lab/trace-sink.ts";
 import { coreShare } from "../../measured/usage.ts";

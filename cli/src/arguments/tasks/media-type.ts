@@ -1,3 +1,4 @@
+/** Media types of payloads: by the name of a file, and which are JSON or text. */
 import { extname } from "node:path";
 
 /** Common payloads; anything else is `application/octet-stream` or given by option. */

@@ -1,3 +1,4 @@
+/** `muster events [ID]`: shows what happened. */
 import { create } from "@bufbuild/protobuf";
 import { EventSchema, ListEventsResponseSchema } from "@muster/protocol";
 import type { Command } from "commander";
@@ -24,7 +25,6 @@ interface Options {
 
 const KINDS: readonly SubjectKind[] = ["task", "worker"];
 
-/** `muster events [ID]`: shows what happened. */
 export function defineEvents(command: Command, io: Io): void {
   command
     .argument("[id]", "task or worker id; task:ID and worker:ID are unambiguous")

@@ -1,3 +1,4 @@
+/** `muster why ID`: explains the state of a task, worker, queue, schedule or pool. */
 import type { Explanation } from "@muster/protocol";
 import { ExplanationSchema } from "@muster/protocol";
 import type { Command } from "commander";
@@ -16,7 +17,6 @@ interface Options {
 
 const KINDS: readonly SubjectKind[] = ["task", "worker", "queue", "schedule", "pool"];
 
-/** `muster why ID`: explains the state of a task, worker, queue, schedule or pool. */
 export function defineWhy(command: Command, io: Io): void {
   command
     .argument(

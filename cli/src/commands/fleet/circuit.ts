@@ -1,3 +1,4 @@
+/** `muster circuit open KEY` and `muster circuit reset KEY`. */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { type Circuit, CircuitSchema } from "@muster/protocol";
@@ -22,7 +23,6 @@ interface ResetOptions {
   readonly json?: true;
 }
 
-/** `muster circuit open KEY` and `muster circuit reset KEY`. */
 export function defineCircuit(circuit: Command, io: Io): void {
   circuit.description("Opens or resets a circuit. `muster circuits` lists them.").helpCommand(false);
   const open = circuit

@@ -1,3 +1,4 @@
+/** `muster circuits`: lists circuits with their state and what they have counted. */
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { formatDuration } from "@muster/common/text/duration-text";
@@ -33,7 +34,6 @@ const COLUMNS = [
   { title: "ERROR", shrink: "first" },
 ] as const;
 
-/** `muster circuits`: lists circuits with their state and what they have counted. */
 export function defineCircuits(command: Command, io: Io): void {
   command
     .argument("[key]", "only this circuit, with its rule and its last errors")

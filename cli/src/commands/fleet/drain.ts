@@ -1,3 +1,4 @@
+/** `muster drain WORKER`: asks a worker to finish its attempts and exit. */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { WorkerSchema } from "@muster/protocol";
@@ -16,7 +17,6 @@ interface Options {
   readonly json?: true;
 }
 
-/** `muster drain WORKER`: asks a worker to finish its attempts and exit. */
 export function defineDrain(command: Command, io: Io): void {
   command
     .argument("<worker>", "worker id, or a session id")

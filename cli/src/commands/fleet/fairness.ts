@@ -1,3 +1,4 @@
+/** `muster fairness list`, `muster fairness set KEY WEIGHT` and `muster fairness unset KEY`. */
 import { create } from "@bufbuild/protobuf";
 import { type FairnessKey, FairnessKeySchema, ListFairnessKeysResponseSchema } from "@muster/protocol";
 import type { Command } from "commander";
@@ -33,7 +34,6 @@ const COLUMNS = [
   { title: "STARTED", align: "right" },
 ] as const;
 
-/** `muster fairness list`, `muster fairness set KEY WEIGHT` and `muster fairness unset KEY`. */
 export function defineFairness(fairness: Command, io: Io): void {
   fairness
     .description("Lists the fairness keys of a queue, and sets or unsets their weights.")

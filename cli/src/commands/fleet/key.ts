@@ -1,3 +1,4 @@
+/** `muster key pause KEY --for TIME` and `muster key resume KEY`. */
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { formatDuration } from "@muster/common/text/duration-text";
@@ -21,7 +22,6 @@ interface ResumeOptions {
   readonly json?: true;
 }
 
-/** `muster key pause KEY --for TIME` and `muster key resume KEY`. */
 export function defineKey(command: Command, io: Io): void {
   command
     .description("Pauses or resumes a rate limit key. `muster rate-limits` lists the keys.")

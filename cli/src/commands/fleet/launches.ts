@@ -1,3 +1,4 @@
+/** `muster launches`: lists starts of worker processes. */
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { formatDuration } from "@muster/common/text/duration-text";
@@ -35,7 +36,6 @@ const COLUMNS = [
   { title: "ENDED" },
 ] as const;
 
-/** `muster launches`: lists starts of worker processes. */
 export function defineLaunches(command: Command, io: Io): void {
   command
     .description(

@@ -1,3 +1,4 @@
+/** `muster limit set KEY N` and `muster limit unset KEY`. */
 import { type Lock, LockSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
@@ -17,7 +18,6 @@ interface UnsetOptions {
   readonly json?: true;
 }
 
-/** `muster limit set KEY N` and `muster limit unset KEY`. */
 export function defineLimit(limit: Command, io: Io): void {
   limit
     .description("Sets or unsets the limit of a concurrency key. `muster locks` lists the keys.")

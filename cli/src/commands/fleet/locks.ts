@@ -1,3 +1,4 @@
+/** `muster locks`: lists concurrency keys with what holds them and what waits. */
 import { create } from "@bufbuild/protobuf";
 import type { Lock } from "@muster/protocol";
 import { ListLocksResponseSchema } from "@muster/protocol";
@@ -34,7 +35,6 @@ const COLUMNS = [
 /** Only when tasks wait for one of the keys with a strict order. */
 const FIRST = { title: "FIRST", shrink: "first" } as const;
 
-/** `muster locks`: lists concurrency keys with what holds them and what waits. */
 export function defineLocks(command: Command, io: Io): void {
   command
     .argument("[key]", "only this key")

@@ -1,3 +1,4 @@
+/** The commands of `muster queue`. */
 import { Code } from "@connectrpc/connect";
 import { QueueSchema } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
@@ -33,7 +34,6 @@ interface ResumeOptions {
   readonly json?: true;
 }
 
-/** The commands of `muster queue`. */
 export function defineQueue(queue: Command, io: Io): void {
   queue
     .description(

@@ -1,3 +1,4 @@
+/** `muster queues`: lists queues. */
 import { create } from "@bufbuild/protobuf";
 import type { Queue } from "@muster/protocol";
 import { ListQueuesResponseSchema } from "@muster/protocol";
@@ -37,7 +38,6 @@ const COLUMNS = [
   { title: "IN 5 MIN", align: "right" },
 ] as const;
 
-/** `muster queues`: lists queues. */
 export function defineQueues(command: Command, io: Io): void {
   command
     .description(

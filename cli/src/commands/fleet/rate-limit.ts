@@ -1,3 +1,4 @@
+/** `muster rate-limit set KEY N/PERIOD` and `muster rate-limit unset KEY`. */
 import { type RateLimitKey, RateLimitKeySchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
@@ -20,7 +21,6 @@ interface UnsetOptions {
   readonly json?: true;
 }
 
-/** `muster rate-limit set KEY N/PERIOD` and `muster rate-limit unset KEY`. */
 export function defineRateLimit(command: Command, io: Io): void {
   command
     .description("Sets or unsets the rate of a rate limit. `muster rate-limits` lists them.")

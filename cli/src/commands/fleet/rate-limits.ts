@@ -1,3 +1,4 @@
+/** `muster rate-limits`: lists rate limits with their token buckets and what waits. */
 import { create } from "@bufbuild/protobuf";
 import { ListRateLimitsResponseSchema, type RateLimitKey } from "@muster/protocol";
 import type { Command } from "commander";
@@ -30,7 +31,6 @@ const COLUMNS = [
   { title: "WAITING SINCE" },
 ] as const;
 
-/** `muster rate-limits`: lists rate limits with their token buckets and what waits. */
 export function defineRateLimits(command: Command, io: Io): void {
   command
     .argument("[key]", "only this key")

@@ -1,3 +1,4 @@
+/** `muster worker kill ID`: ends the process of a worker. */
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { formatDuration } from "@muster/common/text/duration-text";

@@ -1,3 +1,4 @@
+/** `muster worker ID`: shows one worker; its subcommands pause, resume, release and kill it, run one from a file, or make one of a program. */
 import { WorkerSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
@@ -21,7 +22,6 @@ interface PauseOptions {
   readonly json?: true;
 }
 
-/** `muster worker ID`: shows one worker; its subcommands pause, resume, release and kill it, run one from a file, or make one of a program. */
 export function defineWorker(command: Command, io: Io, setExitCode: (code: number) => void): void {
   command
     .argument("<id>", "worker id (its newest session), or a session id")

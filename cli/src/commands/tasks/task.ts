@@ -1,3 +1,4 @@
+/** `muster task ID`: shows one task. */
 import { Code } from "@connectrpc/connect";
 import { type GetDependenciesResponse, type Task, TaskSchema, TaskState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";

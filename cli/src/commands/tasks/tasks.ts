@@ -1,3 +1,4 @@
+/** `muster tasks`: lists tasks. */
 import { create } from "@bufbuild/protobuf";
 import type { Task } from "@muster/protocol";
 import { ListTasksResponseSchema, StepState, TaskState } from "@muster/protocol";
@@ -38,7 +39,6 @@ const COLUMNS = [
   { title: "WORKER", shrink: "first" },
 ] as const;
 
-/** `muster tasks`: lists tasks. */
 export function defineTasks(command: Command, io: Io): void {
   command
     .description("Lists tasks, newest first. A task must match all filters.")

@@ -1,3 +1,4 @@
+/** Shows a worker as text. */
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { formatAge, formatDuration } from "@muster/common/text/duration-text";
 import type {

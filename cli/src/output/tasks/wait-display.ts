@@ -1,3 +1,4 @@
+/** Shows the progress of a task while a command waits for it. */
 import { formatDuration } from "@muster/common/text/duration-text";
 import type { Task } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** Sends signals to process groups. */
 import { readdirSync, readFileSync } from "node:fs";
 import { platform } from "node:os";
 

@@ -1,3 +1,4 @@
+/** Runs a program as process 1 of a container: reaps orphans and forwards signals. */
 import { existsSync } from "node:fs";
 
 const SHELL = "/bin/sh";

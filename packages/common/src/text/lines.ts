@@ -1,3 +1,5 @@
+/** Splits a stream of bytes into lines. */
+
 const LINE_FEED = 0x0a;
 
 /**

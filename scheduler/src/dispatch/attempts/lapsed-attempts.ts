@@ -1,3 +1,4 @@
+/** Keeps attempts that were not accepted in time, in case that their acceptance is only late. */
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";

@@ -1,3 +1,4 @@
+/** Remembers why the tasks of a class wait, and since when. */
 import type { Clock } from "../../clock.ts";
 import type { ReasonCode } from "../../domain/explain/codes.ts";
 import { waitCode } from "../../domain/explain/waiting/wait-code.ts";

@@ -1,3 +1,4 @@
+/** Records events of resources that were loaded on request. */
 import type { Clock } from "../../clock.ts";
 import type { HeartbeatRecord } from "../../domain/workers/worker.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";

@@ -1,3 +1,4 @@
+/** Decides when leases may be judged expired: not after this scheduler or the database's clock stood still or moved. */
 import type { Clock } from "../../clock.ts";
 
 /**

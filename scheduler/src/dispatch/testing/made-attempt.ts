@@ -1,3 +1,4 @@
+/** Makes attempts for tests. */
 import type { Cost } from "../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import { type AssignedRow, Attempt } from "../attempts/attempt.ts";

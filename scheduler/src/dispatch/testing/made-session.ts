@@ -1,3 +1,4 @@
+/** Makes sessions for tests. */
 import { HELLO } from "../../domain/testing/made-records.ts";
 import type { WorkerHello } from "../../domain/workers/worker.ts";
 import type { WorkerLink } from "../sessions/link.ts";

@@ -1,3 +1,4 @@
+/** An admission rule for tests: it counts running tasks and records every release. */
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import type { AdmissionPath, ReleasePath } from "../admission/release-path.ts";

@@ -1,3 +1,4 @@
+/** Decides after how many seconds a phase is stuck. */
 import type { AssignmentMessage } from "../../link/assignment.ts";
 import type { CompiledOptions } from "../../options/compiled-options.ts";
 import { DEFAULT_WARN_S } from "../../options/options.ts";

@@ -1,3 +1,4 @@
+/** The transport of a client over all addresses of its schedulers. */
 import { isMessage } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";

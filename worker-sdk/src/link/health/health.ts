@@ -1,3 +1,5 @@
+/** Decides what `/livez` and `/readyz` of a worker answer. */
+
 /** Result of one check. */
 export interface HealthCheck {
   readonly ok: boolean;

@@ -1,3 +1,4 @@
+/** Measures a worker. */
 import type { InFlightAttempts } from "../outbox/in-flight.ts";
 import type { SharedState } from "../shared.ts";
 import type { Counters } from "./counters.ts";

@@ -1,3 +1,4 @@
+/** The reason code of a class that waits, from what its wait log has. */
 import type { Filter } from "../../matching/match.ts";
 import type { MatchRecord } from "../../matching/match-log.ts";
 
