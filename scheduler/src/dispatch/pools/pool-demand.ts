@@ -2,6 +2,7 @@
 
 import type { TaskClass } from "../../domain/matching/match.ts";
 import { demandByPool, type PoolRoom, type WaitingClassCount } from "../../domain/pools/demand.ts";
+import { launchedTemplate } from "../../domain/pools/rollout.ts";
 import type { ClassStore, KnownPool } from "../../store/store.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Backlog } from "../matching/backlog.ts";
@@ -60,5 +61,6 @@ function bySide(taskClass: TaskClass, waiting: number): { taskClass: TaskClass; 
 
 function roomOf({ pool, open }: KnownPool): PoolRoom {
   const held = open.reduce((sum, { session }) => sum + (session?.live ? session.held : 0), 0);
-  return { spec: pool.spec, held, closed: pool.pause !== undefined || pool.deletion !== undefined };
+  const { build } = launchedTemplate(pool.rollout, pool);
+  return { spec: pool.spec, build, held, closed: pool.pause !== undefined || pool.deletion !== undefined };
 }

@@ -4,6 +4,7 @@ import type { LaunchLimit, PoolDecision } from "../pools/decision.ts";
 import { offers } from "../pools/demand.ts";
 import type { PoolRecord } from "../pools/pool.ts";
 import { type Diagnosis, launchState, type PoolLaunch } from "../pools/pool-launch.ts";
+import { launchedTemplate } from "../pools/rollout.ts";
 import type { RolloutProgress } from "../pools/rollout-progress.ts";
 import type { ReasonCode } from "./codes.ts";
 import { type Evidence, type Explanation, IS, plural, type Reason, span } from "./reason.ts";
@@ -81,7 +82,10 @@ export function withPools(
 ): Reason[] {
   const [first] = reasons;
   if (!first || pools.length === 0 || NOT_FOR_LACK_OF_WORKERS.has(first.code)) return [...reasons];
-  const able = pools.filter(({ pool }) => !pool.deletion && offers(pool.spec, taskClass));
+  const able = pools.filter(
+    ({ pool }) =>
+      !pool.deletion && offers(pool.spec.offer, launchedTemplate(pool.rollout, pool).build, taskClass),
+  );
   if (able.length === 0)
     return first.code === "ALL_SLOTS_BUSY" ? [...reasons] : [...reasons, noPool(taskClass, pools)];
   const ofPools = able.flatMap((each) => [

@@ -18,10 +18,10 @@ describe("what a pool offers", () => {
 
   it("is asked as a worker of it would be", () => {
     const needs = (requirements: Partial<TaskClass["requirements"]>) =>
-      offers(spec, { ...ocr, requirements: { ...REQUIREMENTS, ...requirements } });
-    assert.ok(offers(spec, ocr));
-    assert.ok(!offers(spec, { ...ocr, type: "asr" }));
-    assert.ok(!offers(spec, { ...ocr, queue: "other" }));
+      offers(spec.offer, "", { ...ocr, requirements: { ...REQUIREMENTS, ...requirements } });
+    assert.ok(offers(spec.offer, "", ocr));
+    assert.ok(!offers(spec.offer, "", { ...ocr, type: "asr" }));
+    assert.ok(!offers(spec.offer, "", { ...ocr, queue: "other" }));
     assert.ok(needs({ labels: { gpu: "a100" } }) && !needs({ labels: { gpu: "h100" } }));
     assert.ok(needs({ resources: ["model:x"] }) && !needs({ resources: ["model:y"] }));
     assert.ok(needs({ cost: [{ name: "gpu_mb", amount: 8_000 }] }));
@@ -31,15 +31,10 @@ describe("what a pool offers", () => {
     );
   });
 
-  it("is of the build of its template, which the rule of a queue may ask for", () => {
-    const { template } = madeSpec();
-    const ofBuild = (build: string) => ({
-      ...spec,
-      template: { ...template, env: { MUSTER_BUILD_ID: build } },
-    });
+  it("is of the build that it launches, which the rule of a queue may ask for", () => {
     const pinned: TaskClass = { ...ocr, builds: { rest: { is: "12" } } };
     assert.deepEqual(
-      [offers(ofBuild("12"), pinned), offers(ofBuild("13"), pinned), offers(spec, pinned)],
+      ["12", "13", ""].map((build) => offers(spec.offer, build, pinned)),
       [true, false, false],
     );
   });
@@ -56,6 +51,7 @@ describe("waiting tasks that count for pools", () => {
       maxWorkers,
       scale: { stabilizationMs: 0, minTaskAgeMs: given.minTaskAgeMs ?? 0 },
     }),
+    build: "",
     held: given.held ?? 0,
     closed: given.closed ?? false,
   });

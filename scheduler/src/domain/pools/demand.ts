@@ -1,7 +1,6 @@
 /** Which pool's workers the waiting tasks of a class count for. */
 import { removedBy, type TaskClass } from "../matching/match.ts";
 import type { PoolOffer, PoolSpec } from "./pool.ts";
-import { buildOf } from "./rollout.ts";
 
 /** Tasks of a class that could start now. */
 export interface WaitingClassCount {
@@ -14,6 +13,8 @@ export interface WaitingClassCount {
 /** What a pool can take. */
 export interface PoolRoom {
   readonly spec: PoolSpec;
+  /** The build of the workers that it launches now; empty for none. */
+  readonly build: string;
   /** Attempts that its workers hold. */
   readonly held: number;
   /** It gets no launches: paused, or being deleted. */
@@ -35,7 +36,9 @@ export function demandByPool(
     .toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
   const add = (name: string, count: number) => demand.set(name, (demand.get(name) ?? 0) + count);
   for (const { taskClass, waiting, ageMs } of classes) {
-    const able = sorted.filter(({ spec }) => ageMs >= spec.scale.minTaskAgeMs && offers(spec, taskClass));
+    const able = sorted.filter(
+      ({ spec, build }) => ageMs >= spec.scale.minTaskAgeMs && offers(spec.offer, build, taskClass),
+    );
     let left = waiting;
     for (const { spec, held } of able) {
       const room = spec.maxWorkers * spec.offer.slots - held - (demand.get(spec.name) ?? 0);
@@ -49,11 +52,8 @@ export function demandByPool(
   return demand;
 }
 
-/** True when a worker of the pool that holds nothing could run the tasks of the class. */
-export function offers(
-  { offer, template }: Pick<PoolSpec, "offer" | "template">,
-  taskClass: TaskClass,
-): boolean {
+/** True when a worker that holds nothing, offers this and has this build could run the tasks of the class. */
+export function offers(offer: PoolOffer, build: string, taskClass: TaskClass): boolean {
   return (
     removedBy(taskClass, {
       workerId: "",
@@ -63,7 +63,7 @@ export function offers(
       queues: new Set(offer.queues),
       types: new Map(offer.types.map((type) => [type, { limit: offer.slots, active: 0 }])),
       labels: offer.labels,
-      build: buildOf(template),
+      build,
       resources: new Set(offer.resources),
       slots: offer.slots,
       credit: offer.slots,

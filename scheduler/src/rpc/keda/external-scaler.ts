@@ -9,6 +9,7 @@ import type { Clock } from "../../clock.ts";
 import type { PoolController } from "../../dispatch/pools/pool-controller.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import { offers } from "../../domain/pools/demand.ts";
+import { launchedTemplate } from "../../domain/pools/rollout.ts";
 import { desired } from "../../domain/pools/scale.ts";
 import { invalidRequest, poolNotFound } from "../../domain/refusals.ts";
 import type { Workload } from "../../queries/workload.ts";
@@ -59,9 +60,11 @@ export function externalScaler(parts: ExternalScalerParts): Handlers<typeof Exte
     const { pools: planned, nowMs } = await pools.plan();
     const found = planned.get(name);
     if (!found) throw poolNotFound(name);
-    const { spec, deletion } = found.known.pool;
+    const { pool } = found.known;
+    const { spec, deletion } = pool;
     if (deletion) return 0;
-    const held = await workload.active((taskClass) => offers(spec, taskClass));
+    const { build } = launchedTemplate(pool.rollout, pool);
+    const held = await workload.active((taskClass) => offers(spec.offer, build, taskClass));
     const { demand, desired: plan } = found.decision;
     return desired(
       { ...spec, minWorkers: plan.minimum, scheduledMinimums: [] },
