@@ -59,6 +59,30 @@ describe("the documents", () => {
     }
   });
 
+  it("answer where to look for what a reader asks first", async () => {
+    const text = await readFile(join(ROOT, "docs", "architecture.md"), "utf8");
+    const answers = new Map(
+      [...text.matchAll(/^\| (.+?\?) \| (.+?) \|/gm)].map(([, question = "", first = ""]) => [
+        question,
+        first,
+      ]),
+    );
+    assert.deepEqual(
+      [
+        "How is a task claimed?",
+        "How does a lease expire?",
+        "What happens to a result while PostgreSQL is down?",
+        "Where do I add a task field?",
+      ].map((question) => answers.get(question)),
+      [
+        "`scheduler/src/dispatch/claiming/dispatcher.ts`",
+        "`scheduler/src/dispatch/sessions/lease-reaper.ts`",
+        "`scheduler/src/dispatch/attempts/result-committer.ts`",
+        "[extending.md](extending.md)",
+      ],
+    );
+  });
+
   it("name sources that exist", async () => {
     const named =
       /`((?:bench|cli|deploy|examples|gen|lint|packages|proto|scheduler|test|worker-sdk)\/[\w.*/-]+\.\w+)`/g;

@@ -116,7 +116,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "worker <id>",
-      summary: "show one worker; pause, resume or release it",
+      summary: "show one worker; pause, resume, release or kill it, or run one",
       load: async () => (await import("./fleet/worker.ts")).defineWorker,
     },
     {

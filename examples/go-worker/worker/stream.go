@@ -50,7 +50,7 @@ func (s *stream) push(messages ...*pb.WorkerMessage) {
 	}
 }
 
-// connect dials for ever: each address in turn, then a wait with full jitter.
+// connect dials each address in turn, then waits with full jitter, until the worker ends.
 func (w *Worker) connect() {
 	w.mu.Lock()
 	w.phase("scheduler_connecting", "")

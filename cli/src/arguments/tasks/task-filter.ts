@@ -62,7 +62,7 @@ export function addFilterOptions(command: Command, states: readonly State[]): vo
     ).argParser(names),
     new Option(
       "--tag <tag>",
-      "only tasks with this tag; repeat or use commas for several, which all are needed",
+      "only tasks with this tag; repeat or use commas; a task must have all of them",
     ).argParser(names),
     new Option(
       "--with-step <name[=state]>",

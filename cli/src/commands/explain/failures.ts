@@ -2,7 +2,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { GetFailureStatisticsResponseSchema } from "@muster/protocol";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -24,11 +24,10 @@ export function defineFailures(command: Command, io: Io): void {
     .description(
       "Counts the attempts and the tasks that failed within a window of time, by code and cause, each with the first, the last and an example, and shows the success rate.",
     )
-    .option(
-      "--since <duration>",
-      "how far back, for example 2h; 1s to 31d (default: 1h)",
-      argument(parseDuration),
-      3_600_000,
+    .addOption(
+      new Option("--since <duration>", "how far back, for example 2h; 1s to 31d")
+        .argParser(argument(parseDuration))
+        .default(3_600_000, "1h"),
     )
     .option("--queue <name>", "only tasks of this queue")
     .option("--type <type>", "only tasks of this type")

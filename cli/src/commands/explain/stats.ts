@@ -2,7 +2,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { GetMetricStatisticsResponseSchema } from "@muster/protocol";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -24,11 +24,10 @@ export function defineStats(command: Command, io: Io): void {
     .description(
       "Sums what handlers measured with ctx.metric within a window of time, by queue, type and name. Attempts that failed, were cancelled or lost are included.",
     )
-    .option(
-      "--since <duration>",
-      "how far back, for example 2h; 1s to 31d (default: 1h)",
-      argument(parseDuration),
-      3_600_000,
+    .addOption(
+      new Option("--since <duration>", "how far back, for example 2h; 1s to 31d")
+        .argParser(argument(parseDuration))
+        .default(3_600_000, "1h"),
     )
     .option("--queue <name>", "only tasks of this queue")
     .option("--type <type>", "only tasks of this type")

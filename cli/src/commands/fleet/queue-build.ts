@@ -29,7 +29,7 @@ export function defineQueueBuild(command: Command, io: Io): void {
   command
     .argument("<name>", "queue name; a queue that does not exist is created")
     .description(
-      "Binds the tasks of a queue to a build of the workers (MUSTER_BUILD_ID), or a share of them. A new rule takes the place of the one before.",
+      "Binds the tasks of a queue to a build of the workers (MUSTER_BUILD_ID), or a share of them. A new rule replaces the one before.",
     )
     .option("--pin <build>", "run the tasks on this build only, and let them wait while it does not run")
     .addOption(
@@ -38,7 +38,9 @@ export function defineQueueBuild(command: Command, io: Io): void {
         "run this share of the tasks on the build, for example 13=10%",
       ).argParser(argument(parseRamp)),
     )
-    .addOption(new Option("--clear", "take the rule back: any build will do").conflicts(["pin", "ramp"]))
+    .addOption(
+      new Option("--clear", "remove the rule: every build may run the tasks").conflicts(["pin", "ramp"]),
+    )
     .option("--reason <text>", "reason to record; your user name is added")
     .option("--json", "print the Queue as JSON")
     .addHelpText(

@@ -37,7 +37,7 @@ export function defineWorkerExec(command: Command, io: Io): void {
     )
     .summary("run a worker whose tasks are runs of a program")
     .description(
-      "Runs a worker that starts the program for each task of a type, in a scratch folder. Values of the payload take the place of {input.NAME} in the arguments; no shell reads them. The program's output is the task's output and log, its exit code decides the outcome, and a cancelled task ends every process that it has started.",
+      "Runs a worker that starts the program for each task of a type, in a scratch folder. {input.NAME} in an argument is replaced by that value of the payload; no shell interprets it. The program's output is the task's output and log, its exit code decides the outcome, and a cancelled task ends every process that it has started.",
     )
     .requiredOption("--type <type>", "task type that the worker runs")
     .option("--queue <name>", "queue to take tasks from; may be repeated; default: default", collect)

@@ -36,7 +36,7 @@ export function defineWorkerKill(command: Command, io: Io): void {
     .argument("<id>", "worker id, a session id or a launch id")
     .summary("end the worker's process through its supervisor")
     .description(
-      "Ends the process of a worker that runs under `muster run`: SIGTERM, after the grace SIGKILL to its whole process group. Attempts that it holds are requeued and do not count. Its supervisor does not start it again, and ends. Asking again may only bring SIGKILL forward.",
+      "Ends the process of a worker that runs under `muster run`: SIGTERM, after the grace SIGKILL to its whole process group. Attempts that it holds are requeued and do not count. Its supervisor does not start it again, and ends. A second kill can only shorten the grace.",
     )
     .option("--reason <text>", "reason to record; your user name is added")
     .option("--grace <duration>", "time from SIGTERM to SIGKILL; default: 10s", argument(parseDuration))

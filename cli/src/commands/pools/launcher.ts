@@ -35,11 +35,10 @@ export function defineLauncher(
     .description(
       "Starts and ends the workers of pools as the scheduler decides, by default as processes of this machine. Workers outlive the launcher: a stop or a crash ends none of them, and the next start of the launcher finds them again.",
     )
-    .option(
-      "--pool <name>",
-      "only this pool; may be repeated; default: every pool of its drivers",
-      several,
-      [],
+    .addOption(
+      new Option("--pool <name>", "only this pool; repeatable")
+        .argParser(several)
+        .default([], "every pool of its drivers"),
     )
     .addOption(
       new Option("--driver <name...>", "engines on which it starts workers; default process").choices(

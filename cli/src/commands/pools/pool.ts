@@ -91,7 +91,7 @@ function defineApply(command: Command, io: Io): void {
   command
     .argument("<file>", "spec of the pool in YAML or JSON; - reads it from standard input")
     .description(
-      "Makes a pool, or replaces what was set for its name. The same spec again changes nothing. Every fault of the spec is named.",
+      "Creates a pool, or replaces the spec of the pool with its name. Applying the same spec again changes nothing. All faults of a spec are listed at once.",
     )
     .option("--reason <text>", "reason to record; your user name is added")
     .option("--json", "print the Pool as JSON")
@@ -115,7 +115,7 @@ function defineApply(command: Command, io: Io): void {
 
 function defineList(command: Command, io: Io): void {
   command
-    .description("Lists pools by name with their workers, wanted and there.")
+    .description("Lists pools by name, with the number of workers that each wants and has.")
     .option("--limit <n>", "maximum number of pools", wholeNumber(1, 100_000), 50)
     .option("--page-token <token>", "continue where an earlier list ended")
     .option("--json", "print the ListPoolsResponse as JSON")

@@ -27,7 +27,8 @@ export function defineCancel(command: Command, io: Io): void {
     .addHelpText(
       "after",
       `
-Tasks are cancelled in steps. Ctrl-C ends it after a step; what was done stays.
+Tasks are cancelled in steps. Ctrl-C stops the command after the current step;
+what it has cancelled stays cancelled.
 
 Examples:
   $ muster cancel t-1042 --reason "wrong pages"

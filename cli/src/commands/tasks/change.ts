@@ -32,7 +32,7 @@ export function addChangeOptions(command: Command, states: Parameters<typeof add
     .argument("[ids...]", "task ids; without them, the filter says which tasks")
     .option(
       "--all",
-      "every task that the command can be for; required where neither ids nor a filter are given",
+      "every task that the command can change; required where neither ids nor a filter are given",
     )
     .option("--dry-run", "count the tasks and show the first of them, without changing any")
     .option("--yes", "do not ask before the tasks of a filter are changed")

@@ -15,7 +15,7 @@ export function defineMove(command: Command, io: Io): void {
       "Moves queued tasks to another queue. They keep their ids, ages and priorities. A task whose unique key is held in the other queue stays.",
     )
     .requiredOption("--to <queue>", "the other queue")
-    .option("--create-queue", "make the queue when there is none");
+    .option("--create-queue", "create the queue if it does not exist");
   addChangeOptions(command, ["queued"]);
   command
     .addHelpText(

@@ -16,7 +16,7 @@ export function defineRelease(command: Command, io: Io): void {
   command
     .argument("<id>", "task id")
     .description(
-      "Ends the hold of a task: it waits for what it waited for before. `muster worker release` ends the quarantine of a worker.",
+      "Ends the hold of a task; it may still wait for something else. `muster worker release` ends the quarantine of a worker.",
     )
     .option("--reason <text>", "reason to record; your user name is added")
     .option("--json", "print the Task as JSON")

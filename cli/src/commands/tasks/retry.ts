@@ -26,7 +26,7 @@ interface RetryOptions extends ChangeCommandOptions {
 
 export function defineRetry(command: Command, io: Io): void {
   command.description(
-    "Queues ended tasks again with all their retries. A task that waits for a retry becomes ready at once, one with dependencies waits for those of its predecessors that are open.",
+    "Queues ended tasks again with all their retries. A task that waits for a retry becomes ready at once. A task with dependencies waits for its predecessors that have not ended.",
   );
   command.option("--afresh", "start without the checkpoints and steps that earlier attempts have stored");
   command.option(
@@ -38,8 +38,8 @@ export function defineRetry(command: Command, io: Io): void {
     .addHelpText(
       "after",
       `
-Without --state, a filter is for failed and cancelled tasks, with --step for all ended
-ones. With \`queued\` it is for those that wait for a retry or for their time.
+Without --state, a filter selects failed and cancelled tasks, with --step all ended ones.
+--state queued selects tasks that wait for a retry or for their start time.
 The next attempt of a task goes on from its last checkpoint, unless it has succeeded.
 
 Examples:
