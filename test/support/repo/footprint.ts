@@ -34,7 +34,7 @@ export const PACKED_KIB: Readonly<Record<string, number>> = {
   "@muster/common": 24,
   "@muster/embedded-postgres": 35,
   "@muster/scheduler": 980,
-  "@muster/worker": 405,
+  "@muster/worker": 415,
   "@muster/launcher": 37,
   "@muster/cli": 155,
 };
