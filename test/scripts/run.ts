@@ -17,6 +17,9 @@ import { filesOf, isolatedTests } from "./test-files.ts";
 /** A program that runs the unit tests which share a process. */
 const UNIT_TESTS = fileURLToPath(new URL("./unit-tests.ts", import.meta.url));
 
+/** Says at the end where the time went; a URL, as Node wants it. */
+const REPORT_TIMES = new URL("./report-times.ts", import.meta.url).href;
+
 /** Compiled code, by content and version of Node; beside what is installed, so that it goes with it. */
 const CODE_CACHE = fileURLToPath(new URL("../../node_modules/.cache/node", import.meta.url));
 
@@ -46,7 +49,8 @@ try {
       // Most of a file's time is waits for leases and timers: this many keep the cores busy. Five are what the server's 200
       // connections are enough for.
       `--test-concurrency=${Math.min(5, 2 * availableParallelism() + 1)}`,
-      "--test-reporter=spec",
+      ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+      ...[`--test-reporter=${REPORT_TIMES}`, "--test-reporter-destination=stdout"],
       ...options,
       ...files,
     ],
