@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { DockerPullPolicy } from "@muster/protocol";
 import { PoolFileError, readPoolFile } from "./pool-file.ts";
 
 const YAML = `
@@ -51,6 +52,32 @@ describe("the file of a pool", () => {
     assert.deepEqual(template?.env, { PORT: "8080", DEBUG: "true" });
     assert.deepEqual(template?.secrets[0]?.source, { case: "launcherVariable", value: "HF_TOKEN" });
     assert.equal(template?.driver.case === "process" && template.driver.value.directory, "/srv/worker");
+  });
+
+  it("has a Docker template with words for its policy, truth values and sizes", () => {
+    const { launchTemplate } = readPoolFile(`
+launch_template:
+  docker:
+    image: registry.example.com/worker:7
+    pull_policy: ALWAYS
+    run_init: true
+    cpus: 1.5
+    memory_mib: 2048
+    gpus: { all: true }
+    tmpfs_mib: { /scratch: 512 }
+`);
+    assert.equal(launchTemplate?.driver.case, "docker");
+    const { pullPolicy, runInit, cpus, memoryMib, gpus, tmpfsMib } = launchTemplate.driver.value;
+    assert.deepEqual([pullPolicy, runInit, cpus, memoryMib], [DockerPullPolicy.ALWAYS, true, 1.5, 2_048n]);
+    assert.deepEqual([gpus?.all, tmpfsMib], [true, { "/scratch": 512n }]);
+    const faults = faultsOf(
+      "launch_template: { docker: { pull_policy: sometimes, run_init: 1, immage: x } }",
+    );
+    assert.deepEqual(faults, [
+      'launch_template.docker.pull_policy is "sometimes", and must be one of MISSING, ALWAYS, NO_PULL',
+      'launch_template.docker.run_init is "1", and must be true or false',
+      "launch_template.docker.immage is no field; did you mean image?",
+    ]);
   });
 
   it("is read from JSON, with the names of the protocol or of its JSON form", () => {

@@ -138,10 +138,12 @@ function readEnum(
   return 0;
 }
 
-type Kind = "text" | "whole" | "long" | "number";
+type Kind = "text" | "whole" | "long" | "number" | "truth";
 
 /** The numbers of google.protobuf.FieldDescriptorProto.Type. */
-const KINDS: Readonly<Record<number, Kind>> = { 1: "number", 3: "long", 5: "whole", 9: "text" };
+const KINDS: Readonly<Record<number, Kind>> = {
+  ...{ 1: "number", 3: "long", 5: "whole", 8: "truth", 9: "text" },
+};
 
 function kindOf(scalar: number | undefined): Kind {
   const kind = KINDS[scalar ?? 0];
@@ -156,6 +158,11 @@ function readScalar(kind: Kind, value: unknown, path: string, faults: string[]):
     if (typeof value === "number" || typeof value === "boolean") return String(value);
     faults.push(`${path} is ${shown(value)}, and must be text`);
     return "";
+  }
+  if (kind === "truth") {
+    if (typeof value === "boolean") return value;
+    faults.push(`${path} is ${shown(value)}, and must be true or false`);
+    return false;
   }
   if (typeof value === "number" && (kind === "number" || Number.isSafeInteger(value))) {
     if (kind === "long") return BigInt(value);

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/pool.proto.
  */
 export const file_muster_v1_pool: GenFile = /*@__PURE__*/
-  fileDesc("ChRtdXN0ZXIvdjEvcG9vbC5wcm90bxIJbXVzdGVyLnYxIoEECghQb29sU3BlYxIMCgRuYW1lGAEgASgJEiMKBW9mZmVyGAIgASgLMhQubXVzdGVyLnYxLlBvb2xPZmZlchITCgttaW5fd29ya2VycxgDIAEoBRITCgttYXhfd29ya2VycxgEIAEoBRIUCgxtYXhfc3RhcnRpbmcYBSABKAUSNwoSc2NoZWR1bGVkX21pbmltdW1zGAYgAygLMhsubXVzdGVyLnYxLlNjaGVkdWxlZE1pbmltdW0SMgoPc3RhcnR1cF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1kcmFpbl90aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBXNjYWxlGAogASgLMhQubXVzdGVyLnYxLlNjYWxlUnVsZRIwCgxsYXVuY2hfZ3VhcmQYCyABKAsyGi5tdXN0ZXIudjEuTGF1bmNoR3VhcmRSdWxlEjIKD2xhdW5jaF90ZW1wbGF0ZRgMIAEoCzIZLm11c3Rlci52MS5MYXVuY2hUZW1wbGF0ZRInCgdyb2xsb3V0GA0gASgLMhYubXVzdGVyLnYxLlJvbGxvdXRSdWxlIswBCgtSb2xsb3V0UnVsZRIWCgltYXhfc3VyZ2UYASABKAVIAIgBARIXCg9tYXhfdW5hdmFpbGFibGUYAiABKAUSLAoJbWluX3JlYWR5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE21heF9mYWlsZWRfbGF1bmNoZXMYBCABKAUSMwoKb25fZmFpbHVyZRgFIAEoDjIfLm11c3Rlci52MS5Sb2xsb3V0RmFpbHVyZUFjdGlvbkIMCgpfbWF4X3N1cmdlIp8CCglQb29sT2ZmZXISEgoKdGFza190eXBlcxgBIAMoCRIOCgZxdWV1ZXMYAiADKAkSMAoGbGFiZWxzGAMgAygLMiAubXVzdGVyLnYxLlBvb2xPZmZlci5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYBCADKAkSOAoKY2FwYWNpdGllcxgFIAMoCzIkLm11c3Rlci52MS5Qb29sT2ZmZXIuQ2FwYWNpdGllc0VudHJ5Eg0KBXNsb3RzGAYgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMQoPQ2FwYWNpdGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEidAoQU2NoZWR1bGVkTWluaW11bRIMCgRjcm9uGAEgASgJEhAKCHRpbWV6b25lGAIgASgJEisKCGR1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21pbl93b3JrZXJzGAQgASgFIm4KCVNjYWxlUnVsZRIwCg1zdGFiaWxpemF0aW9uGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDG1pbl90YXNrX2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLJAQoPTGF1bmNoR3VhcmRSdWxlEikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttaW5fc2FtcGxlcxgCIAEoBRIUCgxmYWlsdXJlX3JhdGUYAyABKAESMAoNZmlyc3RfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLjAQoOTGF1bmNoVGVtcGxhdGUSDwoHY29tbWFuZBgBIAMoCRIvCgNlbnYYAiADKAsyIi5tdXN0ZXIudjEuTGF1bmNoVGVtcGxhdGUuRW52RW50cnkSKgoHc2VjcmV0cxgDIAMoCzIZLm11c3Rlci52MS5TZWNyZXRWYXJpYWJsZRItCgdwcm9jZXNzGAogASgLMhoubXVzdGVyLnYxLlByb2Nlc3NUZW1wbGF0ZUgAGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGZHJpdmVyIl4KDlNlY3JldFZhcmlhYmxlEgwKBG5hbWUYASABKAkSGwoRbGF1bmNoZXJfdmFyaWFibGUYAiABKAlIABIXCg1sYXVuY2hlcl9maWxlGAMgASgJSABCCAoGc291cmNlIiQKD1Byb2Nlc3NUZW1wbGF0ZRIRCglkaXJlY3RvcnkYASABKAkigwUKBFBvb2wSIQoEc3BlYxgBIAEoCzITLm11c3Rlci52MS5Qb29sU3BlYxIUCgxzcGVjX3ZlcnNpb24YAiABKAMSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpwYXVzZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxwYXVzZV9yZWFzb24YBiABKAkSLwoLZGVsZXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWRlc2lyZWRfY291bnQYCCABKAUSEwoLcmVhZHlfY291bnQYCSABKAUSFgoOc3RhcnRpbmdfY291bnQYCiABKAUSFgoOc3RvcHBpbmdfY291bnQYCyABKAUSFQoNd2FpdGluZ19jb3VudBgMIAEoBRISCgpoZWxkX2NvdW50GA0gASgFEi4KC3VzdWFsX3N0YXJ0GA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKDGxhdW5jaF9ndWFyZBgPIAEoCzIWLm11c3Rlci52MS5MYXVuY2hHdWFyZBITCgtsYXVuY2hlcl9pZBgQIAEoCRIaChJsYXVuY2hlcl9jb25uZWN0ZWQYESABKAgSGAoQdGVtcGxhdGVfdmVyc2lvbhgSIAEoAxIQCghidWlsZF9pZBgTIAEoCRInCgdyb2xsb3V0GBQgASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ItsDCgtQb29sUm9sbG91dBImCgVzdGF0ZRgBIAEoDjIXLm11c3Rlci52MS5Sb2xsb3V0U3RhdGUSHQoVZnJvbV90ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhUKDWZyb21fYnVpbGRfaWQYAyABKAkSGwoTdG9fdGVtcGxhdGVfdmVyc2lvbhgEIAEoAxITCgt0b19idWlsZF9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSLgoKc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNdXBkYXRlZF9jb3VudBgIIAEoBRIbChN1cGRhdGVkX3JlYWR5X2NvdW50GAkgASgFEhcKD3JlbWFpbmluZ19jb3VudBgKIAEoBRIvCgpyZW1haW5kZXJzGAsgAygLMhsubXVzdGVyLnYxLlJvbGxvdXRSZW1haW5kZXISFAoMZmFpbGVkX2NvdW50GAwgASgFEi4KCnBhdXNlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGZhaWxlZF9sYXVuY2hfaWQYDiABKAkSDQoFY2F1c2UYDyABKAkSDwoHc3VtbWFyeRgQIAEoCSJ3ChBSb2xsb3V0UmVtYWluZGVyEhEKCXdvcmtlcl9pZBgBIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhAKCGJ1aWxkX2lkGAMgASgJEhIKCmhlbGRfY291bnQYBCABKAUSEAoIc3RvcHBpbmcYBSABKAgimwIKC0xhdW5jaEd1YXJkEioKBXN0YXRlGAEgASgOMhsubXVzdGVyLnYxLkxhdW5jaEd1YXJkU3RhdGUSLQoJb3Blbl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGFydF9jb3VudBgDIAEoBRIUCgxmYWlsZWRfY291bnQYBCABKAUSDQoFY2F1c2UYBSABKAkSEwoLY2F1c2VfY291bnQYBiABKAUSGQoRZXhhbXBsZV9sYXVuY2hfaWQYByABKAkSLgoKcHJvYmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcHJvYmVfbGF1bmNoX2lkGAkgASgJIvsDCgpQb29sTGF1bmNoEhEKCWxhdW5jaF9pZBgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLm11c3Rlci52MS5Qb29sTGF1bmNoU3RhdGUSDgoGcmVhc29uGAUgASgJEg0KBXByb2JlGAYgASgIEi4KCm9yZGVyX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2xhdW5jaGVyX2lkGAggASgJEi4KCnJlYWR5X3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWVuZ2luZV9yZWFzb24YCiABKAkSFQoNZW5naW5lX2RldGFpbBgLIAEoCRITCgtzdG9wX3JlYXNvbhgMIAEoCRIsCghlbmRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoHb3V0Y29tZRgOIAEoDjIcLm11c3Rlci52MS5Qb29sTGF1bmNoT3V0Y29tZRINCgVjYXVzZRgPIAEoCRIPCgdzdW1tYXJ5GBAgASgJEg4KBnJlbWVkeRgRIAEoCRIQCghsb2dfdGFpbBgSIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGBMgASgDIu0BCghQb29sUGxhbhIVCg1kZXNpcmVkX2NvdW50GAEgASgFEhUKDXdhaXRpbmdfY291bnQYAiABKAUSEgoKaGVsZF9jb3VudBgDIAEoBRIVCg1zZXJ2aW5nX2NvdW50GAQgASgFEhUKDW1pbmltdW1fY291bnQYBSABKAUSIgoFc3RlcHMYBiADKAsyEy5tdXN0ZXIudjEuUG9vbFN0ZXASJAoGbGltaXRzGAcgAygLMhQubXVzdGVyLnYxLlBvb2xMaW1pdBInCgdyb2xsb3V0GAggASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ImMKCFBvb2xTdGVwEiUKBmFjdGlvbhgBIAEoDjIVLm11c3Rlci52MS5Qb29sQWN0aW9uEhEKCWxhdW5jaF9pZBgCIAEoCRINCgVjb3VudBgDIAEoBRIOCgZyZWFzb24YBCABKAkiJwoJUG9vbExpbWl0EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCSqGAQoUUm9sbG91dEZhaWx1cmVBY3Rpb24SJgoiUk9MTE9VVF9GQUlMVVJFX0FDVElPTl9VTlNQRUNJRklFRBAAEiAKHFJPTExPVVRfRkFJTFVSRV9BQ1RJT05fUEFVU0UQARIkCiBST0xMT1VUX0ZBSUxVUkVfQUNUSU9OX1JPTExfQkFDSxACKoIBCgxSb2xsb3V0U3RhdGUSHQoZUk9MTE9VVF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJPTExPVVRfU1RBVEVfUk9MTElORxABEhgKFFJPTExPVVRfU1RBVEVfUEFVU0VEEAISHgoaUk9MTE9VVF9TVEFURV9ST0xMSU5HX0JBQ0sQAyqUAQoQTGF1bmNoR3VhcmRTdGF0ZRIiCh5MQVVOQ0hfR1VBUkRfU1RBVEVfVU5TUEVDSUZJRUQQABIdChlMQVVOQ0hfR1VBUkRfU1RBVEVfQ0xPU0VEEAESGwoXTEFVTkNIX0dVQVJEX1NUQVRFX09QRU4QAhIgChxMQVVOQ0hfR1VBUkRfU1RBVEVfSEFMRl9PUEVOEAMqzQEKD1Bvb2xMYXVuY2hTdGF0ZRIhCh1QT09MX0xBVU5DSF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGVBPT0xfTEFVTkNIX1NUQVRFX09SREVSRUQQARIeChpQT09MX0xBVU5DSF9TVEFURV9TVEFSVElORxACEhsKF1BPT0xfTEFVTkNIX1NUQVRFX1JFQURZEAMSHgoaUE9PTF9MQVVOQ0hfU1RBVEVfU1RPUFBJTkcQBBIbChdQT09MX0xBVU5DSF9TVEFURV9FTkRFRBAFKuIBChFQb29sTGF1bmNoT3V0Y29tZRIjCh9QT09MX0xBVU5DSF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASJAogUE9PTF9MQVVOQ0hfT1VUQ09NRV9GQUlMRURfU1RBUlQQARIfChtQT09MX0xBVU5DSF9PVVRDT01FX1NUT1BQRUQQAhIgChxQT09MX0xBVU5DSF9PVVRDT01FX0ZJTklTSEVEEAMSHAoYUE9PTF9MQVVOQ0hfT1VUQ09NRV9MT1NUEAQSIQodUE9PTF9MQVVOQ0hfT1VUQ09NRV9XSVRIRFJBV04QBSpXCgpQb29sQWN0aW9uEhsKF1BPT0xfQUNUSU9OX1VOU1BFQ0lGSUVEEAASFgoSUE9PTF9BQ1RJT05fTEFVTkNIEAESFAoQUE9PTF9BQ1RJT05fU1RPUBACQl8KDGlvLm11c3Rlci52MUIJUG9vbFByb3RvUAFaEm11c3Rlci92MTttdXN0ZXJ2MaoCCU11c3Rlci5WMboCCE11c3RlclYxygIJTXVzdGVyXFYx6gIKTXVzdGVyOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChRtdXN0ZXIvdjEvcG9vbC5wcm90bxIJbXVzdGVyLnYxIoEECghQb29sU3BlYxIMCgRuYW1lGAEgASgJEiMKBW9mZmVyGAIgASgLMhQubXVzdGVyLnYxLlBvb2xPZmZlchITCgttaW5fd29ya2VycxgDIAEoBRITCgttYXhfd29ya2VycxgEIAEoBRIUCgxtYXhfc3RhcnRpbmcYBSABKAUSNwoSc2NoZWR1bGVkX21pbmltdW1zGAYgAygLMhsubXVzdGVyLnYxLlNjaGVkdWxlZE1pbmltdW0SMgoPc3RhcnR1cF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1kcmFpbl90aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBXNjYWxlGAogASgLMhQubXVzdGVyLnYxLlNjYWxlUnVsZRIwCgxsYXVuY2hfZ3VhcmQYCyABKAsyGi5tdXN0ZXIudjEuTGF1bmNoR3VhcmRSdWxlEjIKD2xhdW5jaF90ZW1wbGF0ZRgMIAEoCzIZLm11c3Rlci52MS5MYXVuY2hUZW1wbGF0ZRInCgdyb2xsb3V0GA0gASgLMhYubXVzdGVyLnYxLlJvbGxvdXRSdWxlIswBCgtSb2xsb3V0UnVsZRIWCgltYXhfc3VyZ2UYASABKAVIAIgBARIXCg9tYXhfdW5hdmFpbGFibGUYAiABKAUSLAoJbWluX3JlYWR5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE21heF9mYWlsZWRfbGF1bmNoZXMYBCABKAUSMwoKb25fZmFpbHVyZRgFIAEoDjIfLm11c3Rlci52MS5Sb2xsb3V0RmFpbHVyZUFjdGlvbkIMCgpfbWF4X3N1cmdlIp8CCglQb29sT2ZmZXISEgoKdGFza190eXBlcxgBIAMoCRIOCgZxdWV1ZXMYAiADKAkSMAoGbGFiZWxzGAMgAygLMiAubXVzdGVyLnYxLlBvb2xPZmZlci5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYBCADKAkSOAoKY2FwYWNpdGllcxgFIAMoCzIkLm11c3Rlci52MS5Qb29sT2ZmZXIuQ2FwYWNpdGllc0VudHJ5Eg0KBXNsb3RzGAYgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMQoPQ2FwYWNpdGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEidAoQU2NoZWR1bGVkTWluaW11bRIMCgRjcm9uGAEgASgJEhAKCHRpbWV6b25lGAIgASgJEisKCGR1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21pbl93b3JrZXJzGAQgASgFIm4KCVNjYWxlUnVsZRIwCg1zdGFiaWxpemF0aW9uGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDG1pbl90YXNrX2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLJAQoPTGF1bmNoR3VhcmRSdWxlEikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttaW5fc2FtcGxlcxgCIAEoBRIUCgxmYWlsdXJlX3JhdGUYAyABKAESMAoNZmlyc3RfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKQAgoOTGF1bmNoVGVtcGxhdGUSDwoHY29tbWFuZBgBIAMoCRIvCgNlbnYYAiADKAsyIi5tdXN0ZXIudjEuTGF1bmNoVGVtcGxhdGUuRW52RW50cnkSKgoHc2VjcmV0cxgDIAMoCzIZLm11c3Rlci52MS5TZWNyZXRWYXJpYWJsZRItCgdwcm9jZXNzGAogASgLMhoubXVzdGVyLnYxLlByb2Nlc3NUZW1wbGF0ZUgAEisKBmRvY2tlchgLIAEoCzIZLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZUgAGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGZHJpdmVyIl4KDlNlY3JldFZhcmlhYmxlEgwKBG5hbWUYASABKAkSGwoRbGF1bmNoZXJfdmFyaWFibGUYAiABKAlIABIXCg1sYXVuY2hlcl9maWxlGAMgASgJSABCCAoGc291cmNlIiQKD1Byb2Nlc3NUZW1wbGF0ZRIRCglkaXJlY3RvcnkYASABKAkiuAUKDkRvY2tlclRlbXBsYXRlEg0KBWltYWdlGAEgASgJEjAKC3B1bGxfcG9saWN5GAIgASgOMhsubXVzdGVyLnYxLkRvY2tlclB1bGxQb2xpY3kSEgoKZW50cnlwb2ludBgDIAMoCRITCgt3b3JraW5nX2RpchgEIAEoCRIMCgR1c2VyGAUgASgJEg4KBmdyb3VwcxgGIAMoCRISCgptZW1vcnlfbWliGAcgASgDEgwKBGNwdXMYCCABKAESEgoKcGlkc19saW1pdBgJIAEoAxIjCgRncHVzGAogASgLMhUubXVzdGVyLnYxLkRvY2tlckdwdXMSDwoHZGV2aWNlcxgLIAMoCRIPCgd2b2x1bWVzGAwgAygJEjoKCXRtcGZzX21pYhgNIAMoCzInLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZS5UbXBmc01pYkVudHJ5Eg8KB3NobV9taWIYDiABKAMSDwoHbmV0d29yaxgPIAEoCRITCgtleHRyYV9ob3N0cxgQIAMoCRI1CgZsYWJlbHMYESADKAsyJS5tdXN0ZXIudjEuRG9ja2VyVGVtcGxhdGUuTGFiZWxzRW50cnkSCwoDaXBjGBIgASgJEg8KB3J1bnRpbWUYEyABKAkSNwoHdWxpbWl0cxgUIAMoCzImLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZS5VbGltaXRzRW50cnkSEAoIcnVuX2luaXQYFSABKAgaLwoNVG1wZnNNaWJFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMVWxpbWl0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEiTAoKRG9ja2VyR3B1cxINCgVjb3VudBgBIAEoBRISCgpkZXZpY2VfaWRzGAIgAygJEg4KBmRyaXZlchgDIAEoCRILCgNhbGwYBCABKAgigwUKBFBvb2wSIQoEc3BlYxgBIAEoCzITLm11c3Rlci52MS5Qb29sU3BlYxIUCgxzcGVjX3ZlcnNpb24YAiABKAMSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpwYXVzZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxwYXVzZV9yZWFzb24YBiABKAkSLwoLZGVsZXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWRlc2lyZWRfY291bnQYCCABKAUSEwoLcmVhZHlfY291bnQYCSABKAUSFgoOc3RhcnRpbmdfY291bnQYCiABKAUSFgoOc3RvcHBpbmdfY291bnQYCyABKAUSFQoNd2FpdGluZ19jb3VudBgMIAEoBRISCgpoZWxkX2NvdW50GA0gASgFEi4KC3VzdWFsX3N0YXJ0GA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKDGxhdW5jaF9ndWFyZBgPIAEoCzIWLm11c3Rlci52MS5MYXVuY2hHdWFyZBITCgtsYXVuY2hlcl9pZBgQIAEoCRIaChJsYXVuY2hlcl9jb25uZWN0ZWQYESABKAgSGAoQdGVtcGxhdGVfdmVyc2lvbhgSIAEoAxIQCghidWlsZF9pZBgTIAEoCRInCgdyb2xsb3V0GBQgASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ItsDCgtQb29sUm9sbG91dBImCgVzdGF0ZRgBIAEoDjIXLm11c3Rlci52MS5Sb2xsb3V0U3RhdGUSHQoVZnJvbV90ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhUKDWZyb21fYnVpbGRfaWQYAyABKAkSGwoTdG9fdGVtcGxhdGVfdmVyc2lvbhgEIAEoAxITCgt0b19idWlsZF9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSLgoKc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNdXBkYXRlZF9jb3VudBgIIAEoBRIbChN1cGRhdGVkX3JlYWR5X2NvdW50GAkgASgFEhcKD3JlbWFpbmluZ19jb3VudBgKIAEoBRIvCgpyZW1haW5kZXJzGAsgAygLMhsubXVzdGVyLnYxLlJvbGxvdXRSZW1haW5kZXISFAoMZmFpbGVkX2NvdW50GAwgASgFEi4KCnBhdXNlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGZhaWxlZF9sYXVuY2hfaWQYDiABKAkSDQoFY2F1c2UYDyABKAkSDwoHc3VtbWFyeRgQIAEoCSJ3ChBSb2xsb3V0UmVtYWluZGVyEhEKCXdvcmtlcl9pZBgBIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhAKCGJ1aWxkX2lkGAMgASgJEhIKCmhlbGRfY291bnQYBCABKAUSEAoIc3RvcHBpbmcYBSABKAgimwIKC0xhdW5jaEd1YXJkEioKBXN0YXRlGAEgASgOMhsubXVzdGVyLnYxLkxhdW5jaEd1YXJkU3RhdGUSLQoJb3Blbl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGFydF9jb3VudBgDIAEoBRIUCgxmYWlsZWRfY291bnQYBCABKAUSDQoFY2F1c2UYBSABKAkSEwoLY2F1c2VfY291bnQYBiABKAUSGQoRZXhhbXBsZV9sYXVuY2hfaWQYByABKAkSLgoKcHJvYmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcHJvYmVfbGF1bmNoX2lkGAkgASgJIvsDCgpQb29sTGF1bmNoEhEKCWxhdW5jaF9pZBgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLm11c3Rlci52MS5Qb29sTGF1bmNoU3RhdGUSDgoGcmVhc29uGAUgASgJEg0KBXByb2JlGAYgASgIEi4KCm9yZGVyX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2xhdW5jaGVyX2lkGAggASgJEi4KCnJlYWR5X3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWVuZ2luZV9yZWFzb24YCiABKAkSFQoNZW5naW5lX2RldGFpbBgLIAEoCRITCgtzdG9wX3JlYXNvbhgMIAEoCRIsCghlbmRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoHb3V0Y29tZRgOIAEoDjIcLm11c3Rlci52MS5Qb29sTGF1bmNoT3V0Y29tZRINCgVjYXVzZRgPIAEoCRIPCgdzdW1tYXJ5GBAgASgJEg4KBnJlbWVkeRgRIAEoCRIQCghsb2dfdGFpbBgSIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGBMgASgDIu0BCghQb29sUGxhbhIVCg1kZXNpcmVkX2NvdW50GAEgASgFEhUKDXdhaXRpbmdfY291bnQYAiABKAUSEgoKaGVsZF9jb3VudBgDIAEoBRIVCg1zZXJ2aW5nX2NvdW50GAQgASgFEhUKDW1pbmltdW1fY291bnQYBSABKAUSIgoFc3RlcHMYBiADKAsyEy5tdXN0ZXIudjEuUG9vbFN0ZXASJAoGbGltaXRzGAcgAygLMhQubXVzdGVyLnYxLlBvb2xMaW1pdBInCgdyb2xsb3V0GAggASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ImMKCFBvb2xTdGVwEiUKBmFjdGlvbhgBIAEoDjIVLm11c3Rlci52MS5Qb29sQWN0aW9uEhEKCWxhdW5jaF9pZBgCIAEoCRINCgVjb3VudBgDIAEoBRIOCgZyZWFzb24YBCABKAkiJwoJUG9vbExpbWl0EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCSqGAQoUUm9sbG91dEZhaWx1cmVBY3Rpb24SJgoiUk9MTE9VVF9GQUlMVVJFX0FDVElPTl9VTlNQRUNJRklFRBAAEiAKHFJPTExPVVRfRkFJTFVSRV9BQ1RJT05fUEFVU0UQARIkCiBST0xMT1VUX0ZBSUxVUkVfQUNUSU9OX1JPTExfQkFDSxACKpUBChBEb2NrZXJQdWxsUG9saWN5EiIKHkRPQ0tFUl9QVUxMX1BPTElDWV9VTlNQRUNJRklFRBAAEh4KGkRPQ0tFUl9QVUxMX1BPTElDWV9NSVNTSU5HEAESHQoZRE9DS0VSX1BVTExfUE9MSUNZX0FMV0FZUxACEh4KGkRPQ0tFUl9QVUxMX1BPTElDWV9OT19QVUxMEAMqggEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9ST0xMSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADKpQBChBMYXVuY2hHdWFyZFN0YXRlEiIKHkxBVU5DSF9HVUFSRF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGUxBVU5DSF9HVUFSRF9TVEFURV9DTE9TRUQQARIbChdMQVVOQ0hfR1VBUkRfU1RBVEVfT1BFThACEiAKHExBVU5DSF9HVUFSRF9TVEFURV9IQUxGX09QRU4QAyrNAQoPUG9vbExhdW5jaFN0YXRlEiEKHVBPT0xfTEFVTkNIX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZUE9PTF9MQVVOQ0hfU1RBVEVfT1JERVJFRBABEh4KGlBPT0xfTEFVTkNIX1NUQVRFX1NUQVJUSU5HEAISGwoXUE9PTF9MQVVOQ0hfU1RBVEVfUkVBRFkQAxIeChpQT09MX0xBVU5DSF9TVEFURV9TVE9QUElORxAEEhsKF1BPT0xfTEFVTkNIX1NUQVRFX0VOREVEEAUq4gEKEVBvb2xMYXVuY2hPdXRjb21lEiMKH1BPT0xfTEFVTkNIX09VVENPTUVfVU5TUEVDSUZJRUQQABIkCiBQT09MX0xBVU5DSF9PVVRDT01FX0ZBSUxFRF9TVEFSVBABEh8KG1BPT0xfTEFVTkNIX09VVENPTUVfU1RPUFBFRBACEiAKHFBPT0xfTEFVTkNIX09VVENPTUVfRklOSVNIRUQQAxIcChhQT09MX0xBVU5DSF9PVVRDT01FX0xPU1QQBBIhCh1QT09MX0xBVU5DSF9PVVRDT01FX1dJVEhEUkFXThAFKlcKClBvb2xBY3Rpb24SGwoXUE9PTF9BQ1RJT05fVU5TUEVDSUZJRUQQABIWChJQT09MX0FDVElPTl9MQVVOQ0gQARIUChBQT09MX0FDVElPTl9TVE9QEAJCXwoMaW8ubXVzdGVyLnYxQglQb29sUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What is set for a pool: workers of one kind, how many of them there are to be, and how they are launched.
@@ -355,7 +355,8 @@ export const LaunchGuardRuleSchema: GenMessage<LaunchGuardRule> = /*@__PURE__*/
  */
 export type LaunchTemplate = Message<"muster.v1.LaunchTemplate"> & {
   /**
-   * The command with its arguments; 1 to 1,000 of together at most 64 KiB.
+   * The command with its arguments; 1 to 1,000 of together at most 64 KiB. With a driver that has images it may be empty: then
+   * that of the image is started.
    *
    * @generated from field: repeated string command = 1;
    */
@@ -389,6 +390,14 @@ export type LaunchTemplate = Message<"muster.v1.LaunchTemplate"> & {
      */
     value: ProcessTemplate;
     case: "process";
+  } | {
+    /**
+     * A container of a Docker engine.
+     *
+     * @generated from field: muster.v1.DockerTemplate docker = 11;
+     */
+    value: DockerTemplate;
+    case: "docker";
   } | { case: undefined; value?: undefined };
 };
 
@@ -463,6 +472,210 @@ export type ProcessTemplate = Message<"muster.v1.ProcessTemplate"> & {
  */
 export const ProcessTemplateSchema: GenMessage<ProcessTemplate> = /*@__PURE__*/
   messageDesc(file_muster_v1_pool, 8);
+
+/**
+ * A worker that runs in a container of a Docker engine. What is empty or 0 is as the image or the engine has it.
+ *
+ * @generated from message muster.v1.DockerTemplate
+ */
+export type DockerTemplate = Message<"muster.v1.DockerTemplate"> & {
+  /**
+   * The image, as for `docker run`: `registry.example.com/team/worker:7`, or with a digest. Required; at most 512 characters.
+   *
+   * @generated from field: string image = 1;
+   */
+  image: string;
+
+  /**
+   * When the image is pulled.
+   *
+   * @generated from field: muster.v1.DockerPullPolicy pull_policy = 2;
+   */
+  pullPolicy: DockerPullPolicy;
+
+  /**
+   * Takes the place of the image's entrypoint, which gets `command` as its arguments. At most 100 of together at most 64 KiB.
+   *
+   * @generated from field: repeated string entrypoint = 3;
+   */
+  entrypoint: string[];
+
+  /**
+   * Folder in which the command starts: an absolute path of at most 4,096 characters.
+   *
+   * @generated from field: string working_dir = 4;
+   */
+  workingDir: string;
+
+  /**
+   * User of the processes, for example `1000:1000`; at most 128 characters.
+   *
+   * @generated from field: string user = 5;
+   */
+  user: string;
+
+  /**
+   * Further groups of the user, by name or id, for example `video`; at most 32.
+   *
+   * @generated from field: repeated string groups = 6;
+   */
+  groups: string[];
+
+  /**
+   * Limit of memory, MiB; 0 or 6 to 16,777,216. The kernel ends a process of a container that needs more.
+   *
+   * @generated from field: int64 memory_mib = 7;
+   */
+  memoryMib: bigint;
+
+  /**
+   * CPUs that it may use; 0 or 0.01 to 1,024.
+   *
+   * @generated from field: double cpus = 8;
+   */
+  cpus: number;
+
+  /**
+   * Most processes and threads; 0 or 1 to 4,194,304.
+   *
+   * @generated from field: int64 pids_limit = 9;
+   */
+  pidsLimit: bigint;
+
+  /**
+   * GPUs; unset for none.
+   *
+   * @generated from field: muster.v1.DockerGpus gpus = 10;
+   */
+  gpus?: DockerGpus | undefined;
+
+  /**
+   * Devices of the engine's machine: `/dev/kfd`, or `/dev/sda:/dev/xvda:r`; at most 64.
+   *
+   * @generated from field: repeated string devices = 11;
+   */
+  devices: string[];
+
+  /**
+   * `SOURCE:TARGET` or `SOURCE:TARGET:ro`. A source with `/` is a path of the engine's machine, which must exist; another one is the
+   * name of a volume, which is made when it does not exist. At most 100.
+   *
+   * @generated from field: repeated string volumes = 12;
+   */
+  volumes: string[];
+
+  /**
+   * File systems in memory: path and size, MiB, 0 for no limit; at most 32.
+   *
+   * @generated from field: map<string, int64> tmpfs_mib = 13;
+   */
+  tmpfsMib: { [key: string]: bigint };
+
+  /**
+   * Size of /dev/shm, MiB; 0 or 1 to 16,777,216.
+   *
+   * @generated from field: int64 shm_mib = 14;
+   */
+  shmMib: bigint;
+
+  /**
+   * `host`, `none` or the name of a network; at most 128 characters.
+   *
+   * @generated from field: string network = 15;
+   */
+  network: string;
+
+  /**
+   * Names besides those of the name server: `NAME:ADDRESS`, where the address `host-gateway` is the engine's machine; at most 64.
+   *
+   * @generated from field: repeated string extra_hosts = 16;
+   */
+  extraHosts: string[];
+
+  /**
+   * Labels of the container besides those of the launcher, which begin with `dev.muster.`; at most 64 of together at most 64 KiB.
+   *
+   * @generated from field: map<string, string> labels = 17;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * `host`, `private`, `shareable` or `container:NAME`: whose shared memory it uses.
+   *
+   * @generated from field: string ipc = 18;
+   */
+  ipc: string;
+
+  /**
+   * The engine's runtime, for example `nvidia`; at most 128 characters.
+   *
+   * @generated from field: string runtime = 19;
+   */
+  runtime: string;
+
+  /**
+   * Limits of resources by their names, for example `memlock`; 0 for no limit; at most 32.
+   *
+   * @generated from field: map<string, int64> ulimits = 20;
+   */
+  ulimits: { [key: string]: bigint };
+
+  /**
+   * Whether the engine's init is process 1, which passes signals on and reaps what is left of ended processes.
+   *
+   * @generated from field: bool run_init = 21;
+   */
+  runInit: boolean;
+};
+
+/**
+ * Describes the message muster.v1.DockerTemplate.
+ * Use `create(DockerTemplateSchema)` to create a new message.
+ */
+export const DockerTemplateSchema: GenMessage<DockerTemplate> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 9);
+
+/**
+ * GPUs for a container. One of `all`, `count` and `device_ids` is required.
+ *
+ * @generated from message muster.v1.DockerGpus
+ */
+export type DockerGpus = Message<"muster.v1.DockerGpus"> & {
+  /**
+   * How many, at most 1,024.
+   *
+   * @generated from field: int32 count = 1;
+   */
+  count: number;
+
+  /**
+   * Which, by index or UUID; at most 64.
+   *
+   * @generated from field: repeated string device_ids = 2;
+   */
+  deviceIds: string[];
+
+  /**
+   * Driver of the engine for them, for example `nvidia` or `cdi`; empty for the one that has the capability `gpu`.
+   *
+   * @generated from field: string driver = 3;
+   */
+  driver: string;
+
+  /**
+   * Every GPU.
+   *
+   * @generated from field: bool all = 4;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message muster.v1.DockerGpus.
+ * Use `create(DockerGpusSchema)` to create a new message.
+ */
+export const DockerGpusSchema: GenMessage<DockerGpus> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 10);
 
 /**
  * A pool.
@@ -616,7 +829,7 @@ export type Pool = Message<"muster.v1.Pool"> & {
  * Use `create(PoolSchema)` to create a new message.
  */
 export const PoolSchema: GenMessage<Pool> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 9);
+  messageDesc(file_muster_v1_pool, 11);
 
 /**
  * A rollout of the template of a pool.
@@ -742,7 +955,7 @@ export type PoolRollout = Message<"muster.v1.PoolRollout"> & {
  * Use `create(PoolRolloutSchema)` to create a new message.
  */
 export const PoolRolloutSchema: GenMessage<PoolRollout> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 10);
+  messageDesc(file_muster_v1_pool, 12);
 
 /**
  * A worker of another template than the one that all are to have.
@@ -791,7 +1004,7 @@ export type RolloutRemainder = Message<"muster.v1.RolloutRemainder"> & {
  * Use `create(RolloutRemainderSchema)` to create a new message.
  */
 export const RolloutRemainderSchema: GenMessage<RolloutRemainder> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 11);
+  messageDesc(file_muster_v1_pool, 13);
 
 /**
  * Whether failed starts suspend the launches of a pool.
@@ -868,7 +1081,7 @@ export type LaunchGuard = Message<"muster.v1.LaunchGuard"> & {
  * Use `create(LaunchGuardSchema)` to create a new message.
  */
 export const LaunchGuardSchema: GenMessage<LaunchGuard> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 12);
+  messageDesc(file_muster_v1_pool, 14);
 
 /**
  * A launch of a pool: one decision to start a worker.
@@ -1015,7 +1228,7 @@ export type PoolLaunch = Message<"muster.v1.PoolLaunch"> & {
  * Use `create(PoolLaunchSchema)` to create a new message.
  */
 export const PoolLaunchSchema: GenMessage<PoolLaunch> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 13);
+  messageDesc(file_muster_v1_pool, 15);
 
 /**
  * What would be launched and stopped in a pool now.
@@ -1085,7 +1298,7 @@ export type PoolPlan = Message<"muster.v1.PoolPlan"> & {
  * Use `create(PoolPlanSchema)` to create a new message.
  */
 export const PoolPlanSchema: GenMessage<PoolPlan> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 14);
+  messageDesc(file_muster_v1_pool, 16);
 
 /**
  * One step of a plan.
@@ -1127,7 +1340,7 @@ export type PoolStep = Message<"muster.v1.PoolStep"> & {
  * Use `create(PoolStepSchema)` to create a new message.
  */
 export const PoolStepSchema: GenMessage<PoolStep> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 15);
+  messageDesc(file_muster_v1_pool, 17);
 
 /**
  * Why fewer workers are launched than are wanted.
@@ -1155,7 +1368,7 @@ export type PoolLimit = Message<"muster.v1.PoolLimit"> & {
  * Use `create(PoolLimitSchema)` to create a new message.
  */
 export const PoolLimitSchema: GenMessage<PoolLimit> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 16);
+  messageDesc(file_muster_v1_pool, 18);
 
 /**
  * What follows when launches of a new template fail.
@@ -1197,6 +1410,54 @@ export type RolloutFailureAction = (typeof RolloutFailureAction)[keyof typeof Ro
  */
 export const RolloutFailureActionSchema: GenEnum<RolloutFailureAction> = /*@__PURE__*/
   enumDesc(file_muster_v1_pool, 0);
+
+/**
+ * When a driver pulls the image of a worker.
+ *
+ * @generated from enum muster.v1.DockerPullPolicy
+ */
+export const DockerPullPolicy = {
+  /**
+   * As MISSING.
+   *
+   * @generated from enum value: DOCKER_PULL_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * When the engine does not have it.
+   *
+   * @generated from enum value: DOCKER_PULL_POLICY_MISSING = 1;
+   */
+  MISSING: 1,
+
+  /**
+   * Before each launch.
+   *
+   * @generated from enum value: DOCKER_PULL_POLICY_ALWAYS = 2;
+   */
+  ALWAYS: 2,
+
+  /**
+   * Never: it must be there.
+   *
+   * @generated from enum value: DOCKER_PULL_POLICY_NO_PULL = 3;
+   */
+  NO_PULL: 3,
+} as const;
+
+/**
+ * When a driver pulls the image of a worker.
+ *
+ * @generated from enum muster.v1.DockerPullPolicy
+ */
+export type DockerPullPolicy = (typeof DockerPullPolicy)[keyof typeof DockerPullPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.DockerPullPolicy.
+ */
+export const DockerPullPolicySchema: GenEnum<DockerPullPolicy> = /*@__PURE__*/
+  enumDesc(file_muster_v1_pool, 1);
 
 /**
  * State of a rollout.
@@ -1244,7 +1505,7 @@ export type RolloutState = (typeof RolloutState)[keyof typeof RolloutState] | Un
  * Describes the enum muster.v1.RolloutState.
  */
 export const RolloutStateSchema: GenEnum<RolloutState> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 1);
+  enumDesc(file_muster_v1_pool, 2);
 
 /**
  * State of a guard.
@@ -1292,7 +1553,7 @@ export type LaunchGuardState = (typeof LaunchGuardState)[keyof typeof LaunchGuar
  * Describes the enum muster.v1.LaunchGuardState.
  */
 export const LaunchGuardStateSchema: GenEnum<LaunchGuardState> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 2);
+  enumDesc(file_muster_v1_pool, 3);
 
 /**
  * Where a launch stands.
@@ -1354,7 +1615,7 @@ export type PoolLaunchState = (typeof PoolLaunchState)[keyof typeof PoolLaunchSt
  * Describes the enum muster.v1.PoolLaunchState.
  */
 export const PoolLaunchStateSchema: GenEnum<PoolLaunchState> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 3);
+  enumDesc(file_muster_v1_pool, 4);
 
 /**
  * How a launch ended.
@@ -1416,7 +1677,7 @@ export type PoolLaunchOutcome = (typeof PoolLaunchOutcome)[keyof typeof PoolLaun
  * Describes the enum muster.v1.PoolLaunchOutcome.
  */
 export const PoolLaunchOutcomeSchema: GenEnum<PoolLaunchOutcome> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 4);
+  enumDesc(file_muster_v1_pool, 5);
 
 /**
  * What is done in a step.
@@ -1457,5 +1718,5 @@ export type PoolAction = (typeof PoolAction)[keyof typeof PoolAction] | UnknownE
  * Describes the enum muster.v1.PoolAction.
  */
 export const PoolActionSchema: GenEnum<PoolAction> = /*@__PURE__*/
-  enumDesc(file_muster_v1_pool, 5);
+  enumDesc(file_muster_v1_pool, 6);
 

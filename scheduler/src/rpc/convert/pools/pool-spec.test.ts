@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { PoolSpecSchema, RolloutFailureAction, RolloutRuleSchema } from "@muster/protocol";
+import {
+  DockerPullPolicy,
+  type DockerTemplateSchema,
+  PoolSpecSchema,
+  RolloutFailureAction,
+  RolloutRuleSchema,
+} from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
 import { durationFromMs } from "../values/time.ts";
 import { fromSpec } from "./pool.ts";
@@ -118,6 +124,66 @@ describe("the spec of a pool", () => {
         ...["spec.launch_template", "spec.launch_template.env", "spec.launch_template.env"],
         ...["spec.launch_template.secrets[0]", "spec.launch_template.secrets[1].name"],
         "spec.launch_template.secrets[1].launcher_file",
+      ],
+    );
+  });
+
+  it("has a container as its driver, the same after a round trip, and every fault of it reported", () => {
+    const docker = (value: MessageInitShape<typeof DockerTemplateSchema>, command: string[] = []): Spec => ({
+      ...LEAST,
+      launchTemplate: { command, driver: { case: "docker", value } },
+    });
+    const least = read(docker({ image: "worker" }));
+    assert.deepEqual(toPoolSpec(create(PoolSpecSchema, fromSpec(least))), least);
+    const full = read(
+      docker(
+        {
+          ...{ image: `registry.example.com:5000/team/worker:7@sha256:${"a".repeat(64)}`, user: "1000:1000" },
+          ...{
+            pullPolicy: DockerPullPolicy.ALWAYS,
+            entrypoint: ["tini", "--"],
+            workingDir: "/srv",
+            init: true,
+          },
+          ...{ groups: ["video"], memoryMib: 6n, cpus: 0.5, pidsLimit: 100n, shmMib: 64n, network: "host" },
+          ...{ gpus: { deviceIds: ["GPU-1"] }, devices: ["/dev/kfd", "/dev/a:/dev/b:rw"], ipc: "host" },
+          ...{
+            volumes: ["/models:/models:ro", "cache:/cache"],
+            tmpfsMib: { "/scratch": 1n },
+            runtime: "nvidia",
+          },
+          ...{ extraHosts: ["scheduler:host-gateway"], labels: { team: "a" }, ulimits: { memlock: 0n } },
+        },
+        ["worker"],
+      ),
+    );
+    assert.deepEqual(toPoolSpec(create(PoolSpecSchema, fromSpec(full))), full);
+    const found = violations(
+      docker(
+        {
+          ...{
+            image: "Not an image",
+            pullPolicy: 9 as DockerPullPolicy,
+            entrypoint: [""],
+            workingDir: "srv",
+          },
+          ...{ user: "a b", groups: [""], memoryMib: 5n, cpus: -1, pidsLimit: -1n, shmMib: -1n },
+          ...{ gpus: {}, devices: ["kfd"], volumes: ["a", "/a:/b", "/c:/b"], tmpfsMib: { "/b": -1n } },
+          ...{ network: "a b", extraHosts: ["here"], labels: { "dev.muster.pool": "x" }, ipc: "all" },
+          ...{ runtime: "a b", ulimits: { memlock: -2n, "mem lock": 1n } },
+        },
+        [""],
+      ),
+    );
+    assert.deepEqual(
+      found.map((violation) => violation.split(" ")[0]?.replace("spec.launch_template.", "")),
+      [
+        ...["command", "docker.cpus", "docker.memory_mib", "docker.pids_limit", "docker.shm_mib"],
+        ...['docker.tmpfs_mib["/b"]', 'docker.ulimits["memlock"]', "docker.gpus"],
+        ...["docker.image", "docker.pull_policy", "docker.entrypoint", "docker.working_dir"],
+        ...["docker.user", "docker.groups[0]", "docker.devices[0]", "docker.volumes[0]", "docker.volumes[2]"],
+        ...["docker.tmpfs_mib", "docker.extra_hosts[0]", "docker.network", "docker.runtime", "docker.ipc"],
+        ...["docker.labels", "docker.ulimits"],
       ],
     );
   });
