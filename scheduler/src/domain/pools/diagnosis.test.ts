@@ -62,6 +62,79 @@ describe("the diagnosis of a launch", () => {
     assertCause(known({ observation: nodes }), "PENDING", /Unschedulable: 0\/3 nodes have a GPU$/);
   });
 
+  it("names what keeps a container from being made, from a launch that waits and from one that has ended", () => {
+    for (const [reason, cause, detail] of [
+      ["ImageNotFound", "IMAGE_NOT_FOUND", "manifest unknown"],
+      ["ImagePullDenied", "IMAGE_PULL_DENIED", "no basic auth credentials"],
+      ["RegistryUnreachable", "REGISTRY_UNREACHABLE", "dial tcp: connection refused"],
+      ["EngineRefused", "ENGINE_REFUSED", "network gpu not found"],
+      ["EngineUnreachable", "ENGINE_UNREACHABLE", "connect ENOENT /var/run/docker.sock"],
+    ] as const) {
+      const waits = madeObservation({ phase: "pending", reason, detail });
+      const waited = new RegExp(`^it was not started 10 s after its launch: ${reason}: ${detail}$`);
+      assertCause(known({ observation: waits }), cause, waited);
+      const over = madeObservation({ phase: "ended", reason, detail });
+      assertCause(
+        known({ observation: over }),
+        cause,
+        new RegExp(`^it was not started: ${reason}: ${detail}$`),
+      );
+    }
+  });
+
+  it("distinguishes a pull that goes on from one that stands still", () => {
+    const pull = (outputAgeMs: number) =>
+      madeObservation({ phase: "pending", reason: "Pulling", detail: "5 of 9 MB", outputAgeMs });
+    assertCause(
+      known({ observation: pull(1_000) }),
+      "STILL_STARTING",
+      /^its image is still being pulled 10 s after its launch: 5 of 9 MB, which last grew 1 s ago$/,
+    );
+    assertCause(
+      known({ observation: pull(90_000) }),
+      "REGISTRY_UNREACHABLE",
+      /makes no progress .* 90 s ago$/,
+    );
+  });
+
+  it("says that a container was removed, before and after the worker was ready", () => {
+    const observation = madeObservation({
+      phase: "ended",
+      reason: "ContainerRemoved",
+      detail: "it was removed",
+    });
+    assertCause(
+      known({ observation }),
+      "KILLED",
+      /^it lost its container, which was removed before it was ready/,
+    );
+    const ready = known({ observation, readyMs: NOW_MS });
+    assertCause(ready, "LOST", /^it was ready, then lost its container, which was removed/);
+  });
+
+  it("takes the last failed dial from the output when nothing else reports it", () => {
+    const dial = (error: string) =>
+      `x\n${JSON.stringify({ event: "worker.dial.failed", error, address: "a:1" })}\n{"event":"worker.exit"}\n`;
+    const running = madeObservation({ logTail: dial("getaddrinfo ENOTFOUND a"), outputAgeMs: 10 });
+    assertCause(known({ observation: running }), "CANNOT_RESOLVE", /ENOTFOUND a \(a:1\); it still runs 10 s/);
+    const over = madeObservation({
+      phase: "ended",
+      exitCode: 1,
+      logTail: dial("connect ECONNREFUSED 127.0.0.1:1"),
+    });
+    const found = diagnose(known({ observation: over }), NOW_MS);
+    assert.equal(found.cause, "CANNOT_REACH");
+    assert.match(found.remedy, /this address is the container itself$/);
+    const registered = known({ observation: over }, { session: madeSession({ ready: false }) });
+    assertCause(registered, "EXITED", /^it exited with code 1 before it was ready/);
+  });
+
+  it("has the engine's word for a container that runs as evidence", () => {
+    const observation = madeObservation({ reason: "Unhealthy", detail: "its health check has failed" });
+    const { evidence } = diagnose(known({ observation }), NOW_MS);
+    assert.ok(evidence.some(({ key, value }) => key === "engine_state" && /^Unhealthy: /.test(value)));
+  });
+
   it("names memory before everything that its end looks like", () => {
     const supervised = supervisedEnd(
       { exitCode: 137, outOfMemory: true, outOfMemoryEvidence: "oom_kill 1" },

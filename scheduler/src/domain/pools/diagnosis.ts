@@ -1,6 +1,8 @@
 /** Finds out why a launch failed, from what its supervisor, its driver and its session reported. */
 import { span } from "../explain/reason.ts";
 import { type ExitRecord, endingSignal, exitInWords } from "../workers/launch.ts";
+import { lastDialError } from "./engines/dial-error.ts";
+import { engineCause } from "./engines/engine-cause.ts";
 import type { Diagnosis, KnownLaunch, LaunchCause, LaunchObservation } from "./pool-launch.ts";
 
 /** Output that is younger than this is still growing, milliseconds. */
@@ -12,13 +14,12 @@ const QUOTED = 200;
 /** Exit codes of shells and container engines for a command that is missing or not executable. */
 const NOT_FOUND_CODES: ReadonlySet<number> = new Set([126, 127]);
 
-/** What engines call an image that they cannot use. */
-const IMAGE_REASONS =
-  /^(ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|ImageInspectError|ImageNotFound)$/;
-
 const AUTHENTICATION =
   /UNAUTHENTICATED|PERMISSION_DENIED|INVALID_TOKEN|\btoken\b|certificate|self[- ]signed|unauthori[sz]ed/i;
 const RESOLUTION = /ENOTFOUND|EAI_AGAIN|ENODATA|could not resolve|name resolution|getaddrinfo|DNS/i;
+
+/** Addresses of the machine itself. */
+const LOOPBACK = /\b127\.\d+\.\d+\.\d+\b|\blocalhost\b|\[::1\]/;
 
 /** The end of a process as whoever saw it reports it. */
 type SeenExit = Pick<
@@ -57,7 +58,19 @@ function ended(
   const evidence = exitEvidence(exit);
   const last = lastLine(logTail);
   const saying = last ? `; its last output: ${last}` : "; it had no output";
-  const words = exitInWords({ stopRequested: false, ranForMs: 0, ...exit });
+  const { observation } = launch;
+  const engine = supervised?.end || !observation ? undefined : engineCause(observation);
+  if (engine && observation) {
+    return {
+      ...engine,
+      summary: `it was not started: ${inEngineWords(observation)}`,
+      evidence: [...evidence, ...engineEvidence(observation)],
+    };
+  }
+  const removed = !supervised?.end && observation?.reason === "ContainerRemoved";
+  const words = removed
+    ? "lost its container, which was removed"
+    : exitInWords({ stopRequested: false, ranForMs: 0, ...exit });
   if (exit.startError || NOT_FOUND_CODES.has(exit.exitCode ?? 0)) {
     return {
       cause: "COMMAND_NOT_FOUND",
@@ -85,12 +98,12 @@ function ended(
     };
   }
   // A worker that reached the scheduler did not end because of a dial.
-  const dial = session === undefined ? supervised?.lastError || rejection : "";
-  if (dial) return connection(dial, `it ${words}`, evidence);
+  const dial = session === undefined ? supervised?.lastError || rejection || lastDialError(logTail) : "";
+  if (dial) return connection(dial, `it ${words}`, evidence, supervised !== undefined);
   const fatal = supervised?.end?.exit?.fatal;
   const thrown = fatal ? `; it threw ${fatal.exceptionClass}: ${oneLine(fatal.exceptionMessage)}` : saying;
   return {
-    cause: endingSignal({ stopRequested: false, ranForMs: 0, ...exit }) ? "KILLED" : "EXITED",
+    cause: removed || endingSignal({ stopRequested: false, ranForMs: 0, ...exit }) ? "KILLED" : "EXITED",
     summary: `it ${words} before it was ready${thrown}`,
     evidence: fatal
       ? [
@@ -98,7 +111,9 @@ function ended(
           { key: "exception", value: `${fatal.exceptionClass}: ${oneLine(fatal.exceptionMessage)}` },
         ]
       : evidence,
-    remedy: "fix what its last output names, then run `muster pool resume NAME` to launch at once",
+    remedy: removed
+      ? "find out who removes containers of the launcher, which are named muster-LAUNCH"
+      : "fix what its last output names, then run `muster pool resume NAME` to launch at once",
   };
 }
 
@@ -131,8 +146,8 @@ function neverReady({ launch, session }: KnownLaunch, nowMs: number): Found {
 function unregistered({ launch, supervised, rejection }: KnownLaunch, nowMs: number): Found {
   const { observation } = launch;
   const after = `${span(nowMs - startOf(launch))} after its launch`;
-  const dial = supervised?.lastError || rejection;
-  if (dial) return connection(dial, `it still runs ${after}`, []);
+  const dial = supervised?.lastError || rejection || lastDialError(observation?.logTail ?? "");
+  if (dial) return connection(dial, `it still runs ${after}`, [], supervised !== undefined);
   if (!observation && !supervised) {
     return {
       cause: "LAUNCHER_SILENT",
@@ -141,18 +156,7 @@ function unregistered({ launch, supervised, rejection }: KnownLaunch, nowMs: num
       remedy: "look at the log of the launcher, and whether it runs",
     };
   }
-  if (observation?.phase === "pending") {
-    const { reason, detail } = observation;
-    const image = IMAGE_REASONS.test(reason);
-    return {
-      cause: image ? "IMAGE_NOT_FOUND" : "PENDING",
-      summary: `it was not started ${after}: ${[reason, oneLine(detail)].filter(Boolean).join(": ") || "the engine gave no reason"}`,
-      evidence: reason ? [{ key: "engine_reason", value: reason }] : [],
-      remedy: image
-        ? "correct the image of the pool or the credentials of its registry, then run `muster pool apply`"
-        : "look at the engine: it does not start the worker for this reason",
-    };
-  }
+  if (observation?.phase === "pending") return pending(observation, after, nowMs);
   const last = supervised?.phases.at(-1);
   const reached = last ? `its last phase is ${last.phase}` : "it reported no startup phase";
   const growing = isGrowing(observation, nowMs);
@@ -173,8 +177,42 @@ function unregistered({ launch, supervised, rejection }: KnownLaunch, nowMs: num
   };
 }
 
-/** What the error of a dial means. */
-function connection(error: string, how: string, evidence: readonly Evidence[]): Found {
+/** The engine has it and no process runs. @param after How long after its launch. */
+function pending(observation: LaunchObservation, after: string, nowMs: number): Found {
+  const evidence = engineEvidence(observation);
+  const summary = `it was not started ${after}: ${inEngineWords(observation) || "the engine gave no reason"}`;
+  const engine = engineCause(observation);
+  if (engine) return { ...engine, summary, evidence };
+  if (observation.reason !== "Pulling")
+    return {
+      ...{ cause: "PENDING", summary, evidence },
+      remedy: "look at the engine: it does not start the worker for this reason",
+    };
+  const age = outputAge(observation, nowMs);
+  const grew = age === undefined ? "" : `, which last grew ${span(age)} ago`;
+  return isGrowing(observation, nowMs)
+    ? {
+        ...{ cause: "STILL_STARTING", evidence },
+        summary: `its image is still being pulled ${after}: ${oneLine(observation.detail)}${grew}`,
+        remedy: "raise `startup_timeout`, or pull the image on the engine's machine before",
+      }
+    : {
+        ...{ cause: "REGISTRY_UNREACHABLE", evidence },
+        summary: `the pull of its image makes no progress ${after}: ${oneLine(observation.detail)}${grew}`,
+        remedy: "look at the connection from the engine to the registry",
+      };
+}
+
+function inEngineWords({ reason, detail }: LaunchObservation): string {
+  return [reason, oneLine(detail)].filter(Boolean).join(": ");
+}
+
+function engineEvidence({ reason }: LaunchObservation): Evidence[] {
+  return reason ? [{ key: "engine_reason", value: reason }] : [];
+}
+
+/** What the error of a dial means. @param supervised Whether it is a process of a machine, not of a container. */
+function connection(error: string, how: string, evidence: readonly Evidence[], supervised: boolean): Found {
   const cause: LaunchCause = AUTHENTICATION.test(error)
     ? "CANNOT_AUTHENTICATE"
     : RESOLUTION.test(error)
@@ -191,7 +229,9 @@ function connection(error: string, how: string, evidence: readonly Evidence[]): 
     CANNOT_RESOLVE:
       "correct `MUSTER_SCHEDULER_ADDR` in `launch_template.env`, or the name server of the workers' machines",
     CANNOT_REACH:
-      "correct `MUSTER_SCHEDULER_ADDR` in `launch_template.env`, or open the way from the workers' machines to it",
+      !supervised && LOOPBACK.test(error)
+        ? "correct `MUSTER_SCHEDULER_ADDR` in `launch_template.env`: in a container without the host's network, this address is the container itself"
+        : "correct `MUSTER_SCHEDULER_ADDR` in `launch_template.env`, or open the way from the workers' machines to it",
   }[cause];
   return {
     cause,
@@ -203,7 +243,10 @@ function connection(error: string, how: string, evidence: readonly Evidence[]): 
 
 function context({ launch, supervised, session }: KnownLaunch): Evidence[] {
   const host = supervised?.hostname;
+  const { observation } = launch;
+  const state = observation?.phase === "running" && observation.reason ? inEngineWords(observation) : "";
   return [
+    ...(state ? [{ key: "engine_state", value: state }] : []),
     { key: "launch_id", value: launch.launchId },
     ...(launch.launcherId ? [{ key: "launcher", value: launch.launcherId }] : []),
     ...(host ? [{ key: "host", value: host }] : []),
