@@ -3,10 +3,14 @@ export const LAUNCHER_LOG_EVENTS = {
   "launcher.connected": "info",
   "launcher.disconnected": "warn",
   "launcher.driver_failed": "error",
+  "launcher.engine_reached": "info",
+  "launcher.engine_refused": "warn",
+  "launcher.engine_unreachable": "error",
   "launcher.launch_refused": "error",
   "launcher.launched": "info",
   "launcher.pools": "info",
   "launcher.reconnected": "info",
+  "launcher.stop_hangs": "error",
   "launcher.stopping": "info",
 } as const;
 

@@ -5,11 +5,20 @@ import type { LaunchCommand, SecretVariable } from "@muster/protocol";
 import type { LaunchOrder } from "./driver.ts";
 import type { Environment } from "./environment.ts";
 
-/** Variables of the launcher that workers inherit: those of a login, and of the connection to the scheduler. */
-const INHERITED = [
-  ...["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"],
-  ...["MUSTER_SCHEDULER_ADDR", "MUSTER_TOKEN", "MUSTER_TLS_CA", "MUSTER_TLS_CERT", "MUSTER_TLS_KEY"],
+/** Variables of the launcher that workers inherit: those of the connection to the scheduler. */
+const CONNECTION = [
+  "MUSTER_SCHEDULER_ADDR",
+  "MUSTER_TOKEN",
+  "MUSTER_TLS_CA",
+  "MUSTER_TLS_CERT",
+  "MUSTER_TLS_KEY",
 ];
+
+/** Those of a login on the launcher's machine. */
+const LOGIN = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
+
+/** Drivers whose workers have the file system of an image: paths of the launcher's machine mean nothing there. */
+const WITH_IMAGE: ReadonlySet<string | undefined> = new Set(["docker"]);
 
 /** A secret that is not where its reference says. */
 export class SecretError extends Error {}
@@ -22,7 +31,8 @@ export class SecretError extends Error {}
  */
 export function toLaunchOrder(command: LaunchCommand, env: Environment): LaunchOrder {
   const { launchId, pool, workerId, launchTemplate: template, startupTimeout } = command;
-  const inherited = INHERITED.flatMap((name) => {
+  const names = WITH_IMAGE.has(template?.driver.case) ? CONNECTION : [...LOGIN, ...CONNECTION];
+  const inherited = names.flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
   });

@@ -39,6 +39,12 @@ const OTHERS: readonly Omit<VariableRow, "sets">[] = [
       "[metrics](../metrics.md).",
   },
   {
+    variable: "DOCKER_CONFIG",
+    default: "`~/.docker`",
+    meaning:
+      "Folder of the `config.json` of `docker login`, from which `muster launcher --driver docker` takes the credentials of registries. It finds the engine as `docker` does, by `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.",
+  },
+  {
     variable: "NO_COLOR",
     default: "none",
     meaning: "Any value: the command line writes no colours. `TERM=dumb` does the same.",
