@@ -141,14 +141,20 @@ export class DockerDriver implements LaunchDriver {
   /** Every launch, after what is due of the stops. */
   async #look(): Promise<ObservedLaunch[]> {
     // Before the containers are listed: the container of a claim that was there has to be among them.
-    const starting = new Set([...this.#starts].flatMap(([id, { running }]) => (running ? [id] : [])));
+    const starting = new Set<string>();
+    const settled = new Set<string>();
+    for (const [launchId, { running, state }] of this.#starts) {
+      if (running) starting.add(launchId);
+      else if (state.phase === "pending") settled.add(launchId);
+    }
     const claimed = this.#claims.all().filter((id) => !starting.has(id));
     let present: ReadonlySet<string> | undefined;
     try {
       const engine = await this.#connect();
-      present = await this.#refresh(engine, starting);
+      present = await this.#refresh(engine, settled);
       for (const launchId of this.#stops.launchIds)
-        if (!starting.has(launchId)) await this.#enforce(launchId, engine, present);
+        if (!starting.has(launchId) && !this.#starts.get(launchId)?.running)
+          await this.#enforce(launchId, engine, present);
       for (const launchId of this.#forgotten) await this.#remove(launchId, engine);
       this.#reached();
     } catch (error) {
@@ -159,16 +165,14 @@ export class DockerDriver implements LaunchDriver {
     return [...this.#observations(claimed, starting, present)];
   }
 
-  /** Updates what is known of each container. Answers the launches that have one. */
-  async #refresh(engine: DockerEngine, starting: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+  /**
+   * Updates what is known of each container. Answers the launches that have one.
+   *
+   * @param settled Launches whose start was over before: the list does not show when it failed.
+   */
+  async #refresh(engine: DockerEngine, settled: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     const { launcherId, clock } = this.#context;
     const listed = await engine.list(launcherId);
-    // The list does not show that a start failed: a container whose start is over is looked at in any case.
-    const settled = new Set(
-      [...this.#starts].flatMap(([id, { state }]) =>
-        !starting.has(id) && state.phase === "pending" ? [id] : [],
-      ),
-    );
     const stale = listed.filter(
       ({ launchId, version }) => settled.has(launchId) || this.#known.get(launchId)?.version !== version,
     );
