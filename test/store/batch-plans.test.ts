@@ -18,7 +18,7 @@ const BATCH = 100;
 
 const RULE = { ...DEFAULT_CIRCUIT_RULE, key: "service" };
 
-const TABLES = ["class_key", "concurrency_key", "task"];
+const TABLES = ["circuit_share", "class_key", "concurrency_key", "task"];
 
 /**
  * Batches that end or insert tasks in a transaction look up what they name, as the statements of the hot path do, whatever

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import type { Store } from "@muster/scheduler";
+import { circuitLock } from "../../scheduler/src/domain/tasks/limits/circuit.ts";
 import type { TestDatabase } from "../support/database/postgres.ts";
 import { Random, seedFrom } from "../support/random.ts";
 import { NO_REQUIREMENTS, openFixture, type StoreFixture } from "./fixture.ts";
@@ -47,13 +48,15 @@ describe("store: model with concurrent clients", () => {
       await check(fixture.db, fixture.store, model, classIds);
       await model.drain();
       assert.deepEqual(await fixture.db.query("select key, held from concurrency_key where held <> 0"), []);
+      const shares = await fixture.db.query("select sum(held)::int as held from circuit_share");
+      assert.deepEqual(shares, [{ held: 0 }]);
       const ended = await check(fixture.db, fixture.store, model, classIds);
       assert.equal(ended, model.tasks.size, "after the drain every task has ended");
     });
   }
 });
 
-/** One class has the one key, one another limit of it, one both keys. */
+/** One class has the one key, one another limit of it, one both keys; two have a circuit. */
 const KEYED = [
   [{ key: "one", limit: 3 }],
   [{ key: "one", limit: 2 }],
@@ -61,6 +64,8 @@ const KEYED = [
     { key: "one", limit: 3 },
     { key: "other", limit: 1 },
   ],
+  [circuitLock("service")],
+  [circuitLock("service"), { key: "one", limit: 3 }],
 ] as const;
 
 /** In every snapshot each key is counted as often as active tasks have it, and no more often than the limits allow. */

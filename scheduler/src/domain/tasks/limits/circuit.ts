@@ -143,6 +143,21 @@ export function circuitDetail(key: string, limit: number): string {
     : `the circuit ${name} is half-open, and as many of its tasks run as may probe it (${limit})`;
 }
 
+/** Two lists of counts as one, the oldest first. */
+export function addedCounts(
+  some: readonly CircuitCounts[],
+  others: readonly CircuitCounts[],
+): CircuitCounts[] {
+  const sums = new Map<number, [succeeded: number, failed: number]>();
+  for (const [startMs, succeeded, failed] of [...some, ...others]) {
+    const [before, failedBefore] = sums.get(startMs) ?? [0, 0];
+    sums.set(startMs, [before + succeeded, failedBefore + failed]);
+  }
+  return Array.from(sums, ([startMs, counts]): CircuitCounts => [startMs, ...counts]).sort(
+    ([one], [other]) => one - other,
+  );
+}
+
 /** Results in the window of a circuit that is closed, else those when it opened. */
 export function countsOf(
   { state, rule, counts }: Pick<Circuit, "state" | "rule" | "counts">,

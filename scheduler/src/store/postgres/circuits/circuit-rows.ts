@@ -1,6 +1,8 @@
 /** Reads and writes the rows of circuits, with what follows from a transition, while the lock of their keys is held. */
 import {
+  addedCounts,
   type Circuit,
+  type CircuitCounts,
   type CircuitState,
   circuitLimit,
   circuitLock,
@@ -19,16 +21,34 @@ export const HALF_OPEN = STATE_NUMBERS.half_open;
 /** The moment of a statement, in whole milliseconds since the epoch. */
 export const NOW_MS = "floor(extract(epoch from clock_timestamp()) * 1000)::float8";
 
+/** The successes in the shares of a circuit `c`, as the counts of its record. */
+export const SHARES = `(select json_agg(json_build_array(u.start, u.n, 0)) from circuit_share s
+      cross join lateral unnest(s.starts, s.succeeded) as u(start, n) where s.key = c.key)`;
+
+/** A circuit as it is stored. */
+export interface CircuitColumns {
+  readonly record: Circuit;
+  readonly shares: readonly CircuitCounts[] | null;
+}
+
+/** A circuit with what its shares have counted. */
+export function toCircuit({ record, shares }: CircuitColumns): Circuit {
+  return shares ? { ...record, counts: addedCounts(record.counts, shares) } : record;
+}
+
 // A statement of its own: its snapshot begins after the locks, so that it has what others committed before.
 const READ: Statement = {
   name: "circuit-read",
   text: `select ${NOW_MS} as now,
-      (select jsonb_agg(record) from circuit where key = any($1::text[])) as records`,
+      (select json_agg(json_build_object('record', c.record, 'shares', ${SHARES}))
+         from circuit c where c.key = any($1::text[])) as circuits`,
 };
 
 const WRITE: Statement = {
   name: "circuit-write",
-  text: `insert into circuit (key, state, probe_time, record)
+  text: `with emptied as (
+    update circuit_share set starts = '{}', succeeded = '{}' where key = any($1::text[]) and starts <> '{}')
+  insert into circuit (key, state, probe_time, record)
     select key, state, to_timestamp(probe_ms / 1000), record::jsonb
       from unnest($1::text[], $2::smallint[], $3::float8[], $4::text[]) as d(key, state, probe_ms, record)
      order by key
@@ -40,9 +60,12 @@ const FOLLOW: Statement = {
   name: "circuit-follow",
   text: `with d as materialized (
     select * from unnest($1::text[], $2::int[], $3::text[], $4::text[]) as d(lock, max_held, name, attributes)),
+  shares as (
+    delete from circuit_share s using d where s.key = substr(d.lock, 10) returning d.lock, s.held),
   k as (
     update concurrency_key k
-       set limit_override = d.max_held, limit_reason = case when d.max_held is not null then d.name end,
+       set held = greatest(0, k.held + (select coalesce(sum(shares.held), 0) from shares where shares.lock = k.key)),
+           limit_override = d.max_held, limit_reason = case when d.max_held is not null then d.name end,
            limit_time = case when d.max_held is not null then now() end
       from d where k.key = d.lock),
   e as (
@@ -65,12 +88,15 @@ export async function readCircuits(
   run: Runner["run"],
   keys: readonly string[],
 ): Promise<{ now: number; circuits: ReadonlyMap<string, Circuit> }> {
-  const [row] = await run<{ now: number; records: Circuit[] | null }>(READ, [textArray(keys)]);
-  const circuits = (row?.records ?? []).map((circuit): [string, Circuit] => [circuit.key, circuit]);
+  const [row] = await run<{ now: number; circuits: CircuitColumns[] | null }>(READ, [textArray(keys)]);
+  const circuits = (row?.circuits ?? []).map((columns): [string, Circuit] => [
+    columns.record.key,
+    toCircuit(columns),
+  ]);
   return { now: row?.now ?? 0, circuits: new Map(circuits) };
 }
 
-/** Writes circuits, and for those of a transition the limit of the key, the event and the hint. */
+/** Writes circuits with what their shares had, and for those of a transition the limit of the key, the event and the hint. */
 export async function writeCircuits(
   run: Runner["run"],
   circuits: readonly Circuit[],

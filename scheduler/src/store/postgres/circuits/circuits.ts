@@ -8,8 +8,18 @@ import {
   reset,
 } from "../../../domain/tasks/limits/circuit-machine.ts";
 import type { CircuitRow, CircuitStore, CircuitTotals } from "../../store.ts";
+import { HELD } from "../concurrency/held-keys.ts";
 import type { Database, Statement } from "../connection/database.ts";
-import { HALF_OPEN, NOW_MS, OPEN, readCircuits, writeCircuits } from "./circuit-rows.ts";
+import {
+  type CircuitColumns,
+  HALF_OPEN,
+  NOW_MS,
+  OPEN,
+  readCircuits,
+  SHARES,
+  toCircuit,
+  writeCircuits,
+} from "./circuit-rows.ts";
 
 // greatest() ignores nulls: without a circuit to probe, 0 would mean that one is due.
 const TOTALS: Statement = {
@@ -23,7 +33,7 @@ const TOTALS: Statement = {
 
 const LIST: Statement = {
   name: "circuit-list",
-  text: `select c.record, coalesce(k.held, 0) as active, ${NOW_MS} as read_at
+  text: `select c.record, ${SHARES} as shares, coalesce(${HELD}, 0) as active, ${NOW_MS} as read_at
     from circuit c left join concurrency_key k on k.key = $5 || c.key
    where ($1::text is null or c.key = $1) and ($2::text is null or c.key > $2) and (not $3 or c.state > 0)
    order by c.key limit $4`,
@@ -43,7 +53,8 @@ const IDLE: Statement = {
 // An update that changes nothing locks the row that is there: a key that no class has may be deleted at any time.
 const LOCK: Statement = {
   name: "circuit-lock",
-  text: `insert into concurrency_key as k (key) values ($1)
+  text: `with circuits as materialized (select lock_circuits(array[$1::text]))
+  insert into concurrency_key as k (key) select $1::text from circuits
     on conflict (key) do update set held = k.held returning key`,
 };
 
@@ -59,11 +70,11 @@ export async function listCircuits(
   db: Database,
   { key, afterKey, notClosed, limit }: Parameters<CircuitStore["listCircuits"]>[0],
 ): Promise<CircuitRow[]> {
-  const rows = await db.cold<{ record: Circuit; active: number; read_at: number }>(LIST, [
+  const rows = await db.cold<CircuitColumns & { active: number; read_at: number }>(LIST, [
     ...[key ?? null, afterKey ?? null, notClosed, limit],
     circuitLock("").key,
   ]);
-  return rows.map(({ record, active, read_at }) => ({ circuit: record, active, readAt: read_at }));
+  return rows.map((row) => ({ circuit: toCircuit(row), active: row.active, readAt: row.read_at }));
 }
 
 export async function halfOpenDue(db: Database, limit: number): Promise<CircuitChange[]> {

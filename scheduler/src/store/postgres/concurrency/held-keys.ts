@@ -128,14 +128,28 @@ export function freeKeys(ended: string): string {
        group by key) n`)})`;
 }
 
+/**
+ * CTE `locked` that locks the keys in the column `key` of `named`, circuits before the others. The statement has to read it.
+ */
+export function lockKeys(named: string): string {
+  return `circuits as materialized (select lock_circuits(array_agg(key)) from ${named}),
+  locked as materialized (
+    select k.key from (select distinct key from ${named} order by key) n cross join lateral (
+      select key from concurrency_key where key = n.key and (select count(*) from circuits) = 1 for no key update) k)`;
+}
+
 /** Locks the keys of these tasks, in one statement of a transaction that ends them in several. */
 export const LOCK_KEYS = {
   name: "concurrency-lock",
   text: `with named as materialized (
-    select distinct ck.key from unnest($1::int[]) as c(class_id) join class_key ck using (class_id))
-  select k.key from (select key from named order by key) n cross join lateral (
-    select key from concurrency_key where key = n.key for no key update) k`,
+    select distinct ck.key from unnest($1::int[]) as c(class_id) join class_key ck using (class_id)),
+  ${lockKeys("named")}
+  select key from locked`,
 };
+
+/** How many tasks hold the key of a row `k` of concurrency_key; those of a circuit are counted in its shares, too. */
+export const HELD = `(k.held + case when starts_with(k.key, e'\\x01')
+      then (select coalesce(sum(s.held), 0)::int from circuit_share s where s.key = substr(k.key, 10)) else 0 end)`;
 
 /** True in a query on tasks `t` for those that hold a key. */
 export const IS_KEYED = "exists (select from class_key ck where ck.class_id = t.class_id)";

@@ -8,6 +8,7 @@
 import { ClassesGoneError } from "../../../domain/errors.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { dropUnusedRates } from "../rate-limits/unused-keys.ts";
+import { HELD } from "./held-keys.ts";
 
 /** In a query on classes `c`: true for those of which there may be as many as keys. The domain has `isPerKey`. */
 export const IS_PER_KEY =
@@ -48,7 +49,7 @@ const DELETE: Statement = {
   select key, false as rate from keys union all select key, true from rates`,
 };
 
-const IS_UNUSED = `k.held = 0 and k.limit_override is null and not exists (select from class_key c where c.key = k.key)`;
+const IS_UNUSED = `${HELD} = 0 and k.limit_override is null and not exists (select from class_key c where c.key = k.key)`;
 
 // A class that gets one of these keys meanwhile waits for the lock. It finds the key gone, and makes it again.
 const LOCK_KEYS: Statement = {
@@ -58,7 +59,9 @@ const LOCK_KEYS: Statement = {
 };
 const DELETE_KEYS: Statement = {
   name: "concurrency-delete-unused",
-  text: `delete from concurrency_key k where k.key = any($1::text[]) and ${IS_UNUSED}`,
+  text: `with gone as (
+    delete from concurrency_key k where k.key = any($1::text[]) and ${IS_UNUSED} returning k.key)
+  delete from circuit_share s using gone where starts_with(gone.key, e'\\x01') and s.key = substr(gone.key, 10)`,
 };
 
 const LOCK_CLASSES: Statement = {

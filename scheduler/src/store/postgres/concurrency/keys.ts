@@ -4,15 +4,16 @@ import type { ConcurrencyStore, KeyDifference } from "../../store.ts";
 import { textArray } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE } from "../task-states.ts";
+import { HELD, lockKeys } from "./held-keys.ts";
 import { dropUnusedKeys } from "./idle-classes.ts";
 
 // Without statistics the planner expects an operator's limit of most keys: its plan is pinned.
 const STATES: Statement = {
   name: "concurrency-states",
-  text: `select k.key, k.held, k.limit_override from unnest($1::text[]) as d(key)
+  text: `select k.key, ${HELD} as held, k.limit_override from unnest($1::text[]) as d(key)
       cross join lateral (select key, held, limit_override from concurrency_key where key = d.key) k
     union
-    select key, held, limit_override from concurrency_key where limit_override is not null`,
+    select key, ${HELD}, limit_override from concurrency_key k where limit_override is not null`,
 };
 
 const SET_LIMIT: Statement = {
@@ -38,14 +39,15 @@ const DIFFERENCES: Statement = {
     select ck.key, count(*)::int as n from task t join class_key ck using (class_id)
      where t.state in ${ACTIVE} group by ck.key)
   select key, coalesce(k.held, 0) as held, coalesce(counted.n, 0) as tasks
-    from (select key, held from concurrency_key where held > 0) k full join counted using (key)
+    from (select key, ${HELD} as held from concurrency_key k where held > 0 or starts_with(key, e'\\x01')) k
+    full join counted using (key)
    where coalesce(k.held, 0) <> coalesce(counted.n, 0)
    order by key limit $1`,
 };
 
 const LOCK: Statement = {
   name: "concurrency-lock-one",
-  text: "select held from concurrency_key where key = $1 for no key update",
+  text: `with named as materialized (select $1::text as key), ${lockKeys("named")} select key from locked`,
 };
 
 // What waits for the lock of the key is not committed: this snapshot has both as they were before it.
@@ -53,8 +55,12 @@ const CORRECT: Statement = {
   name: "concurrency-correct",
   text: `with counted as (
     select count(*)::int as n from class_key ck join task t using (class_id)
-     where ck.key = $1 and t.state in ${ACTIVE})
-  update concurrency_key k set held = counted.n from counted, (select key, held from concurrency_key where key = $1) old
+     where ck.key = $1 and t.state in ${ACTIVE}),
+  old as (select key, ${HELD} as held from concurrency_key k where key = $1),
+  shares as (
+    update circuit_share s set held = 0 from old, counted
+     where starts_with(old.key, e'\\x01') and s.key = substr(old.key, 10) and old.held <> counted.n)
+  update concurrency_key k set held = counted.n from counted, old
    where k.key = old.key and old.held <> counted.n
   returning old.held, counted.n as tasks`,
 };

@@ -55,11 +55,16 @@ const DROP_PAUSES: Statement = {
       and not exists (select from launch a where a.worker_id = p.worker_id)`,
 };
 
-// Of a circuit that is not closed the row is what closes it.
+// Of a circuit that is not closed the row is what closes it. Successes are counted in its shares.
 const DROP_CIRCUITS: Statement = {
   name: "drop-circuits",
   text: `with gone as materialized (
-    select key from circuit where state = 0 and use_time < now() - $1::int * interval '1 day'
+    select key from circuit c
+     where state = 0 and use_time < now() - $1::int * interval '1 day'
+       and not exists (
+         select from circuit_share s
+          where s.key = c.key
+            and s.starts[cardinality(s.starts)] > extract(epoch from now() - $1::int * interval '1 day') * 1000)
        for update skip locked)
   delete from circuit c using gone where c.key = gone.key`,
 };

@@ -15,7 +15,16 @@ export const TABLES = [
     "worker_refusal",
   ],
   ...["worker_pause", "concurrency_key", "class_key", "rate_key", "rate_bucket", "class_rate"],
-  ...["circuit", "task_dependency", "task_wait", "dependency_end", "batch", "schedule", "fairness_weight"],
+  ...[
+    "circuit",
+    "circuit_share",
+    "task_dependency",
+    "task_wait",
+    "dependency_end",
+    "batch",
+    "schedule",
+    "fairness_weight",
+  ],
   ...["completion_count", "task_checkpoint", "attempt_metric", "metric_total", "pool", "pool_launch"],
   "pool_template",
 ];

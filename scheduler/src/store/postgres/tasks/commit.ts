@@ -5,7 +5,7 @@ import type { OutcomeDecision } from "../../../domain/tasks/outcome/outcome.ts";
 import type { OutOfMemoryChange } from "../../../domain/tasks/outcome/retry.ts";
 import type { CommitRequest, CommitResult } from "../../store.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
-import { endAndCount, isCounted } from "../circuits/count-results.ts";
+import { type CountedRequest, endAndCount, isCounted } from "../circuits/count-results.ts";
 import { freeKeys } from "../concurrency/held-keys.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
@@ -13,7 +13,7 @@ import { happenedAt, untilNow } from "../moments.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { changedClasses } from "./classes.ts";
 import { toStoredFailure } from "./failure-json.ts";
-import { type Finish, finishStatement, LAST_PROGRESS } from "./finish.ts";
+import { countedFinishStatement, type Finish, finishStatement, LAST_PROGRESS } from "./finish.ts";
 import { noteIterations } from "./reports/iterations.ts";
 import { noteSteps } from "./reports/steps.ts";
 
@@ -132,26 +132,80 @@ export async function commitResults(
   });
 }
 
-/** Ends that circuits count are of one transaction with the counts; the others are committed before. */
+/**
+ * Results that circuits count are committed with the counts. Successes mostly leave their circuits closed, and then one
+ * statement ends and counts them beside those of others. The rest has its circuits for itself: it waits for what others
+ * count, and is decided with it. Results without a circuit are committed before, by the statements that they always had.
+ */
 async function commitCounted(db: Database, requests: readonly CommitRequest[]): Promise<CommitResult[]> {
   const hot: Runner["run"] = (statement, values) => db.hot(statement, values);
-  if (!requests.some(isCounted)) return commitResultsWith(hot, requests);
   const counted = requests.filter(isCounted);
-  const others = requests.filter((request) => !isCounted(request));
+  if (counted.length === 0) return commitResultsWith(hot, requests);
   const results = new Map<CommitRequest, CommitResult>();
   const add = (part: readonly CommitRequest[], ended: readonly CommitResult[]) =>
     part.forEach((request, index) => void results.set(request, ended[index] ?? NOT_APPLIED));
-  if (others.length > 0) add(others, await commitResultsWith(hot, others));
   try {
-    const end = (tx: Runner) => commitResultsWith(tx.run, counted);
-    const alone = counted.every((request) => isFinish(request) && mayHaveKeys(request));
-    add(counted, await db.batchTransaction((tx) => endAndCount(tx.run, counted, () => end(tx), alone)));
+    const others = requests.filter((request) => !isCounted(request));
+    if (others.length > 0) add(others, await commitResultsWith(hot, others));
+    await finishCounted(hot, counted.filter(isCountedSuccess), add);
+    const rest = counted.filter((request) => !results.has(request));
+    if (rest.length > 0)
+      add(
+        rest,
+        await db.batchTransaction((tx) => endAndCount(tx.run, rest, () => commitResultsWith(tx.run, rest))),
+      );
   } catch (error) {
     // Whatever the error is: these are committed.
-    for (const request of others) inDoubt.add(request);
+    for (const request of results.keys()) inDoubt.add(request);
     throw error;
   }
   return requests.map((request) => results.get(request) ?? NOT_APPLIED);
+}
+
+type CountedSuccess = CountedRequest & Finish;
+
+/** The handler returned, so that the task has ended. */
+function isCountedSuccess(request: CountedRequest): request is CountedSuccess {
+  return isFinish(request) && request.circuit.outcome === "succeeded";
+}
+
+/** Ends tasks whose circuits stay closed; one that may not is named by the statement, and its tasks are left. */
+async function finishCounted(
+  run: Runner["run"],
+  requests: readonly CountedSuccess[],
+  add: (part: readonly CommitRequest[], ended: readonly CommitResult[]) => void,
+): Promise<void> {
+  let left = inLockOrder(requests, ({ key }) => key.taskId);
+  for (let turn = 1; left.length > 0 && turn <= MAX_TURNS; turn++) {
+    if (turn === 1) {
+      await noteIterations(run, left);
+      await noteSteps(run, left);
+    }
+    const { statement, params } = countedFinishStatement(left);
+    const rows = await run<{ id: number | null; epoch: number | null; circuit: string | null }>(
+      statement,
+      params,
+    );
+    const mayOpen = new Set(rows.flatMap(({ circuit }) => (circuit === null ? [] : [circuit])));
+    if (mayOpen.size === 0) {
+      add(left, resultsBeside(left, rows));
+      return;
+    }
+    left = left.filter(({ circuit }) => !mayOpen.has(circuit.rule.key));
+  }
+}
+
+/** Without the circuits that may open the others mostly stay closed. */
+const MAX_TURNS = 2;
+
+/** Applied are those whose attempts are not in the rows. */
+function resultsBeside(
+  requests: readonly CommitRequest[],
+  rows: readonly { readonly id: number | null; readonly epoch: number | null }[],
+): CommitResult[] {
+  if (rows.length === 0) return requests.map(() => APPLIED);
+  const stale = new Set(rows.map(({ id, epoch }) => formatAttemptId({ taskId: id ?? 0, epoch: epoch ?? 0 })));
+  return requests.map(({ key }) => (stale.has(formatAttemptId(key)) ? NOT_APPLIED : APPLIED));
 }
 
 /** The detail or outcome that is stored with an end. */

@@ -1,8 +1,9 @@
 /** The statement that ends tasks: the hot path of results. */
 
+import type { CircuitRule } from "../../../domain/tasks/limits/circuit.ts";
 import { soleKey } from "../../../domain/tasks/limits/concurrency.ts";
 import type { OutcomeDecision } from "../../../domain/tasks/outcome/outcome.ts";
-import type { CommitRequest } from "../../store.ts";
+import type { CircuitCount, CommitRequest } from "../../store.ts";
 import { byteaArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import { freeKeys } from "../concurrency/held-keys.ts";
 import type { Statement } from "../connection/database.ts";
@@ -58,12 +59,16 @@ const PLAIN_SUCCESS: typeof GENERIC_END = {
 // connection are dated by their second try, which may be after the end: none is kept as later than that.
 function finishText(
   { types, names, progress, returning, columns, values, event, grouped }: typeof GENERIC_END,
-  keys = "",
+  { keys = "", fits = "", counted = "" } = {},
 ): string {
-  return `with gone as (
+  return `with ${
+    fits &&
+    `${fits},
+  `
+  }gone as (
     delete from task t
      using unnest(${types}) as d(${names})
-     where t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
+     where t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}${fits && ` and ${FITS}`}
     returning ${KEPT_BY_END.map((column) => (column === "progress" ? progress : `t.${column}`)).join(", ")}, t.accept_time, t.start_time,
       d.output, d.accept_age, d.start_age, d.run_ms, d.peak_rss_bytes${returning}),
   fin as (
@@ -74,11 +79,16 @@ function finishText(
       output, run_ms, peak_rss_bytes, ${values}
       from gone${keys && " returning id"}),
   ev as (
-    insert into event (name, task_ids, epoch, epochs) select ${event}, ${BATCH_COLUMNS} from gone ${grouped})${keys}
-  select id, epoch from (
+    insert into event (name, task_ids, epoch, epochs) select ${event}, ${BATCH_COLUMNS} from gone ${grouped})${keys}${counted}
+  select id, epoch${fits && ", null::text as circuit"} from (
     select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
     except select id, epoch from gone) as stale
-   where ${keys === "" ? "(select count(*) from gone)" : ARCHIVED_THEN_FREED} < cardinality($1::bigint[])`;
+   where ${fits && `${FITS} and `}${keys === "" ? "(select count(*) from gone)" : ARCHIVED_THEN_FREED}${counted && " + (select n from counted)"} < cardinality($1::bigint[])${
+     fits &&
+     `
+  union all
+  select null, null, circuit from fits where not ok`
+   }`;
 }
 
 /**
@@ -91,8 +101,10 @@ const FINISH: Statement = { name: "task-finish", text: finishText(GENERIC_END) }
 const FINISH_PLAIN: Statement = { name: "task-finish-plain", text: finishText(PLAIN_SUCCESS) };
 
 // The same for tasks that have concurrency keys, or of which that is not known.
-const FREED = `,
-  ${freeKeys("gone")}`;
+const FREED = {
+  keys: `,
+  ${freeKeys("gone")}`,
+};
 const FINISH_KEYED: Statement = {
   name: "task-finish-keyed",
   text: finishText(withKeys(GENERIC_END, 15), FREED),
@@ -109,6 +121,69 @@ function withKeys(parts: typeof GENERIC_END, first: number): typeof GENERIC_END 
     types: `${parts.types}, $${first}::int[], $${first + 1}::text[]`,
     names: `${parts.names}, known_class_id, known_key`,
     returning: `${parts.returning}, case when t.class_id = d.known_class_id then d.known_key end as key`,
+  };
+}
+
+/** True for successes that none of their circuits could be opened by. */
+const FITS = "(select bool_and(ok) from fits)";
+
+// The same for successes whose circuits stay closed, with the names of circuits, the number of each one's successes and its
+// rule as the last parameters. Nothing ends when one of the circuits may open, and the statement returns these.
+const COUNTED_PLAIN: Statement = { name: "task-finish-counted-plain", text: countedText(PLAIN_SUCCESS, 8) };
+const COUNTED: Statement = { name: "task-finish-counted", text: countedText(GENERIC_END, 15) };
+
+function countedText(end: typeof GENERIC_END, first: number): string {
+  const parts = withKeys(end, first);
+  const circuits = [`$${first + 3}::text[]`, `$${first + 4}::int[]`, `$${first + 5}::text[]`].join(", ");
+  return finishText(
+    {
+      ...parts,
+      types: `${parts.types}, $${first + 2}::int[]`,
+      names: `${parts.names}, circuit_place`,
+      returning: `${parts.returning}, d.circuit_place`,
+    },
+    {
+      ...FREED,
+      fits: `fits as materialized (
+    select u.circuit, circuit_stays_closed(u.circuit, u.n, u.rule::jsonb) as ok from unnest(${circuits}) as u(circuit, n, rule))`,
+      counted: `,
+  counted as materialized (
+    select 0 as n
+      from (
+        select array_agg(u.circuit order by u.circuit) as circuits, array_agg(g.n order by u.circuit) as counts,
+               array_agg(u.rule order by u.circuit) as rules
+          from (select circuit_place, count(*)::int as n from gone group by circuit_place) g
+          join unnest(${circuits}) with ordinality as u(circuit, n, rule, place) on u.place = g.circuit_place) w
+     cross join lateral count_circuit_successes(w.circuits, w.counts, w.rules))`,
+    },
+  );
+}
+
+/** The statement that ends tasks whose successes circuits count, which stay closed; see `finishStatement`. */
+export function countedFinishStatement(requests: readonly (Finish & { readonly circuit: CircuitCount })[]): {
+  statement: Statement;
+  params: unknown[];
+} {
+  const { statement, params } = finishStatement(requests, true);
+  const rules = new Map<string, { place: number; rule: CircuitRule; count: number }>();
+  const places = requests.map(({ circuit: { rule } }) => {
+    const counted = rules.get(rule.key) ?? { place: rules.size + 1, rule, count: 0 };
+    counted.count++;
+    // The last rule counts.
+    counted.rule = rule;
+    rules.set(rule.key, counted);
+    return counted.place;
+  });
+  const circuits = [...rules.values()];
+  return {
+    statement: statement === FINISH_KEYED_PLAIN ? COUNTED_PLAIN : COUNTED,
+    params: [
+      ...params,
+      int4Array(places),
+      textArray(circuits.map(({ rule }) => rule.key)),
+      int4Array(circuits.map(({ count }) => count)),
+      textArray(circuits.map(({ rule }) => JSON.stringify(rule))),
+    ],
   };
 }
 
