@@ -15,6 +15,7 @@ export * from "./generated/muster/v1/failure_pb.ts";
 export * from "./generated/muster/v1/fairness_pb.ts";
 export * from "./generated/muster/v1/fleet_service_pb.ts";
 export * from "./generated/muster/v1/handler_report_pb.ts";
+export * from "./generated/muster/v1/history_pb.ts";
 export * from "./generated/muster/v1/launcher_service_pb.ts";
 export * from "./generated/muster/v1/overview_pb.ts";
 export * from "./generated/muster/v1/pool_pb.ts";

@@ -13,6 +13,7 @@ import { ClassRefresher } from "./class-refresher.ts";
 import { COMPLETION_COUNTS_MS, CompletionCounts } from "./completion-counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependents } from "./dependents.ts";
+import { HISTORY_ROW_MS, HistoryWriter } from "./history.ts";
 import { KEY_AUDIT_MS, KeyAuditor } from "./key-auditor.ts";
 import { LeaseRenewer } from "./lease-renewer.ts";
 import { Loop } from "./loop.ts";
@@ -214,6 +215,7 @@ export class BackgroundServices {
       loop("resources", config.pollMs, dispatch.resources),
       loop("quarantines", config.pollMs, quarantines),
       loop("completions", COMPLETION_COUNTS_MS, this.#completions),
+      loop("history", HISTORY_ROW_MS, new HistoryWriter(store, scheduler.id)),
       loop("monitor", config.monitorMs, new Monitor({ store, classes, launches, log })),
     ];
   }

@@ -1,4 +1,4 @@
-/** Writes how many tasks of each queue and type succeeded, as this scheduler counted them. */
+/** Writes how many tasks of each queue and type succeeded, and how long the assigned ones had waited, as this scheduler counted them. */
 import type { CompletionCount, StatisticsStore } from "../store/store.ts";
 import type { ClassMeasures } from "../telemetry/metrics/class-measures.ts";
 import type { Counters } from "../telemetry/metrics/counters.ts";
@@ -13,7 +13,9 @@ export const COMPLETION_COUNTS_MS = 10_000;
 export class CompletionCounts {
   readonly #parts: CompletionCountsParts;
   readonly #written = new Map<ClassMeasures, number>();
+  readonly #writtenWaits: number[] = [];
   #unwritten: readonly CompletionCount[] = [];
+  #unwrittenWaits: readonly number[] = [];
   #number = 0;
 
   constructor(parts: CompletionCountsParts) {
@@ -23,12 +25,14 @@ export class CompletionCounts {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { store, schedulerId } = this.#parts;
-    if (this.#unwritten.length === 0) {
+    if (this.#unwritten.length === 0 && this.#unwrittenWaits.length === 0) {
       this.#unwritten = this.#take();
-      if (this.#unwritten.length > 0) this.#number++;
+      this.#unwrittenWaits = this.#takeWaits();
+      if (this.#unwritten.length > 0 || this.#unwrittenWaits.length > 0) this.#number++;
     }
-    await store.addCompletions(schedulerId, this.#number, this.#unwritten);
+    await store.addCompletions(schedulerId, this.#number, this.#unwritten, this.#unwrittenWaits);
     this.#unwritten = [];
+    this.#unwrittenWaits = [];
   }
 
   #take(): CompletionCount[] {
@@ -40,6 +44,17 @@ export class CompletionCounts {
       this.#written.set(measures, completed);
       taken.push({ queue, type, count });
     }
+    return taken;
+  }
+
+  /** A count for each bucket; empty when nothing was assigned. */
+  #takeWaits(): number[] {
+    const counts: number[] = [];
+    for (const { waits } of this.#parts.counters.classes.all())
+      for (const [place, count] of waits.counts.entries()) counts[place] = (counts[place] ?? 0) + count;
+    const taken = counts.map((count, place) => count - (this.#writtenWaits[place] ?? 0));
+    if (taken.every((count) => count === 0)) return [];
+    this.#writtenWaits.splice(0, this.#writtenWaits.length, ...counts);
     return taken;
   }
 }

@@ -73,7 +73,13 @@ export interface StatisticsStore {
   /**
    * Adds what a scheduler counted. A second call with the same number changes nothing.
    *
-   * @param counts May be empty: then only the time of the counts is written.
+   * @param counts May be empty. Without waits only the time of the counts is written then.
+   * @param waits Tasks that were assigned, by the bucket of their wait; empty for none.
    */
-  addCompletions(schedulerId: string, number: number, counts: readonly CompletionCount[]): Promise<void>;
+  addCompletions(
+    schedulerId: string,
+    number: number,
+    counts: readonly CompletionCount[],
+    waits?: readonly number[],
+  ): Promise<void>;
 }

@@ -10,6 +10,7 @@ import type { DependencyStore } from "./dependencies.ts";
 import type { EventStore } from "./events.ts";
 import type { FairnessStore } from "./fairness.ts";
 import type { FleetStore } from "./fleet.ts";
+import type { HistoryStore } from "./history.ts";
 import type { LaunchStore } from "./launches.ts";
 import type { MaintenanceStore } from "./maintenance.ts";
 import type { MetricStore } from "./metrics.ts";
@@ -37,6 +38,7 @@ export type * from "./dependencies.ts";
 export type * from "./events.ts";
 export type * from "./fairness.ts";
 export type * from "./fleet.ts";
+export type * from "./history.ts";
 export type * from "./launches.ts";
 export type * from "./maintenance.ts";
 export type * from "./metrics.ts";
@@ -81,6 +83,7 @@ export interface Store
     PoolStore,
     QueueStore,
     FleetStore,
+    HistoryStore,
     StatisticsStore,
     MetricStore,
     MaintenanceStore {

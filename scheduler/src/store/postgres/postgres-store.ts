@@ -22,7 +22,7 @@ import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } 
 import { maintenanceStore } from "./schema/roles.ts";
 import { quarantineStore } from "./sessions/quarantines.ts";
 import { launchStore, sessionStore } from "./sessions/roles.ts";
-import { statisticsStore } from "./statistics/roles.ts";
+import { historyStore, statisticsStore } from "./statistics/roles.ts";
 import { taskLogStore } from "./task-logs/roles.ts";
 import { attemptStore, checkpointStore, claimStore, classStore, taskStore } from "./tasks/roles.ts";
 
@@ -121,6 +121,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...queueStore(db),
     ...fleetStore(db),
     ...statisticsStore(db),
+    ...historyStore(db),
     ...maintenanceStore(db, new Probe(db, clock)),
     close: () =>
       holding(async () => {

@@ -2,23 +2,38 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { FleetService } from "@muster/protocol";
 import { invalidRequest } from "../../../domain/refusals.ts";
-import type { MetricStore, StatisticsStore } from "../../../store/store.ts";
+import { HISTORY_MS } from "../../../store/history.ts";
+import type { HistoryStore, MetricStore, StatisticsStore } from "../../../store/store.ts";
 import { fromFailureStatistics } from "../../convert/fleet/failure-statistics.ts";
+import { fromHistory } from "../../convert/fleet/history.ts";
 import { fromMetricStatistics } from "../../convert/fleet/metric-statistics.ts";
 import { storable } from "../../convert/values/text.ts";
 import { durationFault, toMs } from "../../convert/values/time.ts";
 import type { Handlers } from "../../server/handlers.ts";
 import { requireQueueName } from "./queue-handlers.ts";
 
-const DEFAULT_WINDOW_MS = 3_600_000;
+interface Windows {
+  readonly defaultMs: number;
+  readonly leastMs: number;
+  readonly mostMs: number;
+}
 
-/** Shortest and longest window. */
-const LEAST_WINDOW_MS = 1_000;
-const MAX_WINDOW_MS = 31 * 24 * 3_600_000;
+const COUNT_WINDOWS: Windows = { defaultMs: 3_600_000, leastMs: 1_000, mostMs: 31 * 24 * 3_600_000 };
+
+const HISTORY_STEP_MS = 60_000;
+const HISTORY_WINDOWS: Windows = {
+  defaultMs: 6 * 3_600_000,
+  leastMs: HISTORY_STEP_MS,
+  mostMs: HISTORY_MS,
+};
+
+/** Points of a history: six hours have one for each minute. */
+const MAX_POINTS = 360;
 
 /** Parts that it uses. */
 export interface StatisticsHandlerParts {
   readonly store: Pick<StatisticsStore, "completionsSince" | "failureStatistics"> &
+    Pick<HistoryStore, "readHistory"> &
     Pick<MetricStore, "metricStatistics">;
 }
 
@@ -26,7 +41,7 @@ export function statisticsHandlers({
   store,
 }: StatisticsHandlerParts): Pick<
   Handlers<typeof FleetService>,
-  "getFailureStatistics" | "getMetricStatistics"
+  "getFailureStatistics" | "getHistory" | "getMetricStatistics"
 > {
   return {
     async getFailureStatistics(request) {
@@ -55,18 +70,27 @@ export function statisticsHandlers({
       });
       return fromMetricStatistics(statistics);
     },
+
+    async getHistory(request) {
+      const windowMs = requireWindow(request.window, HISTORY_WINDOWS);
+      const stepMs = Math.ceil(windowMs / MAX_POINTS / HISTORY_STEP_MS) * HISTORY_STEP_MS;
+      return fromHistory(await store.readHistory(windowMs, stepMs), stepMs);
+    },
   };
 }
 
 /** @throws Refusal `INVALID_REQUEST` */
-function requireWindow(window: Duration | undefined): number {
-  if (!window) return DEFAULT_WINDOW_MS;
-  const fault = durationFault(window, MAX_WINDOW_MS);
+function requireWindow(
+  window: Duration | undefined,
+  { defaultMs, leastMs, mostMs }: Windows = COUNT_WINDOWS,
+): number {
+  if (!window) return defaultMs;
+  const fault = durationFault(window, mostMs);
   if (fault !== undefined) throw invalidRequest({ field: "window", description: fault });
   const ms = toMs(window) ?? 0;
-  if (ms >= LEAST_WINDOW_MS) return ms;
+  if (ms >= leastMs) return ms;
   throw invalidRequest({
     field: "window",
-    description: `${ms / 1_000} s is shorter than ${LEAST_WINDOW_MS / 1_000} s`,
+    description: `${ms / 1_000} s is shorter than ${leastMs / 1_000} s`,
   });
 }

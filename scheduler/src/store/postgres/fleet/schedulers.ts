@@ -33,17 +33,15 @@ const FORGET: Statement = {
 
 // The term grows with every new leader, so that a leader that stalled past its lease is fenced. The lease of a scheduler
 // that is known to have died is free before it expires: the one of retention lasts for hours.
-const LEAD: Statement = {
-  name: "leader-lead",
-  text: `insert into leader (name, scheduler_id, term, lease_until)
+export const LEAD_TEXT = `insert into leader (name, scheduler_id, term, lease_until)
     values ($1, $2, 1, now() + $3::float8 * interval '1 ms')
     on conflict (name) do update
        set scheduler_id = excluded.scheduler_id, lease_until = excluded.lease_until,
            term = leader.term + case when leader.scheduler_id = excluded.scheduler_id then 0 else 1 end
      where leader.scheduler_id = excluded.scheduler_id or leader.lease_until < now()
         or exists (select from scheduler s where s.id = leader.scheduler_id and s.lease_until < now())
-    returning term`,
-};
+    returning term`;
+const LEAD: Statement = { name: "leader-lead", text: LEAD_TEXT };
 
 const SEND: Statement = {
   name: "command-send",

@@ -26,7 +26,7 @@ export const TABLES = [
     "fairness_weight",
   ],
   ...["completion_count", "task_checkpoint", "attempt_metric", "metric_total", "pool", "pool_launch"],
-  "pool_template",
+  ...["pool_template", "history"],
 ];
 
 /** When rights on more tables are missing, one command grants them on all. */

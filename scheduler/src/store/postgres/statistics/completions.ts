@@ -6,8 +6,8 @@ import type { Database, Statement } from "../connection/database.ts";
 const ADD: Statement = {
   name: "completions-add",
   text: `with added as (
-    insert into completion_count (scheduler_id, number, queues, types, counts)
-    select $1, $2, $3::text[], $4::text[], $5::int[] where cardinality($5::int[]) > 0
+    insert into completion_count (scheduler_id, number, queues, types, counts, waits)
+    select $1, $2, $3::text[], $4::text[], $5::int[], nullif($6::int[], '{}') where cardinality($5::int[] || $6::int[]) > 0
     on conflict do nothing)
   update scheduler set count_time = now() where id = $1`,
 };
@@ -42,6 +42,7 @@ export async function addCompletions(
   schedulerId: string,
   number: number,
   counts: readonly CompletionCount[],
+  waits: readonly number[] = [],
 ): Promise<void> {
   await db.cold(ADD, [
     schedulerId,
@@ -49,6 +50,7 @@ export async function addCompletions(
     textArray(counts.map(({ queue }) => queue)),
     textArray(counts.map(({ type }) => type)),
     int4Array(counts.map(({ count }) => count)),
+    int4Array(waits),
   ]);
 }
 
