@@ -59,6 +59,8 @@ export interface Config {
   readonly keepDays: number;
   /** What handlers log is kept. */
   readonly taskLogs: boolean;
+  /** The page at the HTTP address. */
+  readonly dashboard: "on" | "read-only" | "off";
   readonly logLevel: LogLevel;
   readonly logPretty: boolean;
   readonly logFile: string | undefined;
@@ -200,6 +202,7 @@ export function loadConfig(
     monitorMs: seconds("monitor", 0.05, 86_400),
     stopTimeoutMs: seconds("stopTimeout", 0.1, 3_600),
     taskLogs: oneOf("taskLogs", ["on", "off"]) === "on",
+    dashboard: oneOf("dashboard", ["on", "read-only", "off"]),
     keepDays: number("keepDays", 1, 36_500, true),
     logLevel: verbose === "true" || verbose === "1" ? "debug" : oneOf("logLevel", LOG_LEVELS),
     logPretty: format === "pretty" || (format === "auto" && surroundings.isTerminal),

@@ -294,6 +294,13 @@ export const SETTINGS = {
     value: "on|off",
     help: "whether what handlers log is kept with their tasks",
   },
+  dashboard: {
+    flag: "dashboard",
+    env: "MUSTER_DASHBOARD",
+    fallback: "on",
+    value: "on|read-only|off",
+    help: "the page at the HTTP address; read-only refuses changes that come from a browser",
+  },
   keepDays: {
     flag: "keep-days",
     env: "MUSTER_KEEP_DAYS",

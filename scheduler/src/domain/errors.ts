@@ -7,6 +7,7 @@ export type RefusalKind =
   | "not_found"
   | "precondition"
   | "unauthenticated"
+  | "forbidden"
   | "aborted"
   | "exhausted"
   | "unavailable"

@@ -10,12 +10,12 @@ import {
 } from "@connectrpc/connect-node";
 import { quoted } from "@muster/common/text/text";
 import { FleetService, PoolService, ScheduleService, TaskService } from "@muster/protocol";
-import type { Auth } from "../rpc/server/auth.ts";
 import type { Calls } from "../rpc/server/calls.ts";
 import { INTERNAL, isInternal, toConnectError } from "../rpc/server/errors.ts";
 import type { CallContext, Handlers } from "../rpc/server/handlers.ts";
 import { answer } from "./answer.ts";
 import { withoutByteOrderMark } from "./byte-order-mark.ts";
+import { type Access, type Callers, headersOf } from "./callers.ts";
 import { namesHost } from "./request-target.ts";
 
 /** Answers a call; false when no method has this path. */
@@ -25,7 +25,7 @@ type UniversalHandler = ReturnType<typeof createConnectRouter>["handlers"][numbe
 
 /** TaskService, FleetService, ScheduleService and PoolService by the Connect protocol. */
 export function connectCalls(options: {
-  auth: Auth;
+  callers: Pick<Callers, "check">;
   calls: Calls;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
@@ -35,10 +35,10 @@ export function connectCalls(options: {
   /** Where gRPC is served, `host:port`. */
   grpcAddress: () => string;
 }): ServeCall {
-  const { auth, calls, task, fleet, schedule, pool, maxMessageBytes, grpcAddress } = options;
+  const { callers, calls, task, fleet, schedule, pool, maxMessageBytes, grpcAddress } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
-    interceptors: [guard(auth, calls)],
+    interceptors: [guard(callers, calls)],
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxMessageBytes,
   });
@@ -154,10 +154,18 @@ function hasReadableMessage(url = ""): boolean {
   return query.get("base64") !== "1" || (/^[\w+/-]*$/.test(text) && text.length % 4 !== 1);
 }
 
-function guard(auth: Auth, calls: Calls): Interceptor {
+/** Streams to the caller only report, but for that of a change of many tasks. */
+function accessOf({ name, idempotency }: { name: string; idempotency: number }): Access {
+  return idempotency === NO_SIDE_EFFECTS || name.startsWith("Watch") ? "read" : "change";
+}
+
+function guard(callers: Pick<Callers, "check">, calls: Calls): Interceptor {
   return (next) => async (request) => {
     try {
-      auth.check(request.header.get("authorization") ?? undefined);
+      callers.check(
+        headersOf((name) => request.header.get(name) ?? undefined),
+        accessOf(request.method),
+      );
       const response = await next(request);
       if (!response.stream) return response;
       return { ...response, message: mapErrors(response.message, request.method.name, calls) };

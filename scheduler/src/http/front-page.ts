@@ -17,6 +17,7 @@ export function frontPage(grpc: string, services: readonly DescService[]): Front
     version: VERSION,
     grpc,
     paths: {
+      "/": "this list; for a browser the dashboard",
       "/v1/tasks/TYPE": "submits by POST: the body is the payload, ?wait=30s answers with the result",
       "/v1/tasks/ID": "a task as JSON; /result and /payload as they were sent",
       "/v1/openapi.json": "the description of these, in OpenAPI 3.1",

@@ -18,7 +18,11 @@ import { toConnectError } from "../rpc/server/errors.ts";
 import type { Handlers } from "../rpc/server/handlers.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { type Answerable, answer } from "./answer.ts";
+import { Callers } from "./callers.ts";
 import { connectCalls } from "./connect-calls.ts";
+import { DashboardAssets } from "./dashboard/assets.ts";
+import { dashboard } from "./dashboard/dashboard.ts";
+import { DashboardSessions } from "./dashboard/sessions.ts";
 import { type FrontPage, frontPage, frontPageText, wantsJson } from "./front-page.ts";
 import type { Health } from "./health.ts";
 import { readTarget } from "./request-target.ts";
@@ -60,11 +64,23 @@ export async function startHttpServer(options: {
   plain: Pick<PlainTasksParts, "store" | "followers" | "clock" | "stopping" | "run">;
 }): Promise<HttpServer> {
   const { listening, config, auth, calls, log, health, scrape, grpcAddress } = options;
-  const serveCall = connectCalls({ ...options, maxMessageBytes: config.sizes.maxMessageBytes });
+  const sessions =
+    config.token === undefined || config.dashboard === "off"
+      ? undefined
+      : new DashboardSessions(config.token, () => systemClock.now());
+  const readOnly = config.dashboard === "read-only";
+  const callers = new Callers({ auth, sessions, readOnly });
+  const serveCall = connectCalls({ ...options, callers, maxMessageBytes: config.sizes.maxMessageBytes });
   const servePlain = plainTasks({
     ...options.plain,
-    ...{ auth, calls, task: options.task, maxPayloadBytes: config.sizes.maxPayloadBytes },
+    ...{ callers, calls, task: options.task, maxPayloadBytes: config.sizes.maxPayloadBytes },
   });
+  const front = (request: IncomingMessage, response: ServerResponse) =>
+    serveFrontPage(request, response, frontPage(grpcAddress(), SERVICES));
+  const serveDashboard =
+    config.dashboard === "off"
+      ? () => false
+      : dashboard({ assets: new DashboardAssets(), sessions, readOnly, calls }, front);
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     const problem = rejectedCertificate(request, listening);
     if (problem !== undefined) return answer(response, 401, { error: problem });
@@ -75,8 +91,10 @@ export async function startHttpServer(options: {
       void serveProbe(health, path === "/livez", response, log);
     } else if (path === "/metrics") {
       void serveMetrics(request, response, { auth, scrape, log });
+    } else if (serveDashboard(path, request, response)) {
+      // It answers.
     } else if (path === "/" && (request.method === "GET" || request.method === "HEAD")) {
-      serveFrontPage(request, response, frontPage(grpcAddress(), SERVICES));
+      front(request, response);
     } else if (path.startsWith("/v1/")) {
       servePlain(path, request, response);
     } else if (!serveCall(path, request, response)) {

@@ -19,6 +19,7 @@ import { Calls } from "../../rpc/server/calls.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Counters } from "../../telemetry/metrics/counters.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
+import { Callers } from "../callers.ts";
 import { type PlainTasksParts, plainTasks } from "./plain-tasks.ts";
 import { taskJson } from "./task-json.ts";
 
@@ -146,7 +147,7 @@ function serving(parts: Partial<PlainTasksParts>, task: Partial<TaskRecord> = {}
   const followed = new Followed();
   const calls = new Calls({ ...silentLogger, error: (event) => logged.push(event) }, new Counters());
   const serve = plainTasks({
-    auth: new Auth(undefined),
+    callers: new Callers({ auth: new Auth(undefined), sessions: undefined, readOnly: false }),
     calls,
     task: {
       submitTasks: async () => ({ tasks: [{ taskId: "t-7" }] }),

@@ -1,7 +1,6 @@
 /** Serves tasks by plain HTTP: raw payloads and results, readable JSON, nothing to encode. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { create } from "@bufbuild/protobuf";
-import { quoted } from "@muster/common/text/text";
 import {
   CancelTaskRequestSchema,
   CancelTaskResponseSchema,
@@ -16,10 +15,10 @@ import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
 import { taskNotFound } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import { toTaskState } from "../../rpc/convert/tasks/task.ts";
-import type { Auth } from "../../rpc/server/auth.ts";
 import type { Calls } from "../../rpc/server/calls.ts";
 import type { CallContext, Handlers } from "../../rpc/server/handlers.ts";
 import { answer } from "../answer.ts";
+import { type Callers, callerHeaders } from "../callers.ts";
 import { namesHost } from "../request-target.ts";
 import { readBody } from "./body.ts";
 import openapi from "./openapi.json" with { type: "json" };
@@ -38,7 +37,7 @@ const RETRY_AFTER_S = "1";
 
 /** What plain HTTP needs. */
 export interface PlainTasksParts extends TaskEndParts {
-  readonly auth: Auth;
+  readonly callers: Pick<Callers, "check">;
   readonly calls: Calls;
   readonly task: Pick<Handlers<typeof TaskService>, "submitTasks" | "getTask" | "cancelTask">;
   readonly maxPayloadBytes: number;
@@ -75,7 +74,7 @@ async function serve(
   gone: AbortSignal,
 ): Promise<void> {
   try {
-    checkCaller(request, parts.auth);
+    checkCaller(request, parts.callers);
     const route = readRoute(request.method ?? "", path);
     const query = new Query(request.url ?? "", route.kind);
     await handle(parts, route, query, request, response, gone);
@@ -88,22 +87,10 @@ async function serve(
 }
 
 /** @throws Problem, Refusal */
-function checkCaller(request: IncomingMessage, auth: Auth): void {
+function checkCaller(request: IncomingMessage, callers: Pick<Callers, "check">): void {
   if (!namesHost(request))
     throw badRequest("the header Host is missing or empty; send the address that was called");
-  const { origin, host } = request.headers;
-  // A page of any site may send a body of text without being asked first; without a token it would be obeyed.
-  if (origin !== undefined && !isOwnOrigin(origin, host))
-    throw badRequest(
-      `the header Origin is ${quoted(origin, 80)}; pages of other origins may not call: call from a program, or from a page of this address`,
-      403,
-      "CROSS_ORIGIN",
-    );
-  auth.check(request.headers.authorization);
-}
-
-function isOwnOrigin(origin: string, host: string | undefined): boolean {
-  return URL.canParse(origin) && new URL(origin).host === host?.toLowerCase();
+  callers.check(callerHeaders(request.headers), request.method === "POST" ? "change" : "read");
 }
 
 function sendProblem(request: IncomingMessage, response: ServerResponse, problem: Problem): void {

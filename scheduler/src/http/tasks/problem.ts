@@ -35,6 +35,7 @@ const STATUS: Readonly<Record<RefusalKind, number>> = {
   not_found: 404,
   precondition: 409,
   unauthenticated: 401,
+  forbidden: 403,
   aborted: 409,
   exhausted: 429,
   unavailable: 503,

@@ -13,6 +13,7 @@ const CODES: Readonly<Record<RefusalKind, Code>> = {
   not_found: Code.NotFound,
   precondition: Code.FailedPrecondition,
   unauthenticated: Code.Unauthenticated,
+  forbidden: Code.PermissionDenied,
   aborted: Code.Aborted,
   exhausted: Code.ResourceExhausted,
   unavailable: Code.Unavailable,

@@ -11,6 +11,7 @@ const STATUS: Readonly<Record<RefusalKind, string>> = {
   exhausted: "RESOURCE_EXHAUSTED",
   unavailable: "UNAVAILABLE",
   unimplemented: "UNIMPLEMENTED",
+  forbidden: "PERMISSION_DENIED",
   deadline: "DEADLINE_EXCEEDED",
 };
 
