@@ -137,6 +137,7 @@ describe("the packages, packed and installed in an empty project", () => {
     const migrations = await readdir(join(ROOT, "scheduler", "migrations"));
     const held = packed.flatMap(({ files }) => files.map(({ path }) => path));
     for (const migration of migrations) assert.ok(held.includes(`migrations/${migration}`), migration);
+    assert.ok(held.includes("dashboard/index.html.br"), "the page of the scheduler");
   });
 
   it("are not larger than test/support/repo/footprint.ts allows", () => {

@@ -9,6 +9,7 @@ const UNIT_TESTS = [
   "worker-sdk/src/**/*.test.ts",
   "launcher/src/**/*.test.ts",
   "cli/src/**/*.test.ts",
+  "dashboard/src/**/*.test.ts",
   "examples/**/*.test.ts",
   "bench/**/*.test.ts",
 ];

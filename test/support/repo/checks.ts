@@ -60,6 +60,7 @@ function tool(name: string, command: string, ...args: string[]): Check {
 export const CHECKS: readonly Check[] = [
   tool("lint and format", "biome", "check", "--error-on-warnings", "."),
   tool("types", "tsc", "-p", "tsconfig.check.json"),
+  tool("types of the dashboard", "tsc", "-p", "dashboard/tsconfig.json"),
   tool("proto lint", "buf", "lint"),
   tool("proto format", "buf", "format", "--diff", "--exit-code"),
   { name: "proto compatibility with the commit before", run: compatible },

@@ -1,0 +1,2 @@
+// The build bundles styles that a file imports.
+declare module "*.css";
