@@ -233,6 +233,7 @@ describe("the driver of Docker containers", { skip: typeof PROGRAMS === "string"
       const away = await observed(one, "no-registry", ({ reason }) => reason === "RegistryUnreachable");
       assert.equal(away.phase, "pending", "it is tried again");
       assert.match(away.detail, /connection refused/);
+      assert.equal(away.outputAgeMs, undefined, "nothing grows");
       await one.stop("no-registry", { graceMs: 0 });
       assert.equal((await observed(one, "no-registry", ended)).reason, "NotFound");
       await one.launch(order("absent", "", { image: "absent:1", pullPolicy: DockerPullPolicy.NO_PULL }));

@@ -10,8 +10,8 @@ import { EngineRefusal } from "./engine-errors.ts";
 /** How far a pull is. */
 export interface PullProgress {
   readonly bytes: number;
-  /** When the bytes last grew, milliseconds since the epoch. */
-  readonly changedMs: number;
+  /** When the bytes last grew, milliseconds since the epoch; undefined while there are none. */
+  readonly changedMs: number | undefined;
   readonly detail: string;
 }
 
@@ -111,12 +111,11 @@ class Progress {
   readonly #image: string;
   readonly #clock: Clock;
   readonly #layers = new Map<string, { current: number; total: number }>();
-  #changedMs: number;
+  #changedMs: number | undefined;
 
   constructor(image: string, clock: Clock) {
     this.#image = image;
     this.#clock = clock;
-    this.#changedMs = clock.now();
   }
 
   /** @returns Whether it is further than before. */

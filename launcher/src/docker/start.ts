@@ -136,8 +136,11 @@ export class Start {
       throw new PullError(
         `no such image on the engine: ${image}; pull_policy is NO_PULL, so it is not pulled`,
       );
-    const onProgress = ({ detail, bytes, changedMs }: PullProgress) =>
+    const onProgress = ({ detail, bytes, changedMs }: PullProgress) => {
+      // A further try without an answer yet says less than the failure of the last one.
+      if (bytes === 0 && this.#state.reason !== "") return;
       this.#set("pending", "Pulling", detail, bytes, changedMs);
+    };
     await this.#parts.pulls.pull(engine, image, onProgress, this.#abort.signal);
   }
 
