@@ -113,7 +113,7 @@ describe("the store of pools", () => {
     assert.deepEqual(await take(second), []);
     assert.deepEqual(
       await store.observeLaunches("second", [
-        { ...madeObservation(), launchId },
+        { ...madeObservation({ phase: "pending" }), launchId },
         { ...madeObservation(), launchId: "unknown" },
       ]),
       {
@@ -122,6 +122,8 @@ describe("the store of pools", () => {
       },
     );
     assert.deepEqual(await take(second), [launchId], "who reports it has it");
+    await store.observeLaunches("second", [{ ...madeObservation({ phase: "running" }), launchId }]);
+    assert.deepEqual(await take(second), [], "what has run is not started again, also when it is gone");
   });
 
   it("decides once when two schedulers decide at the same moment", async () => {

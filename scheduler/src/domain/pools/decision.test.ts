@@ -147,6 +147,16 @@ describe("the end of a launch", () => {
     assert.equal(guard, NEW_GUARD);
   });
 
+  it("that its engine decided is a loss, which the guard does not count: an eviction, a lost machine", () => {
+    for (const reason of ["Evicted", "Preempted", "NodeLost", "NodeShutdown", "Deleted"]) {
+      const { changes, guard } = decide(
+        madeFacts({ open: [known({ observation: { ...EXITED, reason, exitCode: 137 } })] }),
+      );
+      assert.deepEqual(kinds(changes), ["gpu-1 lost"], reason);
+      assert.equal(guard, NEW_GUARD);
+    }
+  });
+
   it("after it was ready is a loss, and no failed start", () => {
     const { changes, guard } = decide(madeFacts({ open: [known({ readyMs: 1, observation: EXITED })] }));
     assert.deepEqual(kinds(changes), ["gpu-1 lost"]);

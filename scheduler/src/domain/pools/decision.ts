@@ -1,6 +1,7 @@
 /** What is to be launched and stopped in a pool now, and why. */
 import { plural, span } from "../explain/reason.ts";
 import { diagnose, exitOf, startOf } from "./diagnosis.ts";
+import { isDisruption } from "./engines/engine-cause.ts";
 import { allowance, type GuardRecord, NEW_GUARD, probing, withoutProbe, withStart } from "./guard.ts";
 import { hasLauncher, type PoolRecord, type PoolSpec, type Wanted } from "./pool.ts";
 import {
@@ -321,6 +322,8 @@ function endOf(
   if (launch.readyMs === undefined && !session?.ready) {
     // An operator or a service manager that stops a worker is not a fault of its start.
     if (supervised?.end?.exit?.stopRequested) return { outcome: "finished", diagnosis: undefined };
+    // Nor is a machine that the engine needs for something else.
+    if (isDisruption(launch.observation)) return { outcome: "lost", diagnosis: diagnose(known, nowMs) };
     return { outcome: "failed_start", diagnosis: diagnose(known, nowMs) };
   }
   const planned =

@@ -59,7 +59,43 @@ describe("the diagnosis of a launch", () => {
       reason: "Unschedulable",
       detail: "0/3 nodes have a GPU",
     });
-    assertCause(known({ observation: nodes }), "PENDING", /Unschedulable: 0\/3 nodes have a GPU$/);
+    assertCause(known({ observation: nodes }), "UNSCHEDULABLE", /Unschedulable: 0\/3 nodes have a GPU$/);
+    const mount = madeObservation({ phase: "pending", reason: "FailedMount", detail: "no volume" });
+    assertCause(known({ observation: mount }), "PENDING", /FailedMount: no volume$/);
+  });
+
+  it("names what an engine refuses, before and after it has given up", () => {
+    const quota = { reason: "QuotaExceeded", detail: "exceeded quota: pods" };
+    for (const phase of ["pending", "ended"] as const)
+      assertCause(
+        known({ observation: madeObservation({ phase, ...quota }) }),
+        "ENGINE_REFUSED",
+        /QuotaExceeded: exceeded quota: pods$/,
+      );
+  });
+
+  it("distinguishes what an engine took away from what failed, whatever its exit code", () => {
+    const evicted = madeObservation({
+      ...{ phase: "ended", reason: "Evicted", detail: "low on memory", exitCode: 137 },
+    });
+    assertCause(
+      known({ observation: evicted }),
+      "DISRUPTED",
+      /away before it was ready: Evicted: low on memory$/,
+    );
+    const ready = known({ observation: evicted, readyMs: 1 });
+    assertCause(ready, "DISRUPTED", /away while it was ready: Evicted: low on memory$/);
+  });
+
+  it("has the engine's words beside the exit code", () => {
+    const loop = madeObservation({
+      ...{ phase: "ended", reason: "CrashLoopBackOff", detail: "", exitCode: 1, logTail: "no torch\n" },
+    });
+    assertCause(
+      known({ observation: loop }),
+      "EXITED",
+      /^it exited with code 1 \(CrashLoopBackOff\) before it was ready; its last output: no torch$/,
+    );
   });
 
   it("names what keeps a container from being made, from a launch that waits and from one that has ended", () => {

@@ -2,7 +2,7 @@
 import { span } from "../explain/reason.ts";
 import { type ExitRecord, endingSignal, exitInWords } from "../workers/launch.ts";
 import { lastDialError } from "./engines/dial-error.ts";
-import { engineCause } from "./engines/engine-cause.ts";
+import { ENDS, engineCause, isDisruption } from "./engines/engine-cause.ts";
 import type { Diagnosis, KnownLaunch, LaunchCause, LaunchObservation } from "./pool-launch.ts";
 
 /** Output that is younger than this is still growing, milliseconds. */
@@ -59,6 +59,14 @@ function ended(
   const last = lastLine(logTail);
   const saying = last ? `; its last output: ${last}` : "; it had no output";
   const { observation } = launch;
+  if (observation && isDisruption(observation)) {
+    return {
+      cause: "DISRUPTED",
+      summary: `its engine took it away ${launch.readyMs === undefined ? "before it was ready" : "while it was ready"}: ${inEngineWords(observation)}`,
+      evidence: [...evidence, ...engineEvidence(observation)],
+      remedy: "nothing is wrong with the pool: another worker takes its place when one is wanted",
+    };
+  }
   const engine = supervised?.end || !observation ? undefined : engineCause(observation);
   if (engine && observation) {
     return {
@@ -70,7 +78,7 @@ function ended(
   const removed = !supervised?.end && observation?.reason === "ContainerRemoved";
   const words = removed
     ? "lost its container, which was removed"
-    : exitInWords({ stopRequested: false, ranForMs: 0, ...exit });
+    : `${exitInWords({ stopRequested: false, ranForMs: 0, ...exit })}${observation && ENDS.has(observation.reason) ? ` (${inEngineWords(observation)})` : ""}`;
   if (exit.startError || NOT_FOUND_CODES.has(exit.exitCode ?? 0)) {
     return {
       cause: "COMMAND_NOT_FOUND",

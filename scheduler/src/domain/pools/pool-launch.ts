@@ -45,7 +45,7 @@ export type LaunchOutcome =
   | "stopped"
   /** It ended by itself or by an operator, as planned. */
   | "finished"
-  /** It ended, or fell silent, after it had been ready. */
+  /** It ended, or fell silent, after it had been ready; or its engine took it away. */
   | "lost"
   /** No launcher had received it when it was not wanted any more. */
   | "withdrawn";
@@ -106,6 +106,8 @@ export const LAUNCH_CAUSES = [
   "STILL_STARTING",
   "NO_OUTPUT",
   "PENDING",
+  "UNSCHEDULABLE",
+  "DISRUPTED",
   "LAUNCHER_SILENT",
   "LOST",
 ] as const;

@@ -42,6 +42,8 @@ const TAKE: Statement = {
     where p.name = q.pool and p.launcher_session = $2 and p.launcher_until > now()
       and q.pool = any($3::text[]) and q.end_time is null and q.stop is null
       and (q.launcher_id is null or q.launcher_id = $1) and q.launch_id <> all($4::text[])
+      -- What has run and is gone was removed while no launcher looked: it is not started a second time.
+      and q.ready_time is null and coalesce(q.observation ->> 'phase', 'pending') = 'pending'
       and ${TEMPLATE} ->> 'driver' = p.spec #>> '{template,driver}'
     returning q.launch_id, q.pool, jsonb_set(p.spec, '{template}', ${TEMPLATE}) as spec`,
 };
