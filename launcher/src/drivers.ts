@@ -8,6 +8,8 @@ import type { DriverContext, DriverName, LaunchDriver } from "./driver.ts";
 const LOADERS: Readonly<Record<DriverName, (context: DriverContext) => Promise<LaunchDriver>>> = {
   process: async (context) => new (await import("./process/process-driver.ts")).ProcessDriver(context),
   docker: async (context) => new (await import("./docker/docker-driver.ts")).DockerDriver(context),
+  kubernetes: async (context) =>
+    (await import("./kubernetes/kubernetes-driver.ts")).makeKubernetesDriver(context),
 };
 
 /** Their names. */

@@ -6,11 +6,14 @@ export const LAUNCHER_LOG_EVENTS = {
   "launcher.engine_reached": "info",
   "launcher.engine_refused": "warn",
   "launcher.engine_unreachable": "error",
+  "launcher.launch_delayed": "warn",
   "launcher.launch_refused": "error",
   "launcher.launched": "info",
   "launcher.pools": "info",
   "launcher.reconnected": "info",
+  "launcher.stop_delayed": "warn",
   "launcher.stop_hangs": "error",
+  "launcher.stop_stuck": "warn",
   "launcher.stopping": "info",
 } as const;
 

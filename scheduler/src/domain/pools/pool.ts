@@ -1,5 +1,6 @@
 /** Pools: what their workers offer, how many there are to be, how they are launched, and when launching stops. */
 import type { DockerSettings } from "./engines/docker-settings.ts";
+import type { KubernetesSettings } from "./engines/kubernetes-settings.ts";
 import type { GuardRecord, GuardRule } from "./guard.ts";
 import type { RolloutRecord, RolloutRule } from "./rollout-record.ts";
 
@@ -48,7 +49,7 @@ export interface ProcessSettings {
 }
 
 /** The driver that launches a worker, with its settings. A newer scheduler may have stored one that is not among them. */
-export type DriverSettings = ProcessSettings | DockerSettings;
+export type DriverSettings = ProcessSettings | DockerSettings | KubernetesSettings;
 
 /** What is launched, whatever the driver is. */
 export interface LaunchedProgram {

@@ -65,6 +65,17 @@ const OTHERS: readonly Omit<VariableRow, "sets">[] = [
     meaning:
       "Id of the task that the program runs; `MUSTER_ATTEMPT_ID` is that of the attempt, `MUSTER_COMMAND_ID` that of the run.",
   },
+  {
+    variable: "KUBECONFIG",
+    default: "the account of the pod, else `~/.kube/config`",
+    meaning:
+      "The cluster of `muster launcher --driver kubernetes`. Kubernetes sets `KUBERNETES_SERVICE_HOST` in a pod ([kubernetes.md](../kubernetes.md)).",
+  },
+  {
+    variable: "MUSTER_KUBERNETES_NAMESPACES",
+    default: "the namespace of the context or of the pod",
+    meaning: "Namespaces, separated by commas, in which `muster launcher --driver kubernetes` runs pods.",
+  },
 ];
 
 /** Of variables that hold a part of an option, or its value in another form. */

@@ -5,14 +5,14 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message, UnknownEnum } from "@bufbuild/protobuf";
+import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file muster/v1/pool.proto.
  */
 export const file_muster_v1_pool: GenFile = /*@__PURE__*/
-  fileDesc("ChRtdXN0ZXIvdjEvcG9vbC5wcm90bxIJbXVzdGVyLnYxIoEECghQb29sU3BlYxIMCgRuYW1lGAEgASgJEiMKBW9mZmVyGAIgASgLMhQubXVzdGVyLnYxLlBvb2xPZmZlchITCgttaW5fd29ya2VycxgDIAEoBRITCgttYXhfd29ya2VycxgEIAEoBRIUCgxtYXhfc3RhcnRpbmcYBSABKAUSNwoSc2NoZWR1bGVkX21pbmltdW1zGAYgAygLMhsubXVzdGVyLnYxLlNjaGVkdWxlZE1pbmltdW0SMgoPc3RhcnR1cF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1kcmFpbl90aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBXNjYWxlGAogASgLMhQubXVzdGVyLnYxLlNjYWxlUnVsZRIwCgxsYXVuY2hfZ3VhcmQYCyABKAsyGi5tdXN0ZXIudjEuTGF1bmNoR3VhcmRSdWxlEjIKD2xhdW5jaF90ZW1wbGF0ZRgMIAEoCzIZLm11c3Rlci52MS5MYXVuY2hUZW1wbGF0ZRInCgdyb2xsb3V0GA0gASgLMhYubXVzdGVyLnYxLlJvbGxvdXRSdWxlIswBCgtSb2xsb3V0UnVsZRIWCgltYXhfc3VyZ2UYASABKAVIAIgBARIXCg9tYXhfdW5hdmFpbGFibGUYAiABKAUSLAoJbWluX3JlYWR5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE21heF9mYWlsZWRfbGF1bmNoZXMYBCABKAUSMwoKb25fZmFpbHVyZRgFIAEoDjIfLm11c3Rlci52MS5Sb2xsb3V0RmFpbHVyZUFjdGlvbkIMCgpfbWF4X3N1cmdlIp8CCglQb29sT2ZmZXISEgoKdGFza190eXBlcxgBIAMoCRIOCgZxdWV1ZXMYAiADKAkSMAoGbGFiZWxzGAMgAygLMiAubXVzdGVyLnYxLlBvb2xPZmZlci5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYBCADKAkSOAoKY2FwYWNpdGllcxgFIAMoCzIkLm11c3Rlci52MS5Qb29sT2ZmZXIuQ2FwYWNpdGllc0VudHJ5Eg0KBXNsb3RzGAYgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMQoPQ2FwYWNpdGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEidAoQU2NoZWR1bGVkTWluaW11bRIMCgRjcm9uGAEgASgJEhAKCHRpbWV6b25lGAIgASgJEisKCGR1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21pbl93b3JrZXJzGAQgASgFIm4KCVNjYWxlUnVsZRIwCg1zdGFiaWxpemF0aW9uGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDG1pbl90YXNrX2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLJAQoPTGF1bmNoR3VhcmRSdWxlEikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttaW5fc2FtcGxlcxgCIAEoBRIUCgxmYWlsdXJlX3JhdGUYAyABKAESMAoNZmlyc3RfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKQAgoOTGF1bmNoVGVtcGxhdGUSDwoHY29tbWFuZBgBIAMoCRIvCgNlbnYYAiADKAsyIi5tdXN0ZXIudjEuTGF1bmNoVGVtcGxhdGUuRW52RW50cnkSKgoHc2VjcmV0cxgDIAMoCzIZLm11c3Rlci52MS5TZWNyZXRWYXJpYWJsZRItCgdwcm9jZXNzGAogASgLMhoubXVzdGVyLnYxLlByb2Nlc3NUZW1wbGF0ZUgAEisKBmRvY2tlchgLIAEoCzIZLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZUgAGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGZHJpdmVyIl4KDlNlY3JldFZhcmlhYmxlEgwKBG5hbWUYASABKAkSGwoRbGF1bmNoZXJfdmFyaWFibGUYAiABKAlIABIXCg1sYXVuY2hlcl9maWxlGAMgASgJSABCCAoGc291cmNlIiQKD1Byb2Nlc3NUZW1wbGF0ZRIRCglkaXJlY3RvcnkYASABKAkiuAUKDkRvY2tlclRlbXBsYXRlEg0KBWltYWdlGAEgASgJEjAKC3B1bGxfcG9saWN5GAIgASgOMhsubXVzdGVyLnYxLkRvY2tlclB1bGxQb2xpY3kSEgoKZW50cnlwb2ludBgDIAMoCRITCgt3b3JraW5nX2RpchgEIAEoCRIMCgR1c2VyGAUgASgJEg4KBmdyb3VwcxgGIAMoCRISCgptZW1vcnlfbWliGAcgASgDEgwKBGNwdXMYCCABKAESEgoKcGlkc19saW1pdBgJIAEoAxIjCgRncHVzGAogASgLMhUubXVzdGVyLnYxLkRvY2tlckdwdXMSDwoHZGV2aWNlcxgLIAMoCRIPCgd2b2x1bWVzGAwgAygJEjoKCXRtcGZzX21pYhgNIAMoCzInLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZS5UbXBmc01pYkVudHJ5Eg8KB3NobV9taWIYDiABKAMSDwoHbmV0d29yaxgPIAEoCRITCgtleHRyYV9ob3N0cxgQIAMoCRI1CgZsYWJlbHMYESADKAsyJS5tdXN0ZXIudjEuRG9ja2VyVGVtcGxhdGUuTGFiZWxzRW50cnkSCwoDaXBjGBIgASgJEg8KB3J1bnRpbWUYEyABKAkSNwoHdWxpbWl0cxgUIAMoCzImLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZS5VbGltaXRzRW50cnkSEAoIcnVuX2luaXQYFSABKAgaLwoNVG1wZnNNaWJFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMVWxpbWl0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEiTAoKRG9ja2VyR3B1cxINCgVjb3VudBgBIAEoBRISCgpkZXZpY2VfaWRzGAIgAygJEg4KBmRyaXZlchgDIAEoCRILCgNhbGwYBCABKAgigwUKBFBvb2wSIQoEc3BlYxgBIAEoCzITLm11c3Rlci52MS5Qb29sU3BlYxIUCgxzcGVjX3ZlcnNpb24YAiABKAMSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpwYXVzZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxwYXVzZV9yZWFzb24YBiABKAkSLwoLZGVsZXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWRlc2lyZWRfY291bnQYCCABKAUSEwoLcmVhZHlfY291bnQYCSABKAUSFgoOc3RhcnRpbmdfY291bnQYCiABKAUSFgoOc3RvcHBpbmdfY291bnQYCyABKAUSFQoNd2FpdGluZ19jb3VudBgMIAEoBRISCgpoZWxkX2NvdW50GA0gASgFEi4KC3VzdWFsX3N0YXJ0GA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKDGxhdW5jaF9ndWFyZBgPIAEoCzIWLm11c3Rlci52MS5MYXVuY2hHdWFyZBITCgtsYXVuY2hlcl9pZBgQIAEoCRIaChJsYXVuY2hlcl9jb25uZWN0ZWQYESABKAgSGAoQdGVtcGxhdGVfdmVyc2lvbhgSIAEoAxIQCghidWlsZF9pZBgTIAEoCRInCgdyb2xsb3V0GBQgASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ItsDCgtQb29sUm9sbG91dBImCgVzdGF0ZRgBIAEoDjIXLm11c3Rlci52MS5Sb2xsb3V0U3RhdGUSHQoVZnJvbV90ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhUKDWZyb21fYnVpbGRfaWQYAyABKAkSGwoTdG9fdGVtcGxhdGVfdmVyc2lvbhgEIAEoAxITCgt0b19idWlsZF9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSLgoKc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNdXBkYXRlZF9jb3VudBgIIAEoBRIbChN1cGRhdGVkX3JlYWR5X2NvdW50GAkgASgFEhcKD3JlbWFpbmluZ19jb3VudBgKIAEoBRIvCgpyZW1haW5kZXJzGAsgAygLMhsubXVzdGVyLnYxLlJvbGxvdXRSZW1haW5kZXISFAoMZmFpbGVkX2NvdW50GAwgASgFEi4KCnBhdXNlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGZhaWxlZF9sYXVuY2hfaWQYDiABKAkSDQoFY2F1c2UYDyABKAkSDwoHc3VtbWFyeRgQIAEoCSJ3ChBSb2xsb3V0UmVtYWluZGVyEhEKCXdvcmtlcl9pZBgBIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhAKCGJ1aWxkX2lkGAMgASgJEhIKCmhlbGRfY291bnQYBCABKAUSEAoIc3RvcHBpbmcYBSABKAgimwIKC0xhdW5jaEd1YXJkEioKBXN0YXRlGAEgASgOMhsubXVzdGVyLnYxLkxhdW5jaEd1YXJkU3RhdGUSLQoJb3Blbl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGFydF9jb3VudBgDIAEoBRIUCgxmYWlsZWRfY291bnQYBCABKAUSDQoFY2F1c2UYBSABKAkSEwoLY2F1c2VfY291bnQYBiABKAUSGQoRZXhhbXBsZV9sYXVuY2hfaWQYByABKAkSLgoKcHJvYmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcHJvYmVfbGF1bmNoX2lkGAkgASgJIvsDCgpQb29sTGF1bmNoEhEKCWxhdW5jaF9pZBgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLm11c3Rlci52MS5Qb29sTGF1bmNoU3RhdGUSDgoGcmVhc29uGAUgASgJEg0KBXByb2JlGAYgASgIEi4KCm9yZGVyX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2xhdW5jaGVyX2lkGAggASgJEi4KCnJlYWR5X3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWVuZ2luZV9yZWFzb24YCiABKAkSFQoNZW5naW5lX2RldGFpbBgLIAEoCRITCgtzdG9wX3JlYXNvbhgMIAEoCRIsCghlbmRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoHb3V0Y29tZRgOIAEoDjIcLm11c3Rlci52MS5Qb29sTGF1bmNoT3V0Y29tZRINCgVjYXVzZRgPIAEoCRIPCgdzdW1tYXJ5GBAgASgJEg4KBnJlbWVkeRgRIAEoCRIQCghsb2dfdGFpbBgSIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGBMgASgDIu0BCghQb29sUGxhbhIVCg1kZXNpcmVkX2NvdW50GAEgASgFEhUKDXdhaXRpbmdfY291bnQYAiABKAUSEgoKaGVsZF9jb3VudBgDIAEoBRIVCg1zZXJ2aW5nX2NvdW50GAQgASgFEhUKDW1pbmltdW1fY291bnQYBSABKAUSIgoFc3RlcHMYBiADKAsyEy5tdXN0ZXIudjEuUG9vbFN0ZXASJAoGbGltaXRzGAcgAygLMhQubXVzdGVyLnYxLlBvb2xMaW1pdBInCgdyb2xsb3V0GAggASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ImMKCFBvb2xTdGVwEiUKBmFjdGlvbhgBIAEoDjIVLm11c3Rlci52MS5Qb29sQWN0aW9uEhEKCWxhdW5jaF9pZBgCIAEoCRINCgVjb3VudBgDIAEoBRIOCgZyZWFzb24YBCABKAkiJwoJUG9vbExpbWl0EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCSqGAQoUUm9sbG91dEZhaWx1cmVBY3Rpb24SJgoiUk9MTE9VVF9GQUlMVVJFX0FDVElPTl9VTlNQRUNJRklFRBAAEiAKHFJPTExPVVRfRkFJTFVSRV9BQ1RJT05fUEFVU0UQARIkCiBST0xMT1VUX0ZBSUxVUkVfQUNUSU9OX1JPTExfQkFDSxACKpUBChBEb2NrZXJQdWxsUG9saWN5EiIKHkRPQ0tFUl9QVUxMX1BPTElDWV9VTlNQRUNJRklFRBAAEh4KGkRPQ0tFUl9QVUxMX1BPTElDWV9NSVNTSU5HEAESHQoZRE9DS0VSX1BVTExfUE9MSUNZX0FMV0FZUxACEh4KGkRPQ0tFUl9QVUxMX1BPTElDWV9OT19QVUxMEAMqggEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9ST0xMSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADKpQBChBMYXVuY2hHdWFyZFN0YXRlEiIKHkxBVU5DSF9HVUFSRF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGUxBVU5DSF9HVUFSRF9TVEFURV9DTE9TRUQQARIbChdMQVVOQ0hfR1VBUkRfU1RBVEVfT1BFThACEiAKHExBVU5DSF9HVUFSRF9TVEFURV9IQUxGX09QRU4QAyrNAQoPUG9vbExhdW5jaFN0YXRlEiEKHVBPT0xfTEFVTkNIX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZUE9PTF9MQVVOQ0hfU1RBVEVfT1JERVJFRBABEh4KGlBPT0xfTEFVTkNIX1NUQVRFX1NUQVJUSU5HEAISGwoXUE9PTF9MQVVOQ0hfU1RBVEVfUkVBRFkQAxIeChpQT09MX0xBVU5DSF9TVEFURV9TVE9QUElORxAEEhsKF1BPT0xfTEFVTkNIX1NUQVRFX0VOREVEEAUq4gEKEVBvb2xMYXVuY2hPdXRjb21lEiMKH1BPT0xfTEFVTkNIX09VVENPTUVfVU5TUEVDSUZJRUQQABIkCiBQT09MX0xBVU5DSF9PVVRDT01FX0ZBSUxFRF9TVEFSVBABEh8KG1BPT0xfTEFVTkNIX09VVENPTUVfU1RPUFBFRBACEiAKHFBPT0xfTEFVTkNIX09VVENPTUVfRklOSVNIRUQQAxIcChhQT09MX0xBVU5DSF9PVVRDT01FX0xPU1QQBBIhCh1QT09MX0xBVU5DSF9PVVRDT01FX1dJVEhEUkFXThAFKlcKClBvb2xBY3Rpb24SGwoXUE9PTF9BQ1RJT05fVU5TUEVDSUZJRUQQABIWChJQT09MX0FDVElPTl9MQVVOQ0gQARIUChBQT09MX0FDVElPTl9TVE9QEAJCXwoMaW8ubXVzdGVyLnYxQglQb29sUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChRtdXN0ZXIvdjEvcG9vbC5wcm90bxIJbXVzdGVyLnYxIoEECghQb29sU3BlYxIMCgRuYW1lGAEgASgJEiMKBW9mZmVyGAIgASgLMhQubXVzdGVyLnYxLlBvb2xPZmZlchITCgttaW5fd29ya2VycxgDIAEoBRITCgttYXhfd29ya2VycxgEIAEoBRIUCgxtYXhfc3RhcnRpbmcYBSABKAUSNwoSc2NoZWR1bGVkX21pbmltdW1zGAYgAygLMhsubXVzdGVyLnYxLlNjaGVkdWxlZE1pbmltdW0SMgoPc3RhcnR1cF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGlkbGVfdGltZW91dBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCg1kcmFpbl90aW1lb3V0GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBXNjYWxlGAogASgLMhQubXVzdGVyLnYxLlNjYWxlUnVsZRIwCgxsYXVuY2hfZ3VhcmQYCyABKAsyGi5tdXN0ZXIudjEuTGF1bmNoR3VhcmRSdWxlEjIKD2xhdW5jaF90ZW1wbGF0ZRgMIAEoCzIZLm11c3Rlci52MS5MYXVuY2hUZW1wbGF0ZRInCgdyb2xsb3V0GA0gASgLMhYubXVzdGVyLnYxLlJvbGxvdXRSdWxlIswBCgtSb2xsb3V0UnVsZRIWCgltYXhfc3VyZ2UYASABKAVIAIgBARIXCg9tYXhfdW5hdmFpbGFibGUYAiABKAUSLAoJbWluX3JlYWR5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE21heF9mYWlsZWRfbGF1bmNoZXMYBCABKAUSMwoKb25fZmFpbHVyZRgFIAEoDjIfLm11c3Rlci52MS5Sb2xsb3V0RmFpbHVyZUFjdGlvbkIMCgpfbWF4X3N1cmdlIp8CCglQb29sT2ZmZXISEgoKdGFza190eXBlcxgBIAMoCRIOCgZxdWV1ZXMYAiADKAkSMAoGbGFiZWxzGAMgAygLMiAubXVzdGVyLnYxLlBvb2xPZmZlci5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYBCADKAkSOAoKY2FwYWNpdGllcxgFIAMoCzIkLm11c3Rlci52MS5Qb29sT2ZmZXIuQ2FwYWNpdGllc0VudHJ5Eg0KBXNsb3RzGAYgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMQoPQ2FwYWNpdGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEidAoQU2NoZWR1bGVkTWluaW11bRIMCgRjcm9uGAEgASgJEhAKCHRpbWV6b25lGAIgASgJEisKCGR1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21pbl93b3JrZXJzGAQgASgFIm4KCVNjYWxlUnVsZRIwCg1zdGFiaWxpemF0aW9uGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDG1pbl90YXNrX2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLJAQoPTGF1bmNoR3VhcmRSdWxlEikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttaW5fc2FtcGxlcxgCIAEoBRIUCgxmYWlsdXJlX3JhdGUYAyABKAESMAoNZmlyc3RfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLFAgoOTGF1bmNoVGVtcGxhdGUSDwoHY29tbWFuZBgBIAMoCRIvCgNlbnYYAiADKAsyIi5tdXN0ZXIudjEuTGF1bmNoVGVtcGxhdGUuRW52RW50cnkSKgoHc2VjcmV0cxgDIAMoCzIZLm11c3Rlci52MS5TZWNyZXRWYXJpYWJsZRItCgdwcm9jZXNzGAogASgLMhoubXVzdGVyLnYxLlByb2Nlc3NUZW1wbGF0ZUgAEisKBmRvY2tlchgLIAEoCzIZLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZUgAEjMKCmt1YmVybmV0ZXMYDCABKAsyHS5tdXN0ZXIudjEuS3ViZXJuZXRlc1RlbXBsYXRlSAAaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIICgZkcml2ZXIiXgoOU2VjcmV0VmFyaWFibGUSDAoEbmFtZRgBIAEoCRIbChFsYXVuY2hlcl92YXJpYWJsZRgCIAEoCUgAEhcKDWxhdW5jaGVyX2ZpbGUYAyABKAlIAEIICgZzb3VyY2UiJAoPUHJvY2Vzc1RlbXBsYXRlEhEKCWRpcmVjdG9yeRgBIAEoCSK4BQoORG9ja2VyVGVtcGxhdGUSDQoFaW1hZ2UYASABKAkSMAoLcHVsbF9wb2xpY3kYAiABKA4yGy5tdXN0ZXIudjEuRG9ja2VyUHVsbFBvbGljeRISCgplbnRyeXBvaW50GAMgAygJEhMKC3dvcmtpbmdfZGlyGAQgASgJEgwKBHVzZXIYBSABKAkSDgoGZ3JvdXBzGAYgAygJEhIKCm1lbW9yeV9taWIYByABKAMSDAoEY3B1cxgIIAEoARISCgpwaWRzX2xpbWl0GAkgASgDEiMKBGdwdXMYCiABKAsyFS5tdXN0ZXIudjEuRG9ja2VyR3B1cxIPCgdkZXZpY2VzGAsgAygJEg8KB3ZvbHVtZXMYDCADKAkSOgoJdG1wZnNfbWliGA0gAygLMicubXVzdGVyLnYxLkRvY2tlclRlbXBsYXRlLlRtcGZzTWliRW50cnkSDwoHc2htX21pYhgOIAEoAxIPCgduZXR3b3JrGA8gASgJEhMKC2V4dHJhX2hvc3RzGBAgAygJEjUKBmxhYmVscxgRIAMoCzIlLm11c3Rlci52MS5Eb2NrZXJUZW1wbGF0ZS5MYWJlbHNFbnRyeRILCgNpcGMYEiABKAkSDwoHcnVudGltZRgTIAEoCRI3Cgd1bGltaXRzGBQgAygLMiYubXVzdGVyLnYxLkRvY2tlclRlbXBsYXRlLlVsaW1pdHNFbnRyeRIQCghydW5faW5pdBgVIAEoCBovCg1UbXBmc01pYkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARouCgxVbGltaXRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASJMCgpEb2NrZXJHcHVzEg0KBWNvdW50GAEgASgFEhIKCmRldmljZV9pZHMYAiADKAkSDgoGZHJpdmVyGAMgASgJEgsKA2FsbBgEIAEoCCLQBwoSS3ViZXJuZXRlc1RlbXBsYXRlEhUKDXBvZF9uYW1lc3BhY2UYASABKAkSDQoFaW1hZ2UYAiABKAkSGQoRaW1hZ2VfcHVsbF9wb2xpY3kYAyABKAkSGgoSaW1hZ2VfcHVsbF9zZWNyZXRzGAQgAygJEj0KCHJlcXVlc3RzGAUgAygLMisubXVzdGVyLnYxLkt1YmVybmV0ZXNUZW1wbGF0ZS5SZXF1ZXN0c0VudHJ5EjkKBmxpbWl0cxgGIAMoCzIpLm11c3Rlci52MS5LdWJlcm5ldGVzVGVtcGxhdGUuTGltaXRzRW50cnkSRgoNbm9kZV9zZWxlY3RvchgHIAMoCzIvLm11c3Rlci52MS5LdWJlcm5ldGVzVGVtcGxhdGUuTm9kZVNlbGVjdG9yRW50cnkSNAoLdG9sZXJhdGlvbnMYCCADKAsyHy5tdXN0ZXIudjEuS3ViZXJuZXRlc1RvbGVyYXRpb24SFwoPc2VydmljZV9hY2NvdW50GAkgASgJEhUKDXJ1bnRpbWVfY2xhc3MYCiABKAkSFgoOcHJpb3JpdHlfY2xhc3MYCyABKAkSEwoLd29ya2luZ19kaXIYDCABKAkSNwoKc2VjcmV0X2VudhgNIAMoCzIjLm11c3Rlci52MS5LdWJlcm5ldGVzU2VjcmV0VmFyaWFibGUSLAoHdm9sdW1lcxgOIAMoCzIbLm11c3Rlci52MS5LdWJlcm5ldGVzVm9sdW1lEjkKBmxhYmVscxgPIAMoCzIpLm11c3Rlci52MS5LdWJlcm5ldGVzVGVtcGxhdGUuTGFiZWxzRW50cnkSQwoLYW5ub3RhdGlvbnMYECADKAsyLi5tdXN0ZXIudjEuS3ViZXJuZXRlc1RlbXBsYXRlLkFubm90YXRpb25zRW50cnkSKQoIcG9kX3NwZWMYESABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Gi8KDVJlcXVlc3RzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMaW1pdHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjMKEU5vZGVTZWxlY3RvckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVgoUS3ViZXJuZXRlc1RvbGVyYXRpb24SCwoDa2V5GAEgASgJEhIKCmNvbXBhcmlzb24YAiABKAkSDQoFdmFsdWUYAyABKAkSDgoGZWZmZWN0GAQgASgJIkUKGEt1YmVybmV0ZXNTZWNyZXRWYXJpYWJsZRIMCgRuYW1lGAEgASgJEg4KBnNlY3JldBgCIAEoCRILCgNrZXkYAyABKAki2AEKEEt1YmVybmV0ZXNWb2x1bWUSDAoEbmFtZRgBIAEoCRISCgptb3VudF9wYXRoGAIgASgJEhEKCXJlYWRfb25seRgDIAEoCBIQCghzdWJfcGF0aBgEIAEoCRIPCgVjbGFpbRgFIAEoCUgAEhQKCmNvbmZpZ19tYXAYBiABKAlIABIQCgZzZWNyZXQYByABKAlIABITCgllbXB0eV9kaXIYCCABKAlIABIQCgZtZW1vcnkYCSABKAlIABITCglob3N0X3BhdGgYCiABKAlIAEIICgZzb3VyY2UigwUKBFBvb2wSIQoEc3BlYxgBIAEoCzITLm11c3Rlci52MS5Qb29sU3BlYxIUCgxzcGVjX3ZlcnNpb24YAiABKAMSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpwYXVzZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxwYXVzZV9yZWFzb24YBiABKAkSLwoLZGVsZXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWRlc2lyZWRfY291bnQYCCABKAUSEwoLcmVhZHlfY291bnQYCSABKAUSFgoOc3RhcnRpbmdfY291bnQYCiABKAUSFgoOc3RvcHBpbmdfY291bnQYCyABKAUSFQoNd2FpdGluZ19jb3VudBgMIAEoBRISCgpoZWxkX2NvdW50GA0gASgFEi4KC3VzdWFsX3N0YXJ0GA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKDGxhdW5jaF9ndWFyZBgPIAEoCzIWLm11c3Rlci52MS5MYXVuY2hHdWFyZBITCgtsYXVuY2hlcl9pZBgQIAEoCRIaChJsYXVuY2hlcl9jb25uZWN0ZWQYESABKAgSGAoQdGVtcGxhdGVfdmVyc2lvbhgSIAEoAxIQCghidWlsZF9pZBgTIAEoCRInCgdyb2xsb3V0GBQgASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ItsDCgtQb29sUm9sbG91dBImCgVzdGF0ZRgBIAEoDjIXLm11c3Rlci52MS5Sb2xsb3V0U3RhdGUSHQoVZnJvbV90ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhUKDWZyb21fYnVpbGRfaWQYAyABKAkSGwoTdG9fdGVtcGxhdGVfdmVyc2lvbhgEIAEoAxITCgt0b19idWlsZF9pZBgFIAEoCRIOCgZyZWFzb24YBiABKAkSLgoKc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNdXBkYXRlZF9jb3VudBgIIAEoBRIbChN1cGRhdGVkX3JlYWR5X2NvdW50GAkgASgFEhcKD3JlbWFpbmluZ19jb3VudBgKIAEoBRIvCgpyZW1haW5kZXJzGAsgAygLMhsubXVzdGVyLnYxLlJvbGxvdXRSZW1haW5kZXISFAoMZmFpbGVkX2NvdW50GAwgASgFEi4KCnBhdXNlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKEGZhaWxlZF9sYXVuY2hfaWQYDiABKAkSDQoFY2F1c2UYDyABKAkSDwoHc3VtbWFyeRgQIAEoCSJ3ChBSb2xsb3V0UmVtYWluZGVyEhEKCXdvcmtlcl9pZBgBIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGAIgASgDEhAKCGJ1aWxkX2lkGAMgASgJEhIKCmhlbGRfY291bnQYBCABKAUSEAoIc3RvcHBpbmcYBSABKAgimwIKC0xhdW5jaEd1YXJkEioKBXN0YXRlGAEgASgOMhsubXVzdGVyLnYxLkxhdW5jaEd1YXJkU3RhdGUSLQoJb3Blbl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtzdGFydF9jb3VudBgDIAEoBRIUCgxmYWlsZWRfY291bnQYBCABKAUSDQoFY2F1c2UYBSABKAkSEwoLY2F1c2VfY291bnQYBiABKAUSGQoRZXhhbXBsZV9sYXVuY2hfaWQYByABKAkSLgoKcHJvYmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPcHJvYmVfbGF1bmNoX2lkGAkgASgJIvsDCgpQb29sTGF1bmNoEhEKCWxhdW5jaF9pZBgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIpCgVzdGF0ZRgEIAEoDjIaLm11c3Rlci52MS5Qb29sTGF1bmNoU3RhdGUSDgoGcmVhc29uGAUgASgJEg0KBXByb2JlGAYgASgIEi4KCm9yZGVyX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2xhdW5jaGVyX2lkGAggASgJEi4KCnJlYWR5X3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWVuZ2luZV9yZWFzb24YCiABKAkSFQoNZW5naW5lX2RldGFpbBgLIAEoCRITCgtzdG9wX3JlYXNvbhgMIAEoCRIsCghlbmRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoHb3V0Y29tZRgOIAEoDjIcLm11c3Rlci52MS5Qb29sTGF1bmNoT3V0Y29tZRINCgVjYXVzZRgPIAEoCRIPCgdzdW1tYXJ5GBAgASgJEg4KBnJlbWVkeRgRIAEoCRIQCghsb2dfdGFpbBgSIAEoCRIYChB0ZW1wbGF0ZV92ZXJzaW9uGBMgASgDIu0BCghQb29sUGxhbhIVCg1kZXNpcmVkX2NvdW50GAEgASgFEhUKDXdhaXRpbmdfY291bnQYAiABKAUSEgoKaGVsZF9jb3VudBgDIAEoBRIVCg1zZXJ2aW5nX2NvdW50GAQgASgFEhUKDW1pbmltdW1fY291bnQYBSABKAUSIgoFc3RlcHMYBiADKAsyEy5tdXN0ZXIudjEuUG9vbFN0ZXASJAoGbGltaXRzGAcgAygLMhQubXVzdGVyLnYxLlBvb2xMaW1pdBInCgdyb2xsb3V0GAggASgLMhYubXVzdGVyLnYxLlBvb2xSb2xsb3V0ImMKCFBvb2xTdGVwEiUKBmFjdGlvbhgBIAEoDjIVLm11c3Rlci52MS5Qb29sQWN0aW9uEhEKCWxhdW5jaF9pZBgCIAEoCRINCgVjb3VudBgDIAEoBRIOCgZyZWFzb24YBCABKAkiJwoJUG9vbExpbWl0EgwKBGNvZGUYASABKAkSDAoEdGV4dBgCIAEoCSqGAQoUUm9sbG91dEZhaWx1cmVBY3Rpb24SJgoiUk9MTE9VVF9GQUlMVVJFX0FDVElPTl9VTlNQRUNJRklFRBAAEiAKHFJPTExPVVRfRkFJTFVSRV9BQ1RJT05fUEFVU0UQARIkCiBST0xMT1VUX0ZBSUxVUkVfQUNUSU9OX1JPTExfQkFDSxACKpUBChBEb2NrZXJQdWxsUG9saWN5EiIKHkRPQ0tFUl9QVUxMX1BPTElDWV9VTlNQRUNJRklFRBAAEh4KGkRPQ0tFUl9QVUxMX1BPTElDWV9NSVNTSU5HEAESHQoZRE9DS0VSX1BVTExfUE9MSUNZX0FMV0FZUxACEh4KGkRPQ0tFUl9QVUxMX1BPTElDWV9OT19QVUxMEAMqggEKDFJvbGxvdXRTdGF0ZRIdChlST0xMT1VUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUk9MTE9VVF9TVEFURV9ST0xMSU5HEAESGAoUUk9MTE9VVF9TVEFURV9QQVVTRUQQAhIeChpST0xMT1VUX1NUQVRFX1JPTExJTkdfQkFDSxADKpQBChBMYXVuY2hHdWFyZFN0YXRlEiIKHkxBVU5DSF9HVUFSRF9TVEFURV9VTlNQRUNJRklFRBAAEh0KGUxBVU5DSF9HVUFSRF9TVEFURV9DTE9TRUQQARIbChdMQVVOQ0hfR1VBUkRfU1RBVEVfT1BFThACEiAKHExBVU5DSF9HVUFSRF9TVEFURV9IQUxGX09QRU4QAyrNAQoPUG9vbExhdW5jaFN0YXRlEiEKHVBPT0xfTEFVTkNIX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZUE9PTF9MQVVOQ0hfU1RBVEVfT1JERVJFRBABEh4KGlBPT0xfTEFVTkNIX1NUQVRFX1NUQVJUSU5HEAISGwoXUE9PTF9MQVVOQ0hfU1RBVEVfUkVBRFkQAxIeChpQT09MX0xBVU5DSF9TVEFURV9TVE9QUElORxAEEhsKF1BPT0xfTEFVTkNIX1NUQVRFX0VOREVEEAUq4gEKEVBvb2xMYXVuY2hPdXRjb21lEiMKH1BPT0xfTEFVTkNIX09VVENPTUVfVU5TUEVDSUZJRUQQABIkCiBQT09MX0xBVU5DSF9PVVRDT01FX0ZBSUxFRF9TVEFSVBABEh8KG1BPT0xfTEFVTkNIX09VVENPTUVfU1RPUFBFRBACEiAKHFBPT0xfTEFVTkNIX09VVENPTUVfRklOSVNIRUQQAxIcChhQT09MX0xBVU5DSF9PVVRDT01FX0xPU1QQBBIhCh1QT09MX0xBVU5DSF9PVVRDT01FX1dJVEhEUkFXThAFKlcKClBvb2xBY3Rpb24SGwoXUE9PTF9BQ1RJT05fVU5TUEVDSUZJRUQQABIWChJQT09MX0FDVElPTl9MQVVOQ0gQARIUChBQT09MX0FDVElPTl9TVE9QEAJCXwoMaW8ubXVzdGVyLnYxQglQb29sUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * What is set for a pool: workers of one kind, how many of them there are to be, and how they are launched.
@@ -398,6 +398,14 @@ export type LaunchTemplate = Message<"muster.v1.LaunchTemplate"> & {
      */
     value: DockerTemplate;
     case: "docker";
+  } | {
+    /**
+     * A pod of a Kubernetes cluster.
+     *
+     * @generated from field: muster.v1.KubernetesTemplate kubernetes = 12;
+     */
+    value: KubernetesTemplate;
+    case: "kubernetes";
   } | { case: undefined; value?: undefined };
 };
 
@@ -678,6 +686,315 @@ export const DockerGpusSchema: GenMessage<DockerGpus> = /*@__PURE__*/
   messageDesc(file_muster_v1_pool, 10);
 
 /**
+ * A worker that runs as a pod. `command` of the template takes the place of the image's entrypoint and arguments; empty keeps
+ * them. Names and values have the forms that Kubernetes gives them.
+ *
+ * @generated from message muster.v1.KubernetesTemplate
+ */
+export type KubernetesTemplate = Message<"muster.v1.KubernetesTemplate"> & {
+  /**
+   * Namespace of the pod; empty for the first one of the launcher. The launcher has to serve it.
+   *
+   * @generated from field: string pod_namespace = 1;
+   */
+  podNamespace: string;
+
+  /**
+   * The image. Required; at most 512 characters.
+   *
+   * @generated from field: string image = 2;
+   */
+  image: string;
+
+  /**
+   * `Always`, `IfNotPresent` or `Never`; empty for the cluster's default.
+   *
+   * @generated from field: string image_pull_policy = 3;
+   */
+  imagePullPolicy: string;
+
+  /**
+   * Secrets of the namespace with credentials of registries; at most 20.
+   *
+   * @generated from field: repeated string image_pull_secrets = 4;
+   */
+  imagePullSecrets: string[];
+
+  /**
+   * What the worker needs, by resource: `cpu: 500m`, `memory: 2Gi`, `nvidia.com/gpu: 1`; at most 32.
+   *
+   * @generated from field: map<string, string> requests = 5;
+   */
+  requests: { [key: string]: string };
+
+  /**
+   * What it may use at most; at most 32.
+   *
+   * @generated from field: map<string, string> limits = 6;
+   */
+  limits: { [key: string]: string };
+
+  /**
+   * Labels that a node must have; at most 64.
+   *
+   * @generated from field: map<string, string> node_selector = 7;
+   */
+  nodeSelector: { [key: string]: string };
+
+  /**
+   * Taints of nodes that do not keep it away; at most 64.
+   *
+   * @generated from field: repeated muster.v1.KubernetesToleration tolerations = 8;
+   */
+  tolerations: KubernetesToleration[];
+
+  /**
+   * Service account of the pod; empty for `default`.
+   *
+   * @generated from field: string service_account = 9;
+   */
+  serviceAccount: string;
+
+  /**
+   * Runtime class; empty for the cluster's default.
+   *
+   * @generated from field: string runtime_class = 10;
+   */
+  runtimeClass: string;
+
+  /**
+   * Priority class; empty for the cluster's default.
+   *
+   * @generated from field: string priority_class = 11;
+   */
+  priorityClass: string;
+
+  /**
+   * Folder in which the command starts; empty for that of the image. At most 4,096 characters.
+   *
+   * @generated from field: string working_dir = 12;
+   */
+  workingDir: string;
+
+  /**
+   * Variables whose values are in Secrets of the namespace; at most 100.
+   *
+   * @generated from field: repeated muster.v1.KubernetesSecretVariable secret_env = 13;
+   */
+  secretEnv: KubernetesSecretVariable[];
+
+  /**
+   * Volumes of the worker; at most 64.
+   *
+   * @generated from field: repeated muster.v1.KubernetesVolume volumes = 14;
+   */
+  volumes: KubernetesVolume[];
+
+  /**
+   * Further labels of the pod; at most 64. Those of `muster.dev/` are set by the launcher.
+   *
+   * @generated from field: map<string, string> labels = 15;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Further annotations of the pod; at most 64 of together at most 64 KiB.
+   *
+   * @generated from field: map<string, string> annotations = 16;
+   */
+  annotations: { [key: string]: string };
+
+  /**
+   * Parts of a pod's spec, merged into what the fields above make: objects by field, lists of named objects by name (the
+   * worker's container is `worker`), other lists of objects appended, everything else replaced. At most 64 KiB as JSON.
+   *
+   * @generated from field: google.protobuf.Struct pod_spec = 17;
+   */
+  podSpec?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message muster.v1.KubernetesTemplate.
+ * Use `create(KubernetesTemplateSchema)` to create a new message.
+ */
+export const KubernetesTemplateSchema: GenMessage<KubernetesTemplate> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 11);
+
+/**
+ * A toleration of a pod.
+ *
+ * @generated from message muster.v1.KubernetesToleration
+ */
+export type KubernetesToleration = Message<"muster.v1.KubernetesToleration"> & {
+  /**
+   * Key of the taint; empty for all, with `comparison` `Exists`.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * `Equal` or `Exists`; empty means `Equal`.
+   *
+   * @generated from field: string comparison = 2;
+   */
+  comparison: string;
+
+  /**
+   * Value of the taint.
+   *
+   * @generated from field: string value = 3;
+   */
+  value: string;
+
+  /**
+   * `NoSchedule`, `PreferNoSchedule` or `NoExecute`; empty for all.
+   *
+   * @generated from field: string effect = 4;
+   */
+  effect: string;
+};
+
+/**
+ * Describes the message muster.v1.KubernetesToleration.
+ * Use `create(KubernetesTolerationSchema)` to create a new message.
+ */
+export const KubernetesTolerationSchema: GenMessage<KubernetesToleration> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 12);
+
+/**
+ * A variable whose value is in a Secret.
+ *
+ * @generated from message muster.v1.KubernetesSecretVariable
+ */
+export type KubernetesSecretVariable = Message<"muster.v1.KubernetesSecretVariable"> & {
+  /**
+   * Name of the variable of the worker.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Name of the Secret. Required.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+
+  /**
+   * Key in the Secret. Required.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message muster.v1.KubernetesSecretVariable.
+ * Use `create(KubernetesSecretVariableSchema)` to create a new message.
+ */
+export const KubernetesSecretVariableSchema: GenMessage<KubernetesSecretVariable> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 13);
+
+/**
+ * A volume of a worker.
+ *
+ * @generated from message muster.v1.KubernetesVolume
+ */
+export type KubernetesVolume = Message<"muster.v1.KubernetesVolume"> & {
+  /**
+   * Its name, a DNS label; unique.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Where the worker finds it: an absolute path of at most 4,096 characters.
+   *
+   * @generated from field: string mount_path = 2;
+   */
+  mountPath: string;
+
+  /**
+   * The worker cannot write to it.
+   *
+   * @generated from field: bool read_only = 3;
+   */
+  readOnly: boolean;
+
+  /**
+   * Path within the volume; empty for its root.
+   *
+   * @generated from field: string sub_path = 4;
+   */
+  subPath: string;
+
+  /**
+   * What it is. Required.
+   *
+   * @generated from oneof muster.v1.KubernetesVolume.source
+   */
+  source: {
+    /**
+     * Name of a PersistentVolumeClaim.
+     *
+     * @generated from field: string claim = 5;
+     */
+    value: string;
+    case: "claim";
+  } | {
+    /**
+     * Name of a ConfigMap.
+     *
+     * @generated from field: string config_map = 6;
+     */
+    value: string;
+    case: "configMap";
+  } | {
+    /**
+     * Name of a Secret.
+     *
+     * @generated from field: string secret = 7;
+     */
+    value: string;
+    case: "secret";
+  } | {
+    /**
+     * An empty folder, which ends with the pod: its size, for example `10Gi`, or `0` for no limit.
+     *
+     * @generated from field: string empty_dir = 8;
+     */
+    value: string;
+    case: "emptyDir";
+  } | {
+    /**
+     * A folder in memory, which counts as memory of the pod: its size, for example `2Gi`, or `0` for no limit.
+     *
+     * @generated from field: string memory = 9;
+     */
+    value: string;
+    case: "memory";
+  } | {
+    /**
+     * A path of the node.
+     *
+     * @generated from field: string host_path = 10;
+     */
+    value: string;
+    case: "hostPath";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message muster.v1.KubernetesVolume.
+ * Use `create(KubernetesVolumeSchema)` to create a new message.
+ */
+export const KubernetesVolumeSchema: GenMessage<KubernetesVolume> = /*@__PURE__*/
+  messageDesc(file_muster_v1_pool, 14);
+
+/**
  * A pool.
  *
  * @generated from message muster.v1.Pool
@@ -829,7 +1146,7 @@ export type Pool = Message<"muster.v1.Pool"> & {
  * Use `create(PoolSchema)` to create a new message.
  */
 export const PoolSchema: GenMessage<Pool> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 11);
+  messageDesc(file_muster_v1_pool, 15);
 
 /**
  * A rollout of the template of a pool.
@@ -955,7 +1272,7 @@ export type PoolRollout = Message<"muster.v1.PoolRollout"> & {
  * Use `create(PoolRolloutSchema)` to create a new message.
  */
 export const PoolRolloutSchema: GenMessage<PoolRollout> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 12);
+  messageDesc(file_muster_v1_pool, 16);
 
 /**
  * A worker of another template than the one that all are to have.
@@ -1004,7 +1321,7 @@ export type RolloutRemainder = Message<"muster.v1.RolloutRemainder"> & {
  * Use `create(RolloutRemainderSchema)` to create a new message.
  */
 export const RolloutRemainderSchema: GenMessage<RolloutRemainder> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 13);
+  messageDesc(file_muster_v1_pool, 17);
 
 /**
  * Whether failed starts suspend the launches of a pool.
@@ -1081,7 +1398,7 @@ export type LaunchGuard = Message<"muster.v1.LaunchGuard"> & {
  * Use `create(LaunchGuardSchema)` to create a new message.
  */
 export const LaunchGuardSchema: GenMessage<LaunchGuard> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 14);
+  messageDesc(file_muster_v1_pool, 18);
 
 /**
  * A launch of a pool: one decision to start a worker.
@@ -1228,7 +1545,7 @@ export type PoolLaunch = Message<"muster.v1.PoolLaunch"> & {
  * Use `create(PoolLaunchSchema)` to create a new message.
  */
 export const PoolLaunchSchema: GenMessage<PoolLaunch> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 15);
+  messageDesc(file_muster_v1_pool, 19);
 
 /**
  * What would be launched and stopped in a pool now.
@@ -1298,7 +1615,7 @@ export type PoolPlan = Message<"muster.v1.PoolPlan"> & {
  * Use `create(PoolPlanSchema)` to create a new message.
  */
 export const PoolPlanSchema: GenMessage<PoolPlan> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 16);
+  messageDesc(file_muster_v1_pool, 20);
 
 /**
  * One step of a plan.
@@ -1340,7 +1657,7 @@ export type PoolStep = Message<"muster.v1.PoolStep"> & {
  * Use `create(PoolStepSchema)` to create a new message.
  */
 export const PoolStepSchema: GenMessage<PoolStep> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 17);
+  messageDesc(file_muster_v1_pool, 21);
 
 /**
  * Why fewer workers are launched than are wanted.
@@ -1368,7 +1685,7 @@ export type PoolLimit = Message<"muster.v1.PoolLimit"> & {
  * Use `create(PoolLimitSchema)` to create a new message.
  */
 export const PoolLimitSchema: GenMessage<PoolLimit> = /*@__PURE__*/
-  messageDesc(file_muster_v1_pool, 18);
+  messageDesc(file_muster_v1_pool, 22);
 
 /**
  * What follows when launches of a new template fail.
@@ -1652,7 +1969,7 @@ export const PoolLaunchOutcome = {
   FINISHED: 3,
 
   /**
-   * It ended, or fell silent, after it had been ready.
+   * It ended, or fell silent, after it had been ready; or its engine took it away.
    *
    * @generated from enum value: POOL_LAUNCH_OUTCOME_LOST = 4;
    */

@@ -47,8 +47,12 @@ const POD_CAUSES: Readonly<Record<string, EngineCause>> = {
   Unschedulable: UNSCHEDULABLE,
   SchedulingGated: UNSCHEDULABLE,
   FailedScheduling: UNSCHEDULABLE,
-  InvalidPod: refused("correct the field that it names in `launch_template.kubernetes`, then run `muster pool apply`"),
-  PodSecurity: refused("set what it names in `launch_template.kubernetes.pod_spec`, or use a namespace that allows it"),
+  InvalidPod: refused(
+    "correct the field that it names in `launch_template.kubernetes`, then run `muster pool apply`",
+  ),
+  PodSecurity: refused(
+    "set what it names in `launch_template.kubernetes.pod_spec`, or use a namespace that allows it",
+  ),
   AdmissionRefused: refused("correct what it names: the cluster does not admit the pod"),
   NamespaceNotFound: refused("make the namespace, or correct `launch_template.kubernetes.pod_namespace`"),
   NamespaceNotServed: refused(
@@ -58,12 +62,18 @@ const POD_CAUSES: Readonly<Record<string, EngineCause>> = {
   QuotaExceeded: refused("raise the quota of the namespace, or lower `max_workers`"),
   Forbidden: refused("give the launcher's account the right that it names"),
   Unauthorized: refused("give the launcher valid credentials of the cluster"),
-  ApiServerUnreachable: { cause: "ENGINE_UNREACHABLE", remedy: "look at the API server: the launcher tries again" },
+  ApiServerUnreachable: {
+    cause: "ENGINE_UNREACHABLE",
+    remedy: "look at the API server: the launcher tries again",
+  },
   CreateContainerConfigError: {
     cause: "PENDING",
     remedy: "make the Secret or ConfigMap that it names, or correct the pool",
   },
-  CreateContainerError: { cause: "PENDING", remedy: "correct what it names: the node cannot make the container" },
+  CreateContainerError: {
+    cause: "PENDING",
+    remedy: "correct what it names: the node cannot make the container",
+  },
   FailedMount: { cause: "PENDING", remedy: "make what it names, or correct `volumes` of the pool" },
 };
 

@@ -4,12 +4,14 @@ import type { LaunchTemplate, LaunchTemplateSchema } from "@muster/protocol";
 import type { DriverSettings } from "../../../../domain/pools/pool.ts";
 import { dockerConverter } from "./docker.ts";
 import type { DriverConverter, DriverName, Report } from "./driver.ts";
+import { kubernetesConverter } from "./kubernetes.ts";
 import { processConverter } from "./process.ts";
 
 /** By the name of their field in LaunchTemplate. */
 const CONVERTERS: { readonly [Name in DriverName]: DriverConverter<Name> } = {
   process: processConverter,
   docker: dockerConverter,
+  kubernetes: kubernetesConverter,
 };
 
 /** The settings of a template's driver, checked; undefined, and reported, when it names none. */
