@@ -6,6 +6,7 @@ import { argv, env, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import { dropDatabase, TEMPLATE_VARIABLE } from "../support/database/postgres.ts";
 import { createTemplate, startServer } from "../support/database/server.ts";
+import { compileControlPlane } from "../support/kubernetes/control-plane-program.ts";
 import { BUNDLES_VARIABLE } from "../support/programs/bundled.ts";
 import { KEPT_VARIABLE, keptFolder } from "../support/programs/kept-folder.ts";
 import { findVersitygw } from "../support/storage/versitygw.ts";
@@ -32,6 +33,11 @@ const files = wanted.length > 0 ? filesOf(wanted) : [UNIT_TESTS, ...isolatedTest
 if (env.CI && files.some((file) => file.endsWith("collector.test.ts"))) findCollector();
 if (env.CI && files.some((file) => /\btest\/storage\/|sdk-pages/.test(file))) findVersitygw();
 env[KEPT_VARIABLE] = keptFolder();
+// Beside the tests, with the lowest priority; those that need it come after the others.
+const clusterTests = files.filter((file) => /\btest\/kubernetes\//.test(file));
+const compiled = env.CI && clusterTests.length > 0 ? compileControlPlane() : undefined;
+// Its fault is that of the tests that need it.
+compiled?.catch(() => undefined);
 const folder = makeTemporaryFolder();
 env.TMPDIR = folder;
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -41,6 +47,21 @@ const databaseUrl = env.TEST_DATABASE_URL ?? server?.url ?? "";
 const bundles = await makeBundles();
 const template = await createTemplate(databaseUrl);
 try {
+  const late = new Set(compiled === undefined ? [] : clusterTests);
+  const early = files.filter((file) => !late.has(file));
+  const codes = early.length > 0 ? [await runTests(early)] : [];
+  if (late.size > 0) {
+    await compiled;
+    codes.push(await runTests([...late]));
+  }
+  process.exitCode = codes.find((code) => code !== 0) ?? 0;
+} finally {
+  if (server) await server.remove();
+  else await dropDatabase(databaseUrl, template);
+}
+
+/** Runs test files; resolves with the exit code. */
+async function runTests(some: readonly string[]): Promise<number> {
   const child = spawn(
     execPath,
     [
@@ -52,7 +73,7 @@ try {
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...[`--test-reporter=${REPORT_TIMES}`, "--test-reporter-destination=stdout"],
       ...options,
-      ...files,
+      ...some,
     ],
     {
       stdio: "inherit",
@@ -67,12 +88,12 @@ try {
       },
     },
   );
-  // They end the tests; what is left is removed here.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
-  process.exitCode = await new Promise<number>((resolve) => {
-    child.once("close", (code) => resolve(code ?? 1));
+  // They end the tests; what is left is removed by the caller.
+  const end = (signal: NodeJS.Signals) => child.kill(signal);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, end);
+  const code = await new Promise<number>((resolve) => {
+    child.once("close", (ended) => resolve(ended ?? 1));
   });
-} finally {
-  if (server) await server.remove();
-  else await dropDatabase(databaseUrl, template);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, end);
+  return code;
 }
