@@ -19,6 +19,9 @@ export interface DriverContext {
   readonly log: LauncherLog;
 }
 
+/** Where the launcher reads a secret. */
+export type SecretSource = { readonly variable: string } | { readonly file: string };
+
 /** A worker that is to be started. */
 export interface LaunchOrder {
   /** Unique, also among launches that have ended; the form of a DNS label, at most 60 characters. */
@@ -31,12 +34,15 @@ export interface LaunchOrder {
   /** The settings of the driver: its field of LaunchTemplate. */
   readonly engine: LaunchTemplate["driver"];
   /**
-   * The complete environment of the command besides that of the image: with `MUSTER_LAUNCH_ID`, `WORKER_ID`, `MUSTER_POOL`,
-   * the connection to the scheduler, and the values of secrets.
+   * The environment of the command besides that of its machine or its image: that of the template, `MUSTER_LAUNCH_ID`,
+   * `WORKER_ID`, `MUSTER_POOL`, the connection to the scheduler, and the values of secrets. Paths in it are of the launcher's
+   * machine. For a worker on that machine it has the launcher's PATH, HOME and the like as well.
    */
   readonly env: Readonly<Record<string, string>>;
   /** Names in `env` whose values are secrets: a driver neither logs nor reports them. */
   readonly secretNames: readonly string[];
+  /** Where the launcher read them: a driver that reports output after a restart masks what is there then. */
+  readonly secretSources: readonly SecretSource[];
   /** Time from the launch within which the worker is expected to be ready, milliseconds. The scheduler ends it then. */
   readonly startupTimeoutMs: number;
 }

@@ -10,6 +10,7 @@ const LOADERS: Readonly<Record<DriverName, (context: DriverContext) => Promise<L
   docker: async (context) => new (await import("./docker/docker-driver.ts")).DockerDriver(context),
   kubernetes: async (context) =>
     (await import("./kubernetes/kubernetes-driver.ts")).makeKubernetesDriver(context),
+  hook: async (context) => new (await import("./hook/hook-driver.ts")).HookDriver(context),
 };
 
 /** Their names. */

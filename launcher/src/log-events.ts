@@ -6,6 +6,7 @@ export const LAUNCHER_LOG_EVENTS = {
   "launcher.engine_reached": "info",
   "launcher.engine_refused": "warn",
   "launcher.engine_unreachable": "error",
+  "launcher.hook_failed": "error",
   "launcher.launch_delayed": "warn",
   "launcher.launch_refused": "error",
   "launcher.launched": "info",

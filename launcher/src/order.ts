@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { LaunchCommand, SecretVariable } from "@muster/protocol";
-import type { LaunchOrder } from "./driver.ts";
+import type { LaunchOrder, SecretSource } from "./driver.ts";
 import type { Environment } from "./environment.ts";
 
 /** Variables of the launcher that workers inherit: those of the connection to the scheduler. */
@@ -17,8 +17,8 @@ const CONNECTION = [
 /** Those of a login on the launcher's machine. */
 const LOGIN = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
 
-/** Drivers whose workers have the file system of an image: paths of the launcher's machine mean nothing there. */
-const WITH_IMAGE: ReadonlySet<string | undefined> = new Set(["docker"]);
+/** Drivers whose workers are not on the launcher's file system: its paths mean nothing there. */
+const ELSEWHERE: ReadonlySet<string | undefined> = new Set(["docker", "hook"]);
 
 /** A secret that is not where its reference says. */
 export class SecretError extends Error {}
@@ -31,7 +31,7 @@ export class SecretError extends Error {}
  */
 export function toLaunchOrder(command: LaunchCommand, env: Environment): LaunchOrder {
   const { launchId, pool, workerId, launchTemplate: template, startupTimeout } = command;
-  const names = WITH_IMAGE.has(template?.driver.case) ? CONNECTION : [...LOGIN, ...CONNECTION];
+  const names = ELSEWHERE.has(template?.driver.case) ? CONNECTION : [...LOGIN, ...CONNECTION];
   const inherited = names.flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
@@ -52,8 +52,30 @@ export function toLaunchOrder(command: LaunchCommand, env: Environment): LaunchO
       WORKER_ID: workerId,
     },
     secretNames: secrets.map(([name]) => name),
+    secretSources: (template?.secrets ?? []).flatMap(({ source }): SecretSource[] =>
+      source.case === "launcherFile"
+        ? [{ file: source.value }]
+        : source.case === "launcherVariable"
+          ? [{ variable: source.value }]
+          : [],
+    ),
     startupTimeoutMs: startupTimeout ? durationMs(startupTimeout) : 0,
   };
+}
+
+/** A secret as the launcher has it now; undefined when it is gone. */
+export function readSecret(source: SecretSource, env: Environment): string | undefined {
+  if ("variable" in source) return env[source.variable];
+  try {
+    return secretFile(source.file);
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
+}
+
+function secretFile(path: string): string {
+  return readFileSync(path, "utf8").replace(/\r?\n$/, "");
 }
 
 function secretOf({ name, source }: SecretVariable, env: Environment): string {
@@ -66,7 +88,7 @@ function secretOf({ name, source }: SecretVariable, env: Environment): string {
     }
     case "launcherFile":
       try {
-        return readFileSync(source.value, "utf8").replace(/\r?\n$/, "");
+        return secretFile(source.value);
       } catch (error) {
         throw new SecretError(
           `the secret ${name} is missing: ${error instanceof Error ? error.message : String(error)}`,

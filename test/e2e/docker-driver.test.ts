@@ -47,7 +47,14 @@ describe("the driver of Docker containers", { skip: typeof PROGRAMS === "string"
     script: string,
     settings: MessageInitShape<typeof DockerTemplateSchema> = {},
   ): LaunchOrder => ({
-    ...{ launchId, pool: "p", workerId: launchId, secretNames: ["HF"], startupTimeoutMs: 60_000 },
+    ...{
+      launchId,
+      pool: "p",
+      workerId: launchId,
+      secretNames: ["HF"],
+      secretSources: [],
+      startupTimeoutMs: 60_000,
+    },
     command: script === "" ? [] : ["sh", "-c", script],
     env: { HF: "a-value-that-nobody-may-see", MUSTER_LAUNCH_ID: launchId },
     engine: {

@@ -31,7 +31,14 @@ describe("the driver of processes", () => {
   });
 
   const order = (launchId: string, script: string): LaunchOrder => ({
-    ...{ launchId, pool: "p", workerId: launchId, secretNames: [], startupTimeoutMs: 60_000 },
+    ...{
+      launchId,
+      pool: "p",
+      workerId: launchId,
+      secretNames: [],
+      secretSources: [],
+      startupTimeoutMs: 60_000,
+    },
     engine: create(LaunchTemplateSchema, { driver: { case: "process", value: {} } }).driver,
     command: [
       execPath,

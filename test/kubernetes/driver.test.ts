@@ -92,7 +92,14 @@ describe("the driver of pods", { skip: typeof found === "string" && found }, () 
     template: MessageInitShape<typeof KubernetesTemplateSchema> = {},
     more: Partial<LaunchOrder> = {},
   ): LaunchOrder => ({
-    ...{ launchId, pool: "p", workerId: launchId, secretNames: [], startupTimeoutMs: 60_000 },
+    ...{
+      launchId,
+      pool: "p",
+      workerId: launchId,
+      secretNames: [],
+      secretSources: [],
+      startupTimeoutMs: 60_000,
+    },
     command: ["worker", "--serve"],
     env: {
       WORKER_ID: launchId,

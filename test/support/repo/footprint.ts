@@ -30,12 +30,12 @@ export const WORKER_DEPENDENCIES_KIB = 15_500;
 
 /** Archives of the packages as `npm pack` writes them, KiB. */
 export const PACKED_KIB: Readonly<Record<string, number>> = {
-  "@muster/protocol": 160,
+  "@muster/protocol": 163,
   "@muster/common": 24,
   "@muster/embedded-postgres": 35,
   "@muster/scheduler": 1_230,
   "@muster/worker": 415,
-  "@muster/launcher": 37,
+  "@muster/launcher": 88,
   "@muster/cli": 155,
 };
 

@@ -48,8 +48,19 @@ export interface ProcessSettings {
   readonly directory: string;
 }
 
+/** Settings of the driver of hooks. */
+export interface HookSettings {
+  readonly driver: "hook";
+  /** The program of the hook with its arguments. */
+  readonly hook: readonly string[];
+  /** Given to each call. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly listIntervalMs: number;
+}
+
 /** The driver that launches a worker, with its settings. A newer scheduler may have stored one that is not among them. */
-export type DriverSettings = ProcessSettings | DockerSettings | KubernetesSettings;
+export type DriverSettings = ProcessSettings | DockerSettings | KubernetesSettings | HookSettings;
 
 /** What is launched, whatever the driver is. */
 export interface LaunchedProgram {

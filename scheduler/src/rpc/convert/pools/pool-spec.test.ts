@@ -220,6 +220,40 @@ describe("the spec of a pool", () => {
     );
   });
 
+  it("is the same after a round trip with a hook", () => {
+    const spec = read({
+      ...LEAST,
+      launchTemplate: {
+        driver: {
+          case: "hook",
+          value: { command: ["./ssh.js"], settings: { hosts: "a b" }, timeout: durationFromMs(2_000) },
+        },
+      },
+    });
+    assert.deepEqual(spec.template, {
+      ...{
+        command: [],
+        env: {},
+        secrets: [],
+        driver: "hook",
+        hook: ["./ssh.js"],
+        settings: { hosts: "a b" },
+      },
+      ...{ timeoutMs: 2_000, listIntervalMs: 10_000 },
+    });
+    assert.deepEqual(toPoolSpec(create(PoolSpecSchema, fromSpec(spec))), spec);
+    assert.deepEqual(
+      violations({
+        ...LEAST,
+        launchTemplate: { driver: { case: "hook", value: { listInterval: durationFromMs(1) } } },
+      }),
+      [
+        "spec.launch_template.hook.list_interval 0.001 s is less than 1 s",
+        "spec.launch_template.hook.command is empty: give the program of the hook and its arguments",
+      ],
+    );
+  });
+
   it("has a window in which starts that fail by their timeout can meet", () => {
     const slow = { ...LEAST, startupTimeout: durationFromMs(3_600_000) };
     assert.equal(read(slow).guard.windowMs, 7_200_000);

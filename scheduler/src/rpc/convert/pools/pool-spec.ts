@@ -1,5 +1,4 @@
 /** The spec of a pool that a caller sets, checked as a whole. */
-import type { Duration } from "@bufbuild/protobuf/wkt";
 import { BUILD_ID, BUILD_ID_RULE, NAME, NAME_RULE } from "@muster/common/text/name-forms";
 import { quoted } from "@muster/common/text/text";
 import {
@@ -23,7 +22,7 @@ import { invalidRequest } from "../../../domain/refusals.ts";
 import { CronTimes } from "../../../domain/schedules/cron.ts";
 import { isTimeZone } from "../../../domain/schedules/time-zone.ts";
 import { isStorable } from "../values/text.ts";
-import { durationFault } from "../values/time.ts";
+import { checkSize, length, MAX_NAMES } from "./checks.ts";
 import type { Report } from "./drivers/driver.ts";
 import { toSettings } from "./drivers/drivers.ts";
 
@@ -35,14 +34,12 @@ const DAY_MS = 86_400_000;
 const MAX_WORKERS = 10_000;
 const MAX_STARTING = 1_000;
 const MAX_SURGE = 1_000;
-const MAX_NAMES = 1_000;
 const MAX_LABELS = 64;
 const MAX_CAPACITIES = 32;
 const MAX_MINIMUMS = 20;
 const MAX_SECRETS = 100;
 const MAX_SLOTS = 10_000;
 const MAX_SAMPLES = 100;
-const MAX_TEXT = 65_536;
 const MAX_LABEL = 256;
 const MAX_PATH = 4_096;
 const MAX_EXPRESSION = 256;
@@ -330,14 +327,6 @@ function variable(name: string, field: string, report: Report): void {
   else if (RESERVED.has(name)) report(field, `${name} is set by the launcher`);
 }
 
-function checkSize(parts: readonly string[], field: string, report: Report): void {
-  if (parts.length > 2 * MAX_NAMES)
-    report(field, `has ${parts.length} entries; at most ${MAX_NAMES} are allowed`);
-  const characters = parts.reduce((sum, part) => sum + part.length, 0);
-  if (characters > MAX_TEXT) report(field, `has ${characters} characters; at most ${MAX_TEXT} are allowed`);
-  if (!parts.every(isStorable)) report(field, "holds a NUL or half of a character");
-}
-
 function names(given: readonly string[], field: string, report: Report): readonly string[] {
   if (given.length > MAX_NAMES)
     report(field, `has ${given.length} entries; at most ${MAX_NAMES} are allowed`);
@@ -368,20 +357,4 @@ function count(
   if (given !== 0 && (given < min || given > max))
     report(field, `${given} is not between ${min} and ${max}, or 0 for the default`);
   return given || fallback;
-}
-
-function length(
-  given: Duration | undefined,
-  minMs: number,
-  maxMs: number,
-  fallbackMs: number,
-  field: string,
-  report: Report,
-): number {
-  if (!given) return fallbackMs;
-  const fault = durationFault(given, maxMs);
-  const ms = Math.ceil(Number(given.seconds) * 1_000 + given.nanos / 1e6);
-  if (fault !== undefined) report(field, fault);
-  else if (ms < minMs) report(field, `${ms / 1_000} s is less than ${minMs / 1_000} s`);
-  return ms;
 }

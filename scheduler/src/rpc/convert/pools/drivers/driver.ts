@@ -12,15 +12,21 @@ export type DriverMessage = LaunchTemplate["driver"];
 /** Name of a driver: that of its field in LaunchTemplate. */
 export type DriverName = NonNullable<DriverMessage["case"]>;
 
+/** The message of each driver. */
+export type DriverMessages = { [Name in DriverName]: Extract<DriverMessage, { case: Name }>["value"] };
+
+/** The settings of each driver. */
+export type SettingsByDriver = { [Name in DriverName]: Extract<DriverSettings, { driver: Name }> };
+
 /** Both directions of the settings of one driver. */
 export interface DriverConverter<Name extends DriverName> {
   /** The settings, checked; faults are reported. The template says what else is launched with them. */
   readonly to: (
-    value: Extract<DriverMessage, { case: Name }>["value"],
+    value: DriverMessages[Name],
     template: LaunchTemplate,
     report: Report,
-  ) => Extract<DriverSettings, { driver: Name }>;
+  ) => SettingsByDriver[Name];
   readonly from: (
-    settings: Extract<DriverSettings, { driver: Name }>,
+    settings: SettingsByDriver[Name],
   ) => NonNullable<MessageInitShape<typeof LaunchTemplateSchema>["driver"]>;
 }
