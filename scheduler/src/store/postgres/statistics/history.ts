@@ -11,7 +11,7 @@ const LONGEST_S = 90;
 const APART_S = 45;
 
 // One statement a minute, also of a scheduler that does not lead: the counts refer to the row of `span`, so that they are not
-// read without one. The open tasks are read as the monitor reads them: 1,000,000 in 0.2 s.
+// read without one. The open tasks are read as the monitor reads them.
 const WRITE: Statement = {
   name: "history-write",
   text: `with led as (${LEAD_TEXT}),
