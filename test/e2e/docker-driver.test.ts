@@ -56,7 +56,7 @@ describe("the driver of Docker containers", { skip: typeof PROGRAMS === "string"
       startupTimeoutMs: 60_000,
     },
     command: script === "" ? [] : ["sh", "-c", script],
-    env: { HF: "a-value-that-nobody-may-see", MUSTER_LAUNCH_ID: launchId },
+    env: { HF: "a-value-that-must-not-show", MUSTER_LAUNCH_ID: launchId },
     engine: {
       case: "docker",
       value: create(DockerTemplateSchema, {
@@ -280,7 +280,7 @@ describe("the driver of Docker containers", { skip: typeof PROGRAMS === "string"
     assert.equal((await observed(one, "deaf", ended)).exitCode, 137);
   });
 
-  it("ends a container that somebody has paused", async () => {
+  it("ends a container that was paused by hand", async () => {
     const one = driver();
     await one.launch(order("paused", "sleep 1000"));
     await observed(one, "paused", running);

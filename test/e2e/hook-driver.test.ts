@@ -355,7 +355,7 @@ describe("the example of a hook for SSH", {
     assert.match(ended.logTail, /^it's a 'quoted' \$value\n(.*\n)?bye\n$/);
   });
 
-  it("kills what ignores the request to end, and tells a command that is missing", async () => {
+  it("kills what ignores the request to end, and names a command that is missing", async () => {
     const driver = driverIn(join(folder, "third"));
     await driver.launch(
       remote("ssh-deaf", ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"]),

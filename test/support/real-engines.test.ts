@@ -1,4 +1,4 @@
-/** Tests that the files of real engines are told from the others. */
+/** Tests that the files of real engines are distinguished from the others. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** The cache of answers. It tells the freshness of the page, and asks for a sign-in when a session is over. */
+/** The cache of answers. It records the freshness of the page, and asks for a sign-in when a session is over. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { QueryCache, QueryClient } from "@tanstack/react-query";
 import { answered, failed } from "./freshness.ts";

@@ -1,4 +1,4 @@
-/** The part of an address after `?`: texts by name, as people write them. */
+/** The part of an address after `?`: texts by name, as they are typed. */
 
 export function parseSearch(search: string): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(search));

@@ -21,7 +21,7 @@ export class Claims {
     return readdirSync(this.#folder);
   }
 
-  /** Made after the container and before its start: a claim without a container means that somebody removed it. */
+  /** Made after the container and before its start: a claim without a container means that it was removed by hand. */
   add(launchId: string): void {
     writeFileSync(join(this.#folder, launchId), "", { mode: 0o600 });
   }

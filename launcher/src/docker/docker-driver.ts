@@ -24,7 +24,7 @@ const INSPECTIONS = 8;
 
 /**
  * Runs each worker in a container. What is known of a launch is its container, found by its labels; a launch whose container
- * somebody removed is known by its claim in the state folder.
+ * was removed by hand is known by its claim in the state folder.
  */
 export class DockerDriver implements LaunchDriver {
   readonly #context: DriverContext;

@@ -92,7 +92,7 @@ export class KnownContainer {
     this.#following = undefined;
   }
 
-  /** Output tells of the start; that of a worker that has long been ready is read when it ends. */
+  /** Output is about the start; that of a worker that has long been ready is read when it ends. */
   #isStarting({ State, Config }: ContainerFacts): boolean {
     const timeoutMs = Number(Config.Labels[LABELS.startupTimeout] ?? 0);
     return this.#clock.now() < Date.parse(State.StartedAt) + timeoutMs + FOLLOW_LONGER_MS;

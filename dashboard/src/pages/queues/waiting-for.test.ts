@@ -6,7 +6,7 @@ describe("why a queue waits", () => {
   const queue = { paused: false, readyCount: 3n, activeCount: 1n, scheduledCount: 0n };
   const unserved = { unservableCount: 2n, unservableTaskType: "ocr.page" };
 
-  it("tells a missing worker from busy ones", () => {
+  it("distinguishes a missing worker from busy ones", () => {
     assert.equal(waitingFor(queue, unserved, 5).text, "no worker for 2 ocr.page");
     assert.equal(waitingFor(queue, undefined, 0).text, "all workers are busy");
     assert.equal(waitingFor(queue, undefined, 2).text, "waiting for a place at its workers");

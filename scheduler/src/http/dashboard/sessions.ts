@@ -10,7 +10,7 @@ export const SESSION_MS = 24 * 3_600_000;
  */
 export class DashboardSessions {
   readonly #token: string;
-  /** Milliseconds since the epoch. The wall clock of the machine decides only when somebody signs in again. */
+  /** Milliseconds since the epoch. The wall clock of the machine decides only when the next sign-in is due. */
   readonly #now: () => number;
   /** Schedulers on other ports of the host share the browser's cookies. */
   readonly #name: string;
