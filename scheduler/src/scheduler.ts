@@ -210,7 +210,11 @@ export async function startScheduler(options: {
     });
     const diagnoser = new Diagnoser({
       ...{ store, classes, clock, database, log },
-      ...{ concurrencyKeys: dispatch.concurrencyKeys, rateLimits: dispatch.rateLimits },
+      ...{
+        concurrencyKeys: dispatch.concurrencyKeys,
+        rateLimits: dispatch.rateLimits,
+        pools: dispatch.pools,
+      },
       strictOrders: dispatch.strictOrders,
       scheduler,
       settings: config.settings,

@@ -110,6 +110,11 @@ describe("a pool of workers that a launcher runs as processes", () => {
     );
     assert.equal(suspended.explanation.reasons[0]?.code, "LAUNCHES_SUSPENDED");
     assert.equal((await launchesOf(fleet, "night")).length, 6, "nothing more is launched");
+    const { diagnosis } = await fleet.client.fleet.diagnose({});
+    assert.match(
+      diagnosis?.checks.find(({ name }) => name === "work.pools")?.summary ?? "",
+      /^1 pool is suspended, paused or without a launcher: launches of pool night are suspended: /,
+    );
     // A corrected template is another one: it is launched at once.
     await apply({ name: "night", max: 6, idleMs: 300 });
     for (const task of tasks) assert.deepEqual(await task.result(), {});

@@ -9,6 +9,7 @@ import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { addressCheck } from "../domain/diagnosis/address-check.ts";
 import { type Check, skipped } from "../domain/diagnosis/check.ts";
 import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
+import { poolCheck } from "../domain/diagnosis/pool-check.ts";
 import { scheduleCheck } from "../domain/diagnosis/schedule-check.ts";
 import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.ts";
 import { workChecks } from "../domain/diagnosis/work.ts";
@@ -25,6 +26,7 @@ import type {
   FleetStore,
   LaunchStore,
   MaintenanceStore,
+  PoolStore,
   QuarantineStore,
   QueueStore,
   RateLimitStore,
@@ -35,6 +37,7 @@ import type {
 } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { type FleetFactsStore, readFleet } from "./explainers/fleet-facts.ts";
+import { PoolExplainer, type PoolExplainerParts } from "./explainers/pool-explainer.ts";
 
 /** A part that takes longer is reported as a finding. */
 const PART_WITHIN_MS = 3_000;
@@ -68,6 +71,7 @@ export interface DiagnoserParts {
     Pick<FleetStore, "knownSizes"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "inspect"> &
+    Pick<PoolStore, "listPoolLaunches"> &
     Pick<QuarantineStore, "quarantinedWorkers"> &
     Pick<QueueStore, "limitedQueues" | "queueSettings"> &
     Pick<RateLimitStore, "keyPauses"> &
@@ -76,6 +80,7 @@ export interface DiagnoserParts {
     Pick<SessionStore, "defaultAddressed" | "listContests" | "pausedWorkers"> &
     Pick<TaskStore, "longestHeld">;
   readonly classes: ClassIndex;
+  readonly pools: PoolExplainerParts["pools"];
   readonly concurrencyKeys: Pick<ConcurrencyKeys, "holdReason">;
   readonly strictOrders: Pick<StrictOrders, "holdReason">;
   readonly rateLimits: Pick<RateLimits, "holdReason">;
@@ -93,11 +98,13 @@ export interface DiagnoserParts {
 /** Checks the database, the schedulers and the work; never throws for what it finds. */
 export class Diagnoser {
   readonly #parts: DiagnoserParts;
+  readonly #pools: PoolExplainer;
   /** A part that hangs is awaited again instead of started again: each holds a connection. */
   readonly #underWay = new Map<string, Promise<Check[]>>();
 
   constructor(parts: DiagnoserParts) {
     this.#parts = parts;
+    this.#pools = new PoolExplainer(parts);
   }
 
   async diagnose(): Promise<Diagnosis> {
@@ -216,6 +223,7 @@ export class Diagnoser {
       ...checks,
       addressCheck(await this.#parts.store.defaultAddressed(LIST_LIMIT)),
       scheduleCheck(troubled.schedules, troubled.nowMs),
+      ...poolCheck(await this.#pools.explainAll()),
     ];
   }
 

@@ -29,6 +29,12 @@ export class PoolExplainer {
     return explainPool({ ...explained(planned), last, nowMs });
   }
 
+  /** The explanations of all pools, without their earlier launches. @throws DatabaseUnavailableError */
+  async explainAll(): Promise<Explanation[]> {
+    const { pools, nowMs } = await this.all();
+    return pools.map((pool) => explainPool({ ...pool, last: [], nowMs }));
+  }
+
   /** All pools with what would be decided of each. @throws DatabaseUnavailableError */
   async all(): Promise<{ readonly pools: readonly ExplainedPool[]; readonly nowMs: number }> {
     const { pools, nowMs } = await this.#parts.pools.plan();
