@@ -10,9 +10,13 @@ import { Worker } from "node:worker_threads";
 /** A thread that reads the stack of this one when it is asked to, and then sets a flag and writes into a pipe. */
 const READER = `
 import { parentPort } from "node:worker_threads";
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { readMainStack } from ${JSON.stringify(new URL("./main-stack.ts", import.meta.url).href)};
+// The main thread has the id of the process. Until it sleeps in its read it may still run JavaScript.
+const stat = "/proc/self/task/" + process.pid + "/stat";
+const sleeps = () => /^\\d+ \\(.*\\) S /.test(readFileSync(stat, "utf8"));
 parentPort.on("message", async ({ flag, pipe }) => {
+  if (pipe && existsSync(stat)) while (!sleeps());
   parentPort.postMessage(await readMainStack());
   Atomics.store(flag, 0, 1);
   if (pipe) writeFileSync(pipe, "x");
