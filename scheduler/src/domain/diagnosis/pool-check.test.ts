@@ -11,7 +11,7 @@ describe("the check of pools", () => {
       code,
       summary: `${pool}: ${code}`,
       evidence: [],
-      remedy: `mend ${code}`,
+      remedy: `correct ${code}`,
     })),
   });
 
@@ -34,7 +34,7 @@ describe("the check of pools", () => {
     ]);
     assert.equal(check?.status, "failed");
     assert.match(check.summary, /^3 pools are .*: gpu: LAUNCHES_SUSPENDED$/);
-    assert.equal(check.remedy, "mend LAUNCHES_SUSPENDED");
+    assert.equal(check.remedy, "correct LAUNCHES_SUSPENDED");
     assert.deepEqual(
       check.evidence.map(({ key, value }) => [key, value]),
       [

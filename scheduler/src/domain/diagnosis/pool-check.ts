@@ -6,7 +6,7 @@ import { type Check, type CheckStatus, fact, found, ok } from "./check.ts";
 /** Pools that are named. */
 const MAX_NAMED = 5;
 
-/** The reasons of a pool that somebody has to act upon. */
+/** The reasons of a pool that an operator has to act upon. */
 const TROUBLES: Readonly<Partial<Record<ReasonCode, Extract<CheckStatus, "note" | "warning" | "failed">>>> = {
   LAUNCHES_SUSPENDED: "failed",
   NO_LAUNCHER: "failed",
