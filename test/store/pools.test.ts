@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import { decide, type PoolFacts } from "../../scheduler/src/domain/pools/decision.ts";
+import { decide } from "../../scheduler/src/domain/pools/decision/decision.ts";
+import type { PoolFacts } from "../../scheduler/src/domain/pools/decision/pool-decision.ts";
 import type { PoolSpec } from "../../scheduler/src/domain/pools/pool.ts";
 import { applyPool, deletePool } from "../../scheduler/src/domain/pools/pool-changes.ts";
 import { madeObservation, madeSpec } from "../../scheduler/src/domain/testing/made-pools.ts";

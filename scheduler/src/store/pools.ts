@@ -1,5 +1,5 @@
 /** The role of the store that keeps pools and their launches. */
-import type { PoolDecision, PoolFacts } from "../domain/pools/decision.ts";
+import type { PoolDecision, PoolFacts } from "../domain/pools/decision/pool-decision.ts";
 import type { PoolRecord, PoolSpec } from "../domain/pools/pool.ts";
 import type { KeptTemplate, PoolChange } from "../domain/pools/pool-changes.ts";
 import type { KnownLaunch, LaunchObservation, PoolLaunch } from "../domain/pools/pool-launch.ts";

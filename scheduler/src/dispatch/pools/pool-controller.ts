@@ -1,6 +1,7 @@
 /** Keeps the right number of workers in each pool. */
 import { randomBytes } from "node:crypto";
-import { decide, type LaunchChange, type PoolDecision, type PoolFacts } from "../../domain/pools/decision.ts";
+import { decide } from "../../domain/pools/decision/decision.ts";
+import type { LaunchChange, PoolDecision, PoolFacts } from "../../domain/pools/decision/pool-decision.ts";
 import type { PoolRecord } from "../../domain/pools/pool.ts";
 import { MOST_POOLS } from "../../domain/pools/pool-changes.ts";
 import type { NextTime } from "../../domain/pools/scale.ts";

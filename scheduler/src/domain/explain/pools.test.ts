@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { TaskClass } from "../matching/match.ts";
-import type { PoolFacts } from "../pools/decision.ts";
-import { decide } from "../pools/decision.ts";
+import { decide } from "../pools/decision/decision.ts";
+import type { PoolFacts } from "../pools/decision/pool-decision.ts";
 import type { Diagnosis } from "../pools/pool-launch.ts";
 import { idle, known, madeFacts, madeLaunch, madePool, madeSpec, NOW_MS } from "../testing/made-pools.ts";
 import { type ExplainedPool, explainPool, withPools } from "./pools.ts";

@@ -1,6 +1,6 @@
 /** Explains pools, and pools among the reasons of a waiting task. */
 import type { TaskClass } from "../matching/match.ts";
-import type { LaunchLimit, PoolDecision } from "../pools/decision.ts";
+import type { LaunchLimit, PoolDecision } from "../pools/decision/pool-decision.ts";
 import { offers } from "../pools/demand.ts";
 import type { PoolRecord } from "../pools/pool.ts";
 import { type Diagnosis, launchState, type PoolLaunch } from "../pools/pool-launch.ts";

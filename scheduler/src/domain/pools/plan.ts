@@ -1,5 +1,5 @@
 /** A decision as the steps that it would take. */
-import type { PoolDecision } from "./decision.ts";
+import type { PoolDecision } from "./decision/pool-decision.ts";
 
 /** One step. */
 export interface PlannedStep {

@@ -1,7 +1,7 @@
 /** What operators change of pools. */
 import { isDeepStrictEqual } from "node:util";
 import { Refusal } from "../errors.ts";
-import { FRESH_MEMORY } from "./decision.ts";
+import { FRESH_MEMORY } from "./decision/pool-decision.ts";
 import { NEW_GUARD } from "./guard.ts";
 import type { LaunchTemplate, PoolRecord, PoolSpec } from "./pool.ts";
 import { currentTemplate, resumedRollout, rolloutTo, templateOf } from "./rollout.ts";

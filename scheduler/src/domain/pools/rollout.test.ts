@@ -10,8 +10,9 @@ import {
   madeSpec,
   NOW_MS,
 } from "../testing/made-pools.ts";
-import { decide, type PoolDecision } from "./decision.ts";
-import { decisionEvents } from "./decision-events.ts";
+import { decide } from "./decision/decision.ts";
+import { decisionEvents } from "./decision/decision-events.ts";
+import type { PoolDecision } from "./decision/pool-decision.ts";
 import { NEW_GUARD } from "./guard.ts";
 import type { PoolRecord, PoolSpec } from "./pool.ts";
 import { applyPool, type KeptTemplate, resumePool, rollBackPool } from "./pool-changes.ts";

@@ -1,5 +1,5 @@
 /** Pools and launches for unit tests. */
-import type { PoolFacts } from "../pools/decision.ts";
+import type { PoolFacts } from "../pools/decision/pool-decision.ts";
 import { NEW_GUARD } from "../pools/guard.ts";
 import type { PoolRecord, PoolSpec } from "../pools/pool.ts";
 import type { KnownLaunch, LaunchObservation, LaunchSession, PoolLaunch } from "../pools/pool-launch.ts";

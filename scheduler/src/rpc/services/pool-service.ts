@@ -1,7 +1,7 @@
 /** The handlers of PoolService. */
 import type { PoolService } from "@muster/protocol";
 import type { PoolController } from "../../dispatch/pools/pool-controller.ts";
-import { FRESH_MEMORY } from "../../domain/pools/decision.ts";
+import { FRESH_MEMORY } from "../../domain/pools/decision/pool-decision.ts";
 import type { PoolRecord, PoolSpec } from "../../domain/pools/pool.ts";
 import {
   applyPool,

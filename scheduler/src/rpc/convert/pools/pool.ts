@@ -15,7 +15,7 @@ import {
   RolloutFailureAction,
   RolloutState,
 } from "@muster/protocol";
-import type { PoolDecision } from "../../../domain/pools/decision.ts";
+import type { PoolDecision } from "../../../domain/pools/decision/pool-decision.ts";
 import type { GuardRecord } from "../../../domain/pools/guard.ts";
 import { plannedSteps } from "../../../domain/pools/plan.ts";
 import { hasLauncher, type LaunchTemplate, type PoolSpec } from "../../../domain/pools/pool.ts";

@@ -1,6 +1,7 @@
 /** Carries out the decisions of a pool's controller, with the lock of the pool's row. */
-import type { LaunchChange, PoolDecision, PoolFacts } from "../../../domain/pools/decision.ts";
-import { decisionEvents, type PoolEvent } from "../../../domain/pools/decision-events.ts";
+
+import { decisionEvents, type PoolEvent } from "../../../domain/pools/decision/decision-events.ts";
+import type { LaunchChange, PoolDecision, PoolFacts } from "../../../domain/pools/decision/pool-decision.ts";
 import type { PoolRecord } from "../../../domain/pools/pool.ts";
 import type { KeptTemplate, PoolChange } from "../../../domain/pools/pool-changes.ts";
 import { boolArray, float8Array, textArray } from "../arrays.ts";

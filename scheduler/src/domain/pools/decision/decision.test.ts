@@ -11,11 +11,12 @@ import {
   madeSpec,
   madeSupervised,
   NOW_MS,
-} from "../testing/made-pools.ts";
-import { decide, type LaunchChange } from "./decision.ts";
-import { NEW_GUARD } from "./guard.ts";
-import { plannedSteps } from "./plan.ts";
-import type { KnownLaunch } from "./pool-launch.ts";
+} from "../../testing/made-pools.ts";
+import { NEW_GUARD } from "../guard.ts";
+import { plannedSteps } from "../plan.ts";
+import type { KnownLaunch } from "../pool-launch.ts";
+import { decide } from "./decision.ts";
+import type { LaunchChange } from "./pool-decision.ts";
 
 const EXITED = madeObservation({ phase: "ended", exitCode: 1, logTail: "boom" });
 

@@ -1,6 +1,7 @@
 /** The events of what was decided in a pool. */
-import type { LaunchChange, PoolDecision } from "./decision.ts";
-import type { PoolRecord } from "./pool.ts";
+
+import type { PoolRecord } from "../pool.ts";
+import type { LaunchChange, PoolDecision } from "./pool-decision.ts";
 
 /** An event of a pool. */
 export interface PoolEvent {
