@@ -2,7 +2,7 @@
 import type { Task } from "@muster/protocol";
 import type { ReactNode } from "react";
 import { bytes as size } from "../../format/span.ts";
-import { ContentView } from "../../ui/content-view.tsx";
+import { ContentView } from "../../ui/content/content-view.tsx";
 import { Panel } from "../../ui/panel.tsx";
 
 export function Data({ task, ended }: { task: Task; ended: boolean }): ReactNode {

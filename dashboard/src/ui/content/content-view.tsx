@@ -1,8 +1,8 @@
 /** A payload or a result by its media type. Nothing of it is taken for a part of the page. */
 import { readContent } from "@muster/protocol";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
-import { bytes as size } from "../format/span.ts";
-import { CopyButton } from "./copy.tsx";
+import { bytes as size } from "../../format/span.ts";
+import { CopyButton } from "../copy.tsx";
 import { JsonView } from "./json-view.tsx";
 
 /** Pictures that cannot hold scripts. */

@@ -1,6 +1,6 @@
 /** JSON as a tree that opens and closes. */
 import { type ReactNode, useMemo, useState } from "react";
-import { type JsonNode, parseJson } from "../format/json-tree.ts";
+import { type JsonNode, parseJson } from "../../format/json-tree.ts";
 
 /** Levels that are open at first. */
 const OPEN_LEVELS = 2;
