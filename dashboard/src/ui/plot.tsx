@@ -68,7 +68,7 @@ export function Plot({
             stroke: color(name),
             width: 1.5,
             ...(dash ? { dash: [...dash] } : {}),
-            ...(fill ? { fill: `${color(name)}24` } : {}),
+            ...(fill ? { fill: color(name).replace(/^rgb\((.*)\)$/, "rgba($1, 0.14)") } : {}),
             points: { show: false },
             value: (_self: uPlot, value: number | null) => (value === null ? "–" : format(value)),
           })),

@@ -5,6 +5,7 @@ import type { ReactNode } from "react";
 import { compact, durationMs, span } from "../../format/span.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Panel } from "../../ui/panel.tsx";
+import { Table } from "../../ui/table.tsx";
 
 export function QueuesAtGlance({
   overview: { queues },
@@ -18,30 +19,19 @@ export function QueuesAtGlance({
       {queues.length === 0 ? (
         <p className="empty muted">No task was submitted yet.</p>
       ) : (
-        <div className="table-box">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Queue</th>
-                <th scope="col" className="end">
-                  Waiting
-                </th>
-                <th scope="col" className="end">
-                  Oldest
-                </th>
-                <th scope="col" className="end">
-                  Active
-                </th>
-                <th scope="col">State</th>
-              </tr>
-            </thead>
-            <tbody>
-              {queues.slice(0, lines).map((line) => (
-                <QueueLine key={line.queue?.name} line={line} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          headings={[
+            "Queue",
+            { title: "Waiting", end: true },
+            { title: "Oldest", end: true },
+            { title: "Active", end: true },
+            "State",
+          ]}
+        >
+          {queues.slice(0, lines).map((line) => (
+            <QueueLine key={line.queue?.name} line={line} />
+          ))}
+        </Table>
       )}
     </Panel>
   );

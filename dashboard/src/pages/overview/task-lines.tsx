@@ -6,6 +6,7 @@ import { compact, durationMs, span } from "../../format/span.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { Progress } from "../../ui/progress.tsx";
+import { Table } from "../../ui/table.tsx";
 
 interface LinesProps {
   readonly overview: Overview;
@@ -26,33 +27,20 @@ export function RunningTasks({ overview: { running, activeCount }, lines }: Line
       {running.length === 0 ? (
         <p className="empty muted">No task runs now.</p>
       ) : (
-        <div className="table-box">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Task</th>
-                <th scope="col">Type</th>
-                <th scope="col">Worker</th>
-                <th scope="col">Phase</th>
-                <th scope="col">Progress</th>
-              </tr>
-            </thead>
-            <tbody>
-              {running.slice(0, lines).map((task) => (
-                <tr key={task.taskId}>
-                  <TaskCells task={task} />
-                  <td>
-                    {task.phase || "–"} <span className="muted num">{ageOf(task)}</span>{" "}
-                    {task.stuck ? <Badge tone="bad">stuck</Badge> : null}
-                  </td>
-                  <td>
-                    <Progress share={task.progress} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table headings={["Task", "Type", "Worker", "Phase", "Progress"]}>
+          {running.slice(0, lines).map((task) => (
+            <tr key={task.taskId}>
+              <TaskCells task={task} />
+              <td>
+                {task.phase || "–"} <span className="muted num">{ageOf(task)}</span>{" "}
+                {task.stuck ? <Badge tone="bad">stuck</Badge> : null}
+              </td>
+              <td>
+                <Progress share={task.progress} />
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Panel>
   );
@@ -72,30 +60,18 @@ export function RecentFailures({ overview: { failures }, lines }: LinesProps): R
       {failures.length === 0 ? (
         <p className="empty muted">No task failed within the last hour.</p>
       ) : (
-        <div className="table-box">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Task</th>
-                <th scope="col">Type</th>
-                <th scope="col">Worker</th>
-                <th scope="col">Failure</th>
-              </tr>
-            </thead>
-            <tbody>
-              {failures.slice(0, lines).map((task) => (
-                <tr key={task.taskId}>
-                  <TaskCells task={task} />
-                  <td>
-                    <Badge tone="bad">{task.failureCode}</Badge>{" "}
-                    <span className="muted num">{ageOf(task)} ago</span>
-                    <div className="message">{task.failureMessage}</div>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table headings={["Task", "Type", "Worker", "Failure"]}>
+          {failures.slice(0, lines).map((task) => (
+            <tr key={task.taskId}>
+              <TaskCells task={task} />
+              <td>
+                <Badge tone="bad">{task.failureCode}</Badge>{" "}
+                <span className="muted num">{ageOf(task)} ago</span>
+                <div className="message">{task.failureMessage}</div>
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Panel>
   );

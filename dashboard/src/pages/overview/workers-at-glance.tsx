@@ -6,6 +6,7 @@ import { compact } from "../../format/span.ts";
 import { workerLook } from "../../format/worker-state.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Panel } from "../../ui/panel.tsx";
+import { Table } from "../../ui/table.tsx";
 
 export function WorkersAtGlance({ overview, lines }: { overview: Overview; lines: number }): ReactNode {
   const { workerStates, workers } = overview;
@@ -30,41 +31,27 @@ export function WorkersAtGlance({ overview, lines }: { overview: Overview; lines
         </div>
       )}
       {workers.length === 0 ? null : (
-        <div className="table-box">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Worker</th>
-                <th scope="col">State</th>
-                <th scope="col" className="end">
-                  Slots
-                </th>
-                <th scope="col">Problem</th>
+        <Table headings={["Worker", "State", { title: "Slots", end: true }, "Problem"]}>
+          {workers.slice(0, lines).map(({ workerId, state, problem, activeCount, slotCount }) => {
+            const { word, tone } = workerLook(state);
+            return (
+              <tr key={workerId}>
+                <td>
+                  <Link to="/workers/$id" params={{ id: workerId }}>
+                    {workerId}
+                  </Link>
+                </td>
+                <td>
+                  <Badge tone={tone}>{word}</Badge>
+                </td>
+                <td className="end">
+                  {activeCount}/{slotCount}
+                </td>
+                <td>{problem}</td>
               </tr>
-            </thead>
-            <tbody>
-              {workers.slice(0, lines).map(({ workerId, state, problem, activeCount, slotCount }) => {
-                const { word, tone } = workerLook(state);
-                return (
-                  <tr key={workerId}>
-                    <td>
-                      <Link to="/workers/$id" params={{ id: workerId }}>
-                        {workerId}
-                      </Link>
-                    </td>
-                    <td>
-                      <Badge tone={tone}>{word}</Badge>
-                    </td>
-                    <td className="end">
-                      {activeCount}/{slotCount}
-                    </td>
-                    <td>{problem}</td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </div>
+            );
+          })}
+        </Table>
       )}
     </Panel>
   );

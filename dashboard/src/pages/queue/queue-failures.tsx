@@ -6,6 +6,7 @@ import { fleet } from "../../data/transport.ts";
 import { compact } from "../../format/span.ts";
 import { Answer } from "../../ui/answer.tsx";
 import { Panel } from "../../ui/panel.tsx";
+import { Table } from "../../ui/table.tsx";
 import { Ago } from "../../ui/time.tsx";
 
 const FAILURES_MS = 10_000;
@@ -28,39 +29,24 @@ export function QueueFailures({ queue }: { queue: string }): ReactNode {
           attempts === undefined || attempts.groups.length === 0 ? (
             <p className="empty muted">No attempt failed.</p>
           ) : (
-            <div className="table-box">
-              <table className="table">
-                <thead>
-                  <tr>
-                    <th scope="col">Code</th>
-                    <th scope="col">Cause</th>
-                    <th scope="col" className="end">
-                      Attempts
-                    </th>
-                    <th scope="col">Last</th>
-                    <th scope="col">Example</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {attempts.groups.map((group) => (
-                    <tr key={`${group.cause} ${group.code}`}>
-                      <td className="mono">{group.code || "–"}</td>
-                      <td>{group.cause}</td>
-                      <td className="end">{compact(group.failedCount)}</td>
-                      <td>
-                        <Ago time={group.lastTime} />
-                      </td>
-                      <td>
-                        <Link to="/tasks/$id" params={{ id: group.exampleTaskId }} className="mono">
-                          {group.exampleTaskId}
-                        </Link>
-                        <div className="message">{group.exampleMessage}</div>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table headings={["Code", "Cause", { title: "Attempts", end: true }, "Last", "Example"]}>
+              {attempts.groups.map((group) => (
+                <tr key={`${group.cause} ${group.code}`}>
+                  <td className="mono">{group.code || "–"}</td>
+                  <td>{group.cause}</td>
+                  <td className="end">{compact(group.failedCount)}</td>
+                  <td>
+                    <Ago time={group.lastTime} />
+                  </td>
+                  <td>
+                    <Link to="/tasks/$id" params={{ id: group.exampleTaskId }} className="mono">
+                      {group.exampleTaskId}
+                    </Link>
+                    <div className="message">{group.exampleMessage}</div>
+                  </td>
+                </tr>
+              ))}
+            </Table>
           )
         }
       </Answer>

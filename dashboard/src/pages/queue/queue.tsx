@@ -12,6 +12,7 @@ import { Copyable } from "../../ui/copy.tsx";
 import { FactList } from "../../ui/fact-list.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { Reasons } from "../../ui/reason.tsx";
+import { Table } from "../../ui/table.tsx";
 import { Ago } from "../../ui/time.tsx";
 import { QueueActions } from "./queue-actions.tsx";
 import { QueueFailures } from "./queue-failures.tsx";
@@ -88,42 +89,29 @@ function Depths({ queue }: { queue: Queue }): ReactNode {
       note={oldest === undefined ? "nothing waits" : `the oldest task has waited for ${span(oldest)}`}
       flush
     >
-      <div className="table-box">
-        <table className="table">
-          <thead>
-            <tr>
-              <th scope="col">Type</th>
-              <th scope="col" className="end">
-                Waiting
-              </th>
-              <th scope="col" className="end">
-                Scheduled
-              </th>
-              <th scope="col" className="end">
-                Active
-              </th>
-              <th scope="col" className="end">
-                Succeeded in 5 min
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {taskTypes.map(({ taskType, readyCount, scheduledCount, activeCount, recentCompletedCount }) => (
-              <tr key={taskType}>
-                <td>
-                  <Link to="/tasks" search={{ queue: queue.name, type: taskType }}>
-                    {taskType}
-                  </Link>
-                </td>
-                <td className="end">{compact(readyCount)}</td>
-                <td className="end">{compact(scheduledCount)}</td>
-                <td className="end">{compact(activeCount)}</td>
-                <td className="end">{compact(recentCompletedCount)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        headings={[
+          "Type",
+          { title: "Waiting", end: true },
+          { title: "Scheduled", end: true },
+          { title: "Active", end: true },
+          { title: "Succeeded in 5 min", end: true },
+        ]}
+      >
+        {taskTypes.map(({ taskType, readyCount, scheduledCount, activeCount, recentCompletedCount }) => (
+          <tr key={taskType}>
+            <td>
+              <Link to="/tasks" search={{ queue: queue.name, type: taskType }}>
+                {taskType}
+              </Link>
+            </td>
+            <td className="end">{compact(readyCount)}</td>
+            <td className="end">{compact(scheduledCount)}</td>
+            <td className="end">{compact(activeCount)}</td>
+            <td className="end">{compact(recentCompletedCount)}</td>
+          </tr>
+        ))}
+      </Table>
       {taskTypeCount > BigInt(taskTypes.length) ? (
         <p className="empty muted">and {compact(taskTypeCount - BigInt(taskTypes.length))} further types</p>
       ) : null}

@@ -9,6 +9,7 @@ import { Answer } from "../../ui/answer.tsx";
 import { Badge } from "../../ui/badge.tsx";
 import { Copyable } from "../../ui/copy.tsx";
 import { Panel } from "../../ui/panel.tsx";
+import { Table } from "../../ui/table.tsx";
 import { QueueActions } from "../queue/queue-actions.tsx";
 import { waitingFor } from "./waiting-for.ts";
 
@@ -49,44 +50,27 @@ export function Queues(): ReactNode {
               note="success rates are on a queue's page"
               flush
             >
-              <div className="table-box">
-                <table className="table">
-                  <thead>
-                    <tr>
-                      <th scope="col">Queue</th>
-                      <th scope="col" className="end">
-                        Waiting
-                      </th>
-                      <th scope="col" className="end">
-                        Oldest
-                      </th>
-                      <th scope="col" className="end">
-                        Scheduled
-                      </th>
-                      <th scope="col" className="end">
-                        Active
-                      </th>
-                      <th scope="col" className="end">
-                        Succeeded in 5 min
-                      </th>
-                      <th scope="col">Why it waits</th>
-                      <th scope="col">
-                        <span className="visually-hidden">Change</span>
-                      </th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {list.map((queue) => (
-                      <QueueRow
-                        key={queue.name}
-                        queue={queue}
-                        line={lines.get(queue.name)}
-                        freeSlots={freeSlots}
-                      />
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                headings={[
+                  "Queue",
+                  { title: "Waiting", end: true },
+                  { title: "Oldest", end: true },
+                  { title: "Scheduled", end: true },
+                  { title: "Active", end: true },
+                  { title: "Succeeded in 5 min", end: true },
+                  "Why it waits",
+                  { title: "Change", hidden: true },
+                ]}
+              >
+                {list.map((queue) => (
+                  <QueueRow
+                    key={queue.name}
+                    queue={queue}
+                    line={lines.get(queue.name)}
+                    freeSlots={freeSlots}
+                  />
+                ))}
+              </Table>
             </Panel>
           )
         }

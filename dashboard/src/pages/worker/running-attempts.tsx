@@ -6,6 +6,7 @@ import { durationMs, span } from "../../format/span.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { Progress } from "../../ui/progress.tsx";
+import { Table } from "../../ui/table.tsx";
 
 export function RunningAttempts({
   worker: { running, slotCount, activeCount },
@@ -17,42 +18,28 @@ export function RunningAttempts({
       {running.length === 0 ? (
         <p className="empty muted">Nothing.</p>
       ) : (
-        <div className="table-box">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Attempt</th>
-                <th scope="col">Phase</th>
-                <th scope="col">Progress</th>
-                <th scope="col">Note</th>
-              </tr>
-            </thead>
-            <tbody>
-              {running.map(
-                ({ attemptId, phase, phaseAge, progress, stuckPhases, cancelling, resultPending }) => (
-                  <tr key={attemptId}>
-                    <td>
-                      <Link to="/tasks/$id" params={{ id: attemptId.replace(/\.\d+$/, "") }} className="mono">
-                        {attemptId}
-                      </Link>
-                    </td>
-                    <td>
-                      {phase || "–"} <span className="muted num">{span(durationMs(phaseAge) ?? 0)}</span>
-                    </td>
-                    <td>
-                      <Progress share={progress} />
-                    </td>
-                    <td>
-                      {stuckPhases.length > 0 ? <Badge tone="bad">stuck</Badge> : null}
-                      {cancelling ? "cancelling" : ""}
-                      {resultPending ? "its result waits for the acknowledgement" : ""}
-                    </td>
-                  </tr>
-                ),
-              )}
-            </tbody>
-          </table>
-        </div>
+        <Table headings={["Attempt", "Phase", "Progress", "Note"]}>
+          {running.map(({ attemptId, phase, phaseAge, progress, stuckPhases, cancelling, resultPending }) => (
+            <tr key={attemptId}>
+              <td>
+                <Link to="/tasks/$id" params={{ id: attemptId.replace(/\.\d+$/, "") }} className="mono">
+                  {attemptId}
+                </Link>
+              </td>
+              <td>
+                {phase || "–"} <span className="muted num">{span(durationMs(phaseAge) ?? 0)}</span>
+              </td>
+              <td>
+                <Progress share={progress} />
+              </td>
+              <td>
+                {stuckPhases.length > 0 ? <Badge tone="bad">stuck</Badge> : null}
+                {cancelling ? "cancelling" : ""}
+                {resultPending ? "its result waits for the acknowledgement" : ""}
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Panel>
   );

@@ -31,6 +31,9 @@ const ENDED = [WorkerState.LOST, WorkerState.GONE];
 
 const route = getRouteApi("/workers");
 
+/** Of the two links to this page one is the current one. */
+const EXACT = { exact: true, includeSearch: true } as const;
+
 export function Workers(): ReactNode {
   const ended = route.useSearch().show === "ended";
   const workers = useLive(
@@ -43,15 +46,10 @@ export function Workers(): ReactNode {
       <div className="title">
         <h1>Workers</h1>
         <nav className="row" aria-label="Which workers">
-          <Link to="/workers" search={{}} className="button" aria-current={ended ? undefined : "true"}>
+          <Link to="/workers" search={{}} className="button" activeOptions={EXACT}>
             Living
           </Link>
-          <Link
-            to="/workers"
-            search={{ show: "ended" }}
-            className="button"
-            aria-current={ended ? "true" : undefined}
-          >
+          <Link to="/workers" search={{ show: "ended" }} className="button" activeOptions={EXACT}>
             Ended
           </Link>
         </nav>
