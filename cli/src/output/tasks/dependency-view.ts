@@ -9,10 +9,7 @@ import type { Io } from "../../io/io.ts";
 import { ageCell, enumName, taskStateCell } from "../cells.ts";
 import { type Cell, writeTable } from "../table.ts";
 
-const COLUMNS = [
-  { title: "RELATION" },
-  { title: "TASK" },
-  { title: "CONDITION" },
+const STATE_COLUMNS = [
   { title: "STATE" },
   { title: "DETAIL", shrink: "last" },
   { title: "COUNTED" },
@@ -24,56 +21,42 @@ const COLUMNS = [
 /** What the task waits or waited for, then what waits or waited for it. */
 export function writeDependencies(
   { predecessors, dependents }: Pick<GetDependenciesResponse, "dependents" | "predecessors">,
-  { stdout, clock }: Io,
+  io: Io,
 ): void {
-  const now = clock.now();
   const row =
     (relation: string) =>
     (linked: LinkedTask): (Cell | string)[] => [
       relation,
       linked.taskId,
       enumName(DependencyCondition, linked.condition),
-      linked.state === TaskState.UNSPECIFIED
-        ? "not on record"
-        : taskStateCell({ state: linked.state, detail: linked.detail }, stdout.colors),
-      linked.detail,
-      linked.countedState === TaskState.UNSPECIFIED ? "" : enumName(TaskState, linked.countedState),
-      linked.taskType,
-      linked.queue,
-      ageCell(linked.createTime, now),
+      ...stateCells(linked, io),
     ];
-  writeTable(stdout, COLUMNS, [
-    ...predecessors.map(row("waits for")),
-    ...dependents.map(row("waited for by")),
-  ]);
+  writeTable(
+    io.stdout,
+    [{ title: "RELATION" }, { title: "TASK" }, { title: "CONDITION" }, ...STATE_COLUMNS],
+    [...predecessors.map(row("waits for")), ...dependents.map(row("waited for by"))],
+  );
 }
 
-const MEMBER_COLUMNS = [
-  { title: "TASK" },
-  { title: "STATE" },
-  { title: "DETAIL", shrink: "last" },
-  { title: "COUNTED" },
-  { title: "TYPE", shrink: "first" },
-  { title: "QUEUE", shrink: "first" },
-  { title: "AGE" },
-] as const;
-
 /** Members of a batch. */
-export function writeMembers(members: readonly LinkedTask[], { stdout, clock }: Io): void {
-  const now = clock.now();
+export function writeMembers(members: readonly LinkedTask[], io: Io): void {
   writeTable(
-    stdout,
-    MEMBER_COLUMNS,
-    members.map((linked) => [
-      linked.taskId,
-      linked.state === TaskState.UNSPECIFIED
-        ? "not on record"
-        : taskStateCell({ state: linked.state, detail: linked.detail }, stdout.colors),
-      linked.detail,
-      linked.countedState === TaskState.UNSPECIFIED ? "" : enumName(TaskState, linked.countedState),
-      linked.taskType,
-      linked.queue,
-      ageCell(linked.createTime, now),
-    ]),
+    io.stdout,
+    [{ title: "TASK" }, ...STATE_COLUMNS],
+    members.map((linked) => [linked.taskId, ...stateCells(linked, io)]),
   );
+}
+
+/** The cells of `STATE_COLUMNS`. */
+function stateCells(linked: LinkedTask, { stdout, clock }: Io): (Cell | string)[] {
+  return [
+    linked.state === TaskState.UNSPECIFIED
+      ? "not on record"
+      : taskStateCell({ state: linked.state, detail: linked.detail }, stdout.colors),
+    linked.detail,
+    linked.countedState === TaskState.UNSPECIFIED ? "" : enumName(TaskState, linked.countedState),
+    linked.taskType,
+    linked.queue,
+    ageCell(linked.createTime, clock.now()),
+  ];
 }
