@@ -14,7 +14,6 @@ export const LAUNCHER_LOG_EVENTS = {
   "launcher.reconnected": "info",
   "launcher.stop_delayed": "warn",
   "launcher.stop_hangs": "error",
-  "launcher.stop_stuck": "warn",
   "launcher.stopping": "info",
 } as const;
 

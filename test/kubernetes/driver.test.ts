@@ -405,7 +405,7 @@ describe("the driver of pods", { skip: typeof found === "string" && found }, () 
     );
     assert.ok(
       logged.some(
-        ({ event, message }) => event === "launcher.stop_stuck" && /^kept has not ended/.test(message),
+        ({ event, message }) => event === "launcher.stop_hangs" && /^kept has not ended/.test(message),
       ),
     );
     await cluster.done("PATCH", `/api/v1/namespaces/${NAMESPACE}/pods/kept`, {

@@ -82,6 +82,7 @@ export class DockerDriver implements LaunchDriver {
 
   list(): Promise<ObservedLaunch[]> {
     const looked = this.#looking.then(() => this.#look());
+    // The caller has the error; the next look begins after this one however it ends.
     this.#looking = looked.catch(() => undefined);
     return looked;
   }

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { LaunchPhase, ObservedLaunch, SecretSource } from "../driver.ts";
+import type { ObservedLaunch, SecretSource } from "../driver.ts";
 import type { ProcessIdentity } from "../process/launch-folder.ts";
 
 /** A hook as a pool names it. */
@@ -16,17 +16,7 @@ export interface Hook {
 }
 
 /** A launch as it was last seen. */
-export interface SeenLaunch {
-  readonly phase: LaunchPhase;
-  readonly reason: string;
-  readonly detail: string;
-  readonly exitCode?: number | undefined;
-  readonly signal: string;
-  readonly outOfMemory: boolean;
-  readonly outputBytes: number;
-  readonly outputAgeMs?: number | undefined;
-  readonly logTail: string;
-}
+export type SeenLaunch = Omit<ObservedLaunch, "launchId">;
 
 /** A launch. */
 export interface HookLaunch {
@@ -48,7 +38,16 @@ export interface HookLaunch {
 
 /** A launch before anything was read about it. */
 export function seenAs(phase: SeenLaunch["phase"], reason: string, detail: string): SeenLaunch {
-  return { phase, reason, detail, signal: "", outOfMemory: false, outputBytes: 0, logTail: "" };
+  return {
+    phase,
+    reason,
+    detail,
+    signal: "",
+    outOfMemory: false,
+    outputBytes: 0,
+    outputAgeMs: undefined,
+    logTail: "",
+  };
 }
 
 /** A launch for the scheduler. */

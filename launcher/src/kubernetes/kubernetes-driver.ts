@@ -248,7 +248,7 @@ export class KubernetesDriver implements LaunchDriver {
         known.stuck = known.whyStuck;
         this.#report(known);
         if (!said)
-          log.write("warn", "launcher.stop_stuck", `${known.launchId} has not ended: ${known.stuck}`, {
+          log.write("error", "launcher.stop_hangs", `${known.launchId} has not ended: ${known.stuck}`, {
             launch_id: known.launchId,
           });
         said = true;
