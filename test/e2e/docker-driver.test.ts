@@ -73,18 +73,23 @@ describe("the driver of Docker containers", { skip: typeof PROGRAMS === "string"
     matches: (launch: ObservedLaunch) => boolean,
   ): Promise<ObservedLaunch> => {
     const seen: ObservedLaunch[] = [];
-    const late = setTimeout(() => {
-      throw new Error(`${launchId}: only ${JSON.stringify(seen)} was observed`);
-    }, WAIT_MS);
-    try {
+    const find = async () => {
       for await (const launch of from.events()) {
         if (launch.launchId !== launchId) continue;
         seen.push(launch);
         if (matches(launch)) return launch;
       }
       throw new Error("the events ended");
+    };
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(new Error(`${launchId}: only ${JSON.stringify(seen)} was observed`)),
+      WAIT_MS,
+    );
+    try {
+      return await Promise.race([find(), late.promise]);
     } finally {
-      clearTimeout(late);
+      clearTimeout(timer);
     }
   };
   const ended = ({ phase }: ObservedLaunch) => phase === "ended";

@@ -14,14 +14,11 @@ import { WorkerState } from "@muster/protocol";
 import { Fleet, G } from "../support/fleet/fleet.ts";
 import { keptFolder } from "../support/programs/kept-folder.ts";
 import { killAll } from "../support/programs/program.ts";
-import { ROOT, runTool } from "../support/repo/checks.ts";
+import { hasProgram, ROOT } from "../support/repo/checks.ts";
 import { within } from "../support/waits.ts";
 
 const EXAMPLE = join(ROOT, "examples", "go-worker");
-const hasGo = await runTool("go", ["version"]).then(
-  ({ code }) => code === 0,
-  () => false,
-);
+const hasGo = await hasProgram("go", "version");
 
 /** A scheduler needs a second or two to start. */
 const PATIENT = ["--lease", "10", "--reconnect-grace", "10", "--accept-deadline", "10"];
@@ -67,9 +64,10 @@ describe("the example worker in Go", {
   }
 
   async function ready(id: string): Promise<void> {
-    await within("the worker is ready", G, async () =>
-      (await fleet.workerState(id).catch(() => undefined))?.state === WorkerState.READY ? true : undefined,
-    );
+    await within("the worker is ready", G, async () => {
+      const { workers } = await fleet.client.fleet.listWorkers({});
+      return workers.some((worker) => worker.id === id && worker.state === WorkerState.READY) || undefined;
+    });
   }
 
   it("runs tasks, and leaves when it is asked to", async () => {

@@ -2,15 +2,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { DocExamples } from "../support/fleet/doc-examples.ts";
-import { runTool } from "../support/repo/checks.ts";
+import { hasProgram } from "../support/repo/checks.ts";
 
-const missing = (
-  await Promise.all(
-    ["jq", "setsid"].map(async (name) =>
-      (await runTool(name, ["--version"]).catch(() => undefined))?.code === 0 ? [] : [name],
-    ),
-  )
-).flat();
+const present = await Promise.all(["jq", "setsid"].map((name) => hasProgram(name, "--version")));
+const missing = ["jq", "setsid"].filter((_, index) => !present[index]);
 
 describe("the examples of docs/hooks.md", {
   skip: missing.length === 0 ? false : `${missing.join(" and ")}: not on the PATH`,

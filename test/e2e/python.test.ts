@@ -11,13 +11,10 @@ import { keptFolder } from "../support/programs/kept-folder.ts";
 import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
-import { ROOT, runTool } from "../support/repo/checks.ts";
+import { hasProgram, ROOT, runTool } from "../support/repo/checks.ts";
 
 const SOURCES = join(ROOT, "test", "e2e", "python");
-const hasPython = await runTool("python3", ["--version"]).then(
-  ({ code }) => code === 0,
-  () => false,
-);
+const hasPython = await hasProgram("python3", "--version");
 
 describe("a client generated for Python", {
   skip: hasPython ? false : "python3 is not on the PATH: install Python 3.9 or newer to run this",

@@ -54,7 +54,8 @@ export class Kubelet {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      // The API server may be away: a kubelet waits for it, too.
+      // The API server may be away, and a pod may change meanwhile: a kubelet looks again. What does not pass lets the wait of the
+      // test for the pod fail.
       const pods = await this.#cluster.pods(this.#namespace).catch(() => []);
       for (const pod of pods) await this.#look(pod).catch(() => undefined);
       await delay(LOOK_MS, undefined, { signal }).catch(() => undefined);

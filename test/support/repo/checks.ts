@@ -40,6 +40,16 @@ export function runTool(
   });
 }
 
+/** Whether a program is there: it can be started, and ends with 0. */
+export async function hasProgram(command: string, ...args: readonly string[]): Promise<boolean> {
+  try {
+    return (await runTool(command, args)).code === 0;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
 /** A check of the repository; `run` throws an Error that holds what the tool said. */
 export interface Check {
   readonly name: string;
