@@ -16,6 +16,14 @@ const LAST_RETRY_MS = 60_000;
 /** An engine that could not be reached is asked again after this at the latest, milliseconds. */
 const UNREACHABLE_RETRY_MS = 5_000;
 
+/**
+ * The engine has the name and shows no container of it: it makes one for a call that is still under way, such as that of a
+ * launcher that was killed, or removes one.
+ */
+class NameReserved extends Error {
+  override readonly name = "NameReserved";
+}
+
 /** When the image is pulled. */
 export type PullPolicy = "missing" | "always" | "never";
 
@@ -106,8 +114,10 @@ export class Start {
       if (signal.aborted) return;
       this.#set("pending", "", "its container is being made");
       if (!(await engine.create(container))) {
-        const { Labels } = (await engine.inspect(name))?.Config ?? {};
-        if (Labels && (Labels[LABELS.launcher] !== launcherId || Labels[LABELS.launch] !== launchId))
+        const taken = await engine.inspect(name);
+        if (!taken) throw new NameReserved();
+        const { Labels } = taken.Config;
+        if (Labels[LABELS.launcher] !== launcherId || Labels[LABELS.launch] !== launchId)
           return this.#set("ended", "EngineRefused", `a container of another owner has the name ${name}`);
       }
       claims.add(launchId);
@@ -148,6 +158,10 @@ export class Start {
   #retries(error: unknown): boolean {
     if (error instanceof EngineUnreachable) {
       this.#set("pending", "EngineUnreachable", `the Docker engine cannot be reached: ${error.message}`);
+      return true;
+    }
+    if (error instanceof NameReserved) {
+      this.#set("pending", "", "a container of its name is being made or removed");
       return true;
     }
     if (!(error instanceof PullError)) {
