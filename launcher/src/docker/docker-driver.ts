@@ -221,7 +221,9 @@ export class DockerDriver implements LaunchDriver {
   /** Removes what is kept of a launch that has ended. */
   async #remove(launchId: string, engine: DockerEngine): Promise<void> {
     const known = this.#known.get(launchId);
-    if (this.#starts.get(launchId)?.running || known?.runs) {
+    // It ends soon, and the look that follows removes the container.
+    if (this.#starts.get(launchId)?.running) return;
+    if (known?.runs) {
       this.#forgotten.delete(launchId);
       return;
     }
