@@ -224,7 +224,11 @@ class Run {
   async reap(pick: number): Promise<void> {
     const { store } = this.#fixture;
     const later = new Date((await store.databaseTime()).getTime() + 1_000);
-    const reaped = await store.reapSessions(later, 0, 100, decideTermination(BUILT_IN, "lost"));
+    const reaped = await store.reapSessions(
+      { asOf: later, graceMs: 0, heldBy: undefined },
+      100,
+      decideTermination(BUILT_IN, "lost"),
+    );
     for (const gone of reaped) this.#at(pick).dispatch.terminator.recordTermination(gone, "lost");
   }
 
@@ -232,7 +236,11 @@ class Run {
   async reapElsewhere(): Promise<void> {
     const { store } = this.#fixture;
     const later = new Date((await store.databaseTime()).getTime() + 1_000);
-    await store.reapSessions(later, 0, 100, decideTermination(BUILT_IN, "lost"));
+    await store.reapSessions(
+      { asOf: later, graceMs: 0, heldBy: undefined },
+      100,
+      decideTermination(BUILT_IN, "lost"),
+    );
     for (const each of this.#dispatches) each.dispatch.dispatcher.lookAgain();
   }
 

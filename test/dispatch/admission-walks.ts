@@ -46,10 +46,9 @@ async function accepted(dispatch: TestDispatch) {
 
 /** Ends every session, as a scheduler does ten minutes after the last heartbeat. */
 async function reap(store: Store) {
-  const later = new Date((await store.databaseTime()).getTime() + 600_000);
+  const asOf = new Date((await store.databaseTime()).getTime() + 600_000);
   return store.reapSessions(
-    later,
-    0,
+    { asOf, graceMs: 0, heldBy: undefined },
     10,
     decideTermination(new RetryPolicies({ of: () => undefined }, {}), "lost"),
   );

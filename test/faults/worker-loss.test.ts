@@ -248,3 +248,34 @@ describe("a worker is lost or silent", () => {
     }
   });
 });
+
+describe("a worker is killed while its scheduler is younger than a lease", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start({ args: ["--heartbeat", "60", "--lease", "300", "--reconnect-grace", "1"] });
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("F1: its task runs elsewhere at the end of the grace, not at the next regular renewal", async () => {
+    const gate = fleet.gate();
+    const victim = await fleet.worker("f1-young");
+    const handle = await fleet.client.submit("gate", { gate: gate.path });
+    await fleet.started(handle.id);
+    await fleet.worker("f1-young-other");
+    await victim.end("SIGKILL");
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "f1-young-other", attempt: 2 });
+    const { events } = await fleet.client.fleet.listEvents({ taskId: handle.id, pageSize: 1_000 });
+    const requeued = events.find(({ name }) => name === "requeued:stale");
+    const { events: ofWorker } = await fleet.client.fleet.listEvents({ workerId: "f1-young" });
+    const dropped = ofWorker.find(({ name }) => name === "worker.suspect");
+    assert.ok(requeued?.time && dropped?.time);
+    const ms = timestampDate(requeued.time).getTime() - timestampDate(dropped.time).getTime();
+    assert.ok(ms >= 1_000 && ms < 30_000, `requeued ${ms} ms after the drop`);
+  });
+});

@@ -95,7 +95,13 @@ export class StoreModel {
     const [store] = this.#stores;
     assert.ok(store);
     await this.#db.query("update session_lease set lease_until = now() - interval '1 hour'");
-    this.#gone(await store.reapSessions(await store.databaseTime(), 0, 10_000, decideLost));
+    this.#gone(
+      await store.reapSessions(
+        { asOf: await store.databaseTime(), graceMs: 0, heldBy: undefined },
+        10_000,
+        decideLost,
+      ),
+    );
     const sessionId = (await this.#open(store)).id;
     for (;;) {
       await this.#db.query("update task set wake_time = null");
@@ -215,7 +221,13 @@ export class StoreModel {
     reap: async (random, store) => {
       const session = random.pick(this.#sessions);
       if (session && random.chance(0.7)) await expireLease(this.#db, session.id, 60_000);
-      this.#gone(await store.reapSessions(await store.databaseTime(), 10_000, random.int(1, 5), decideLost));
+      this.#gone(
+        await store.reapSessions(
+          { asOf: await store.databaseTime(), graceMs: 10_000, heldBy: undefined },
+          random.int(1, 5),
+          decideLost,
+        ),
+      );
     },
   };
 

@@ -163,7 +163,11 @@ describe("store: ends of sessions", () => {
     await fixture.claimOne(c ?? 0, alive);
     await expireLease(db, lost, 10_001);
     await expireLease(db, inGrace, 9_000);
-    const gone = await store.reapSessions(await store.databaseTime(), 10_000, 100, decideLost);
+    const gone = await store.reapSessions(
+      { asOf: await store.databaseTime(), graceMs: 10_000, heldBy: undefined },
+      100,
+      decideLost,
+    );
     const [own] = gone.filter(({ workerId }) => workerId === "lost");
     assert.equal(own?.sessionId, lost);
     assert.deepEqual(
@@ -185,7 +189,7 @@ describe("store: ends of sessions", () => {
     // The last renewal of the reaper's scheduler, before the clock was set.
     const hourAhead = new Date((await store.databaseTime()).getTime() + 3_600_000);
     const reaped = async () =>
-      (await store.reapSessions(hourAhead, 0, 100, decideLost))
+      (await store.reapSessions({ asOf: hourAhead, graceMs: 0, heldBy: undefined }, 100, decideLost))
         .map(({ sessionId }) => sessionId)
         .filter((id) => id === living || id === dead);
     assert.deepEqual(await reaped(), []);
@@ -215,10 +219,28 @@ describe("store: ends of sessions", () => {
     // On its way the judgement stood still for a minute, and so did the renewal that overtakes it by nothing.
     await expireLease(db, sessionId, 60_000);
     const minuteAgo = new Date(asOf.getTime() - 60_000);
-    const early = await store.reapSessions(minuteAgo, 1_000, 100, decideLost);
+    const early = await store.reapSessions(
+      { asOf: minuteAgo, graceMs: 1_000, heldBy: undefined },
+      100,
+      decideLost,
+    );
     assert.ok(!early.some((session) => session.sessionId === sessionId));
-    const late = await store.reapSessions(asOf, 1_000, 100, decideLost);
+    const late = await store.reapSessions({ asOf, graceMs: 1_000, heldBy: undefined }, 100, decideLost);
     assert.ok(late.some((session) => session.sessionId === sessionId));
+  });
+
+  it("of another scheduler is left alone by one that asks for its own", async () => {
+    const { store, db } = fixture;
+    const sessionId = await fixture.session("of-this-scheduler");
+    await expireLease(db, sessionId, 60_000);
+    const asOf = await store.databaseTime();
+    const [holder] = (await store.leaseHolders([sessionId])).values();
+    const reaps = async (heldBy: string | undefined) =>
+      (await store.reapSessions({ asOf, graceMs: 1_000, heldBy }, 100, decideLost)).some(
+        (session) => session.sessionId === sessionId,
+      );
+    assert.equal(await reaps("another-scheduler"), false);
+    assert.equal(await reaps(holder), true);
   });
 
   it("is reaped once by two schedulers at once, and every attempt ends once", async () => {
@@ -239,11 +261,15 @@ describe("store: ends of sessions", () => {
     const gone = (
       await Promise.all(
         Array.from({ length: 6 }, (_, n) =>
-          (n % 2 === 0 ? store : other).reapSessions(asOf, 1_000, 5, decideLost),
+          (n % 2 === 0 ? store : other).reapSessions(
+            { asOf, graceMs: 1_000, heldBy: undefined },
+            5,
+            decideLost,
+          ),
         ),
       )
     ).flat();
-    gone.push(...(await store.reapSessions(asOf, 1_000, 100, decideLost)));
+    gone.push(...(await store.reapSessions({ asOf, graceMs: 1_000, heldBy: undefined }, 100, decideLost)));
     assert.deepEqual(
       gone
         .filter(({ workerId }) => workerId.startsWith("reaped-"))
@@ -274,7 +300,9 @@ describe("store: ends of sessions", () => {
     const observe = async () => {
       const asOf = await store.databaseTime();
       const seen = await Promise.all(
-        [store, other, store, other].map((each) => each.observeExpired(asOf, 1_000, 100)),
+        [store, other, store, other].map((each) =>
+          each.observeExpired({ asOf, graceMs: 1_000, heldBy: undefined }, 100),
+        ),
       );
       return seen.flat().filter(({ workerId }) => workerId === "observed");
     };
@@ -290,7 +318,11 @@ describe("store: ends of sessions", () => {
     assert.deepEqual(await observe(), [], "it lives");
     await expireLease(db, sessionId, 60_000);
     assert.equal((await observe()).length, 1, "it was lost again");
-    const gone = await store.reapSessions(await store.databaseTime(), 1_000, 100, decideLost);
+    const gone = await store.reapSessions(
+      { asOf: await store.databaseTime(), graceMs: 1_000, heldBy: undefined },
+      100,
+      decideLost,
+    );
     assert.ok(
       gone.some((session) => session.sessionId === sessionId),
       "mode act takes up what was left",
@@ -308,7 +340,7 @@ describe("store: ends of sessions", () => {
       await expireLease(db, sessionId, 60_000);
       const asOf = await store.databaseTime();
       const [gone, [opened]] = await Promise.all([
-        store.reapSessions(asOf, 1_000, 100, decideLost),
+        store.reapSessions({ asOf, graceMs: 1_000, heldBy: undefined }, 100, decideLost),
         other.openSessions([sessionOpen(`phoenix-${round}`, uuid)], "b", LONG_MS),
       ]);
       const reaped = gone.some((session) => session.sessionId === sessionId);

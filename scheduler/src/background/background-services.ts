@@ -13,6 +13,7 @@ import { ClassRefresher } from "./class-refresher.ts";
 import { COMPLETION_COUNTS_MS, CompletionCounts } from "./completion-counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependents } from "./dependents.ts";
+import { GraceEnds } from "./grace-ends.ts";
 import { HISTORY_ROW_MS, HistoryWriter } from "./history.ts";
 import { KEY_AUDIT_MS, KeyAuditor } from "./key-auditor.ts";
 import { LeaseRenewer } from "./lease-renewer.ts";
@@ -61,6 +62,7 @@ export class BackgroundServices {
   readonly #pools: Loop;
   readonly #launchers: Loop;
   readonly #completions: CompletionCounts;
+  readonly #graceEnds: GraceEnds;
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #log: Logger;
@@ -173,6 +175,9 @@ export class BackgroundServices {
     const recovery = loop("recovery", recoveryMs, dispatch.reaper);
     const scanNow = scansWithRenewals ? () => recovery.wake() : () => undefined;
     const renewer = new LeaseRenewer({ liveness, expiryGuard, log, onRenewed: scanNow });
+    const renewal = loop("renew", leases.heartbeatMs, renewer);
+    this.#graceEnds = new GraceEnds(clock, leases.graceMs, () => renewal.wake());
+    if (scansWithRenewals) liveness.onDrop(() => this.#graceEnds.noteDrop());
     const announcer = new Announcer({
       store,
       scheduler,
@@ -194,7 +199,7 @@ export class BackgroundServices {
     this.#completions = new CompletionCounts({ store, schedulerId: scheduler.id, counters });
     this.#loops = [
       loop("database", config.pollMs, { runOnce: onLook }),
-      loop("renew", leases.heartbeatMs, renewer),
+      renewal,
       recovery,
       loop("announce", Math.max(1_000, leases.leaseMs / 3), announcer),
       loop("deadlines", deadlineCheckMs, deadlines),
@@ -252,6 +257,7 @@ export class BackgroundServices {
     this.#cancelWake();
     this.#cancelPoll();
     this.#cancelSchedules();
+    this.#graceEnds.stop();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
     try {
       await this.#completions.runOnce();

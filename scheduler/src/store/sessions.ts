@@ -66,6 +66,16 @@ export interface GoneSession {
   readonly tookFrom?: ProcessName | undefined;
 }
 
+/** Leases that count as expired. */
+export interface ExpiredLeases {
+  /** By the database's clock; earlier than now. */
+  readonly asOf: Date;
+  /** They had ended more than this before `asOf`, milliseconds. */
+  readonly graceMs: number;
+  /** Only those of this scheduler; of any without it. */
+  readonly heldBy: string | undefined;
+}
+
 /** A session whose lease and grace are over and that was left as it is. */
 export interface ObservedSession {
   readonly sessionId: number;
@@ -153,10 +163,10 @@ export interface SessionStore {
   /** After a dropped stream: the lease ends now, the grace begins. */
   disconnect(sessionId: number, schedulerId: string): Promise<void>;
   endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;
-  /** Ends sessions whose lease had ended more than the grace before `asOf`, and requeues what they held. */
-  reapSessions(asOf: Date, graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
-  /** Records sessions of which the same holds, each once for each expired lease of whichever scheduler, and ends none. */
-  observeExpired(asOf: Date, graceMs: number, limit: number): Promise<ObservedSession[]>;
+  /** Ends sessions whose lease has expired, and requeues what they held. */
+  reapSessions(expired: ExpiredLeases, limit: number, decide: DecideLost): Promise<GoneSession[]>;
+  /** Records sessions of which the same holds, each once for each expired lease, and ends none. */
+  observeExpired(expired: ExpiredLeases, limit: number): Promise<ObservedSession[]>;
   /** Which scheduler holds each session's lease; sessions without a lease are missing. */
   leaseHolders(sessionIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
   /** Worker ids that operators have paused. */

@@ -23,14 +23,17 @@ function guardAt() {
 }
 
 describe("lease expiry guard", () => {
-  it("owes every worker a lease after the start", () => {
+  it("owes the workers of other schedulers a lease after the start, and its own ones none", () => {
     const { guard, time } = guardAt();
-    for (let ms = 0; ms < LEASE; ms += 100) {
-      assert.equal(guard.expiryTime(), undefined, `after ${ms} ms`);
+    assert.equal(guard.expiry(), undefined, "before the first renewal");
+    for (let ms = 100; ms < LEASE; ms += 100) {
       time.now += 100;
       guard.noteRenewal(databaseTime(time.now));
+      assert.deepEqual(guard.expiry(), { asOf: databaseTime(time.now), ownOnly: true }, `after ${ms} ms`);
     }
-    assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
+    time.now += 100;
+    guard.noteRenewal(databaseTime(time.now));
+    assert.deepEqual(guard.expiry(), { asOf: databaseTime(time.now), ownOnly: false });
   });
 
   it("owes them another one after it was starved itself, and reports for how long it was", () => {
@@ -39,16 +42,16 @@ describe("lease expiry guard", () => {
       time.now += 100;
       assert.deepEqual(guard.noteRenewal(databaseTime(time.now)), NO_TROUBLE);
     }
-    assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
+    assert.deepEqual(guard.expiry()?.asOf, databaseTime(time.now));
     time.now += 10_000;
-    assert.equal(guard.expiryTime(), undefined, "before their heartbeats were renewed");
+    assert.equal(guard.expiry(), undefined, "before their heartbeats were renewed");
     assert.deepEqual(guard.noteRenewal(databaseTime(time.now)), { ...NO_TROUBLE, starvedMs: 10_000 });
-    assert.equal(guard.expiryTime(), undefined);
+    assert.equal(guard.expiry(), undefined);
     for (let ms = 0; ms < LEASE; ms += 100) {
       time.now += 100;
       guard.noteRenewal(databaseTime(time.now));
     }
-    assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
+    assert.deepEqual(guard.expiry()?.asOf, databaseTime(time.now));
   });
 
   it("owes them another one after the database's clock was set forward or back by more than half a lease", () => {
@@ -61,35 +64,36 @@ describe("lease expiry guard", () => {
     for (let n = 0; n < 20; n++) assert.deepEqual(renew(), NO_TROUBLE);
     for (const step of [3_600_000, -3_600_000, 600, -600]) {
       offset += step;
-      assert.ok(guard.expiryTime(), "as of the renewal before: the clock was not set then");
+      assert.ok(guard.expiry(), "as of the renewal before: the clock was not set then");
       assert.deepEqual(renew(), { ...NO_TROUBLE, clockSetMs: step });
       for (let ms = 0; ms < LEASE; ms += 100) {
-        assert.equal(guard.expiryTime(), undefined, `${step}, ${ms} ms later`);
+        assert.equal(guard.expiry(), undefined, `${step}, ${ms} ms later`);
         assert.deepEqual(renew(), NO_TROUBLE);
       }
-      assert.deepEqual(guard.expiryTime(), databaseTime(time.now + offset));
+      assert.deepEqual(guard.expiry()?.asOf, databaseTime(time.now + offset));
     }
     offset += 400;
     assert.deepEqual(renew(), NO_TROUBLE);
-    assert.ok(guard.expiryTime());
+    assert.ok(guard.expiry());
   });
 
   it("lets no lease expire while the database is away, though renewals succeed, and a lease later", () => {
     const { guard, time } = guardAt();
     const renewFor = (forMs: number) => {
       for (let ms = 0; ms < forMs; ms += 100) {
-        assert.equal(guard.expiryTime(), undefined);
+        assert.equal(guard.expiry(), undefined);
         time.now += 100;
         guard.noteRenewal(databaseTime(time.now));
       }
     };
-    renewFor(LEASE);
-    assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
+    time.now += 100;
+    guard.noteRenewal(databaseTime(time.now));
+    assert.deepEqual(guard.expiry()?.asOf, databaseTime(time.now));
     guard.databaseChanged(false);
     renewFor(5 * LEASE);
     guard.databaseChanged(true);
     renewFor(LEASE);
-    assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
+    assert.deepEqual(guard.expiry()?.asOf, databaseTime(time.now));
   });
 
   it("measures at its last renewal, not at the current time", () => {
@@ -100,8 +104,8 @@ describe("lease expiry guard", () => {
     }
     const renewedAt = time.now;
     time.now += GAP;
-    assert.deepEqual(guard.expiryTime(), databaseTime(renewedAt));
+    assert.deepEqual(guard.expiry()?.asOf, databaseTime(renewedAt));
     time.now += 1;
-    assert.equal(guard.expiryTime(), undefined);
+    assert.equal(guard.expiry(), undefined);
   });
 });

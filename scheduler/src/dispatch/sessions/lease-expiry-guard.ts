@@ -7,6 +7,14 @@ import type { Clock } from "../../clock.ts";
  */
 const SET_BY = 0.5;
 
+/** Which leases may be called expired. */
+export interface Expiry {
+  /** As of when, by the database's clock. */
+  readonly asOf: Date;
+  /** Only those of sessions that are this scheduler's own: the workers of others may still be on their way to it. */
+  readonly ownOnly: boolean;
+}
+
 /** What was wrong before a renewal; undefined for what was not. */
 export interface RenewalTrouble {
   /** The gap before it, when that was too long, milliseconds. */
@@ -19,6 +27,7 @@ export interface RenewalTrouble {
  * Decides when an expired lease means a lost worker. A scheduler that was stopped or starved, or whose database was
  * away, could not renew the leases of its workers, nor register those that came back, so it first grants them a full
  * lease. A full disk shows why both count: renewals are written in place and succeed, while a registration needs room.
+ * After a start it owes none to workers that have registered with it since: it was there for them all the time.
  *
  * When the database's clock is set forward, the leases of other schedulers' workers seem to be over until they are renewed: it
  * grants a full lease then, too.
@@ -32,7 +41,9 @@ export class LeaseExpiryGuard {
   readonly #maxGapMs: number;
   #lastTickAt: number;
   #lastRenewal: Date | undefined;
-  #owedUntil: number;
+  /** Until when the workers of schedulers that ended before the start have time to register. */
+  readonly #startOwedUntil: number;
+  #owedUntil = Number.NEGATIVE_INFINITY;
   #databaseAway = false;
 
   /** @param maxGapMs A renewal that comes later than this after the one before counts as starved. */
@@ -41,7 +52,7 @@ export class LeaseExpiryGuard {
     this.#leaseMs = leaseMs;
     this.#maxGapMs = maxGapMs;
     this.#lastTickAt = clock.monotonic();
-    this.#owedUntil = this.#lastTickAt + leaseMs;
+    this.#startOwedUntil = this.#lastTickAt + leaseMs;
   }
 
   /** Records a renewal. @param at By the database's clock. */
@@ -64,10 +75,11 @@ export class LeaseExpiryGuard {
     this.#owedUntil = this.#clock.monotonic() + this.#leaseMs;
   }
 
-  /** As of when a lease may be called expired, by the database's clock; undefined when none may be. */
-  expiryTime(): Date | undefined {
+  /** Which leases may be called expired now; undefined when none may be. */
+  expiry(): Expiry | undefined {
     const now = this.#clock.monotonic();
     const may = !this.#databaseAway && now >= this.#owedUntil && now - this.#lastTickAt <= this.#maxGapMs;
-    return may ? this.#lastRenewal : undefined;
+    if (!may || !this.#lastRenewal) return undefined;
+    return { asOf: this.#lastRenewal, ownOnly: now < this.#startOwedUntil };
   }
 }

@@ -12,16 +12,24 @@ function setUp({
   times,
   expired,
   mode = "act",
+  ownOnly = false,
 }: {
   times: readonly (Date | undefined)[];
   expired: number;
   mode?: Mode;
+  ownOnly?: boolean;
 }) {
   const calls: string[] = [];
   let left = expired;
   let asked = 0;
   const reaper = new LeaseReaper({
-    expiryGuard: { expiryTime: () => times[Math.min(asked++, times.length - 1)] },
+    expiryGuard: {
+      expiry: () => {
+        const asOf = times[Math.min(asked++, times.length - 1)];
+        return asOf && { asOf, ownOnly };
+      },
+    },
+    schedulerId: "s-1",
     leases: { graceMs: 5 },
     retryPolicies: { decide: () => assert.fail("no session holds an attempt") },
     mechanisms: {
@@ -37,7 +45,7 @@ function setUp({
       giveUp: async (expiryTime) => void calls.push(expiryTime() ? "give up" : "keep launches"),
     },
     store: {
-      observeExpired: async (_, __, limit) => {
+      observeExpired: async (_, limit) => {
         const count = Math.min(left, limit);
         left -= count;
         calls.push(`observe ${count}`);
@@ -46,8 +54,8 @@ function setUp({
           held: [{ taskId: n, epoch: 1 } as AttemptRow],
         }));
       },
-      reapSessions: async (asOf, graceMs, limit) => {
-        assert.deepEqual([asOf, graceMs], [AT, 5]);
+      reapSessions: async (which, limit) => {
+        assert.deepEqual(which, { asOf: AT, graceMs: 5, heldBy: ownOnly ? "s-1" : undefined });
         const count = Math.min(left, limit);
         left -= count;
         calls.push(`reap ${count}`);
@@ -75,6 +83,12 @@ test("sessions are reaped in batches until a batch is not full", async () => {
   await reaper.runOnce();
   const lost = (count: number) => Array.from({ length: count }, () => "lost");
   assert.deepEqual(calls, ["flush", "reap 100", ...lost(100), "reap 1", "lost", "give up"]);
+});
+
+test("soon after the start only its own sessions are reaped, and no launch is given up", async () => {
+  const { reaper, calls } = setUp({ times: [AT], expired: 1, ownOnly: true });
+  await reaper.runOnce();
+  assert.deepEqual(calls, ["flush", "reap 1", "lost", "keep launches"]);
 });
 
 test("in mode observe the attempts of lost workers are recorded and nothing is reaped; in mode off nothing is read", async () => {

@@ -88,6 +88,7 @@ describe("a renewal of leases", () => {
 describe("the end of a stream", () => {
   it("begins the grace, after the renewal that is under way", async () => {
     const { liveness, join, ends, events, renewal } = setUp();
+    liveness.onDrop(() => ends.push("dropped"));
     const { session, link } = join(1);
     const answer = Promise.withResolvers<void>();
     renewal.hold = answer.promise;
@@ -98,7 +99,7 @@ describe("the end of a stream", () => {
     assert.deepEqual([ends, events], [["over 1"], ["worker.suspect"]]);
     answer.resolve();
     await Promise.all([renewing, ended]);
-    assert.deepEqual(ends, ["over 1", "disconnect 1"]);
+    assert.deepEqual(ends, ["over 1", "disconnect 1", "dropped"]);
   });
 
   it("of an older stream changes nothing", async () => {

@@ -17,9 +17,15 @@ import { keptBeat } from "./workers/fleet-view.ts";
 export class SessionLiveness {
   readonly #parts: SessionLivenessParts;
   #renewing: Promise<unknown> = Promise.resolve();
+  #dropped: () => void = () => undefined;
 
   constructor(parts: SessionLivenessParts) {
     this.#parts = parts;
+  }
+
+  /** Calls back when the database has the drop of a stream: the grace of its session runs from then. */
+  onDrop(callback: () => void): void {
+    this.#dropped = callback;
   }
 
   /**
@@ -81,6 +87,7 @@ export class SessionLiveness {
     if (registry.byId(session.id) !== session) return;
     try {
       await store.disconnect(session.id, schedulerId);
+      this.#dropped();
     } catch (error) {
       // The lease runs out by itself; it only takes longer.
       log.warn("worker.disconnect_not_recorded", { worker_id: session.workerId, error });

@@ -2,7 +2,14 @@
 import { formatAttemptId } from "../../../domain/ids.ts";
 import { LOSSES_WITHIN_MS } from "../../../domain/tasks/outcome/blame.ts";
 import type { ProcessName } from "../../../domain/workers/contest.ts";
-import type { AttemptRow, DecideLost, GoneSession, ObservedSession, SessionEnd } from "../../store.ts";
+import type {
+  AttemptRow,
+  DecideLost,
+  ExpiredLeases,
+  GoneSession,
+  ObservedSession,
+  SessionEnd,
+} from "../../store.ts";
 import { jsonParam } from "../arrays.ts";
 import { LOCK_KEYS } from "../concurrency/held-keys.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
@@ -13,13 +20,14 @@ import { processOf } from "./contests.ts";
 import { HELD, HELD_LOCKED } from "./held.ts";
 
 // When the clock has been set back since, other schedulers' renewals are earlier than the last one of this scheduler.
-const OVER = "least($1::timestamptz, now()) - $2::float8 * interval '1 ms'";
+const EXPIRED =
+  "lease_until < least($1::timestamptz, now()) - $2::float8 * interval '1 ms' and ($3::text is null or scheduler_id = $3)";
 
 // Mostly there is none: one round trip instead of the three of the transaction.
 const HAS_EXPIRED: Statement = {
   name: "session-has-expired",
   text: `select exists (
-      select from session_lease where lease_until < ${OVER}) as found`,
+      select from session_lease where ${EXPIRED}) as found`,
 };
 
 // Attempts whose handlers waited without their slots ended no process; of one that did so since the heartbeat it is not known.
@@ -31,8 +39,8 @@ const TAKE_EXPIRED: Statement = {
   text: `delete from session_lease l
    where l.session_id in (
      select session_id from session_lease
-      where lease_until < ${OVER}
-      order by lease_until limit $3 for update skip locked)
+      where ${EXPIRED}
+      order by lease_until limit $4 for update skip locked)
   returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected, ${WAITING}`,
 };
 
@@ -43,9 +51,9 @@ const OBSERVE_EXPIRED: Statement = {
     update session_lease l set observed_lease = l.lease_until
      where l.session_id in (
        select session_id from session_lease
-        where lease_until < ${OVER}
+        where ${EXPIRED}
           and observed_lease is distinct from lease_until
-        order by lease_until limit $3 for update skip locked)
+        order by lease_until limit $4 for update skip locked)
     returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms)
   select seen.session_id, s.worker_id, seen.silent_ms from seen join worker_session s on s.id = seen.session_id`,
 };
@@ -124,15 +132,15 @@ export function endSessions(
  */
 export async function reapSessions(
   db: Database,
-  asOf: Date,
-  graceMs: number,
+  { asOf, graceMs, heldBy }: ExpiredLeases,
   limit: number,
   decide: DecideLost,
 ): Promise<GoneSession[]> {
-  const [expired] = await db.hotRetrying<{ found: boolean }>(HAS_EXPIRED, [asOf, graceMs]);
+  const which = [asOf, graceMs, heldBy];
+  const [expired] = await db.hotRetrying<{ found: boolean }>(HAS_EXPIRED, which);
   if (!expired?.found) return [];
   return db.batchTransaction(async (tx) => {
-    const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [asOf, graceMs, limit]);
+    const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [...which, limit]);
     return endTaken(tx, taken, (sessionId) => ({ sessionId, reason: "lost", fatal: undefined }), decide);
   });
 }
@@ -140,14 +148,14 @@ export async function reapSessions(
 /** Records that leases have expired, each once, and returns what the sessions hold; ends nothing. */
 export function observeExpired(
   db: Database,
-  asOf: Date,
-  graceMs: number,
+  { asOf, graceMs, heldBy }: ExpiredLeases,
   limit: number,
 ): Promise<ObservedSession[]> {
   return db.transaction(async (tx) => {
     const seen = await tx.run<{ session_id: number; worker_id: string; silent_ms: number }>(OBSERVE_EXPIRED, [
       asOf,
       graceMs,
+      heldBy,
       limit,
     ]);
     if (seen.length === 0) return [];
