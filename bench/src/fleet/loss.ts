@@ -34,7 +34,7 @@ export interface Span {
   readonly last: number;
 }
 
-const DEFAULTS = { heartbeatMs: 5_000, leaseMs: 30_000, graceMs: 15_000 };
+const DEFAULTS = { heartbeatMs: 5_000, leaseMs: 30_000, graceMs: 9_000 };
 
 /** Longest wait for what must come. */
 const SLACK_MS = 60_000;

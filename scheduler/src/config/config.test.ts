@@ -28,7 +28,7 @@ describe("configuration", () => {
     assert.deepEqual(config.leases, {
       heartbeatMs: 5_000,
       leaseMs: 30_000,
-      graceMs: 15_000,
+      graceMs: 9_000,
       acceptDeadlineMs: 5_000,
     });
     assert.equal(config.sizes.maxMessageBytes, 4 * 1024 * 1024);

@@ -94,7 +94,7 @@ export const SETTINGS = {
   grace: {
     flag: "reconnect-grace",
     env: "MUSTER_RECONNECT_GRACE_S",
-    fallback: "15",
+    fallback: "9",
     value: "SECONDS",
     help: "time allowed to reconnect after a dropped stream before the worker's attempts are requeued",
   },
