@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
-import type { WatchTaskResponse } from "@muster/protocol";
+import type { ListTasksRequest, WatchTaskResponse } from "@muster/protocol";
 import {
   CatchUpPolicy,
   CircuitState,
@@ -714,6 +714,29 @@ test("tasks are listed and retried by their steps", async () => {
     ["retry", "--step", "A", "t-1"],
   ])
     assert.equal(await runs(...wrong), 2, wrong.join(" "));
+});
+
+test("tasks are found by the times and the error that they have, on every page with the same bounds", async () => {
+  const seen: ListTasksRequest[] = [];
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      listTasks: (request) => {
+        seen.push(request);
+        return { nextPageToken: seen.length === 1 ? "more" : "" };
+      },
+    },
+  });
+  const runs = (...args: string[]) => run([...args, "--scheduler", scheduler.address], fakeIo());
+  const when = ["--newer-than", "2026-03-29T02:00:00Z", "--older-than", "1h", "--ended-after", "2h"];
+  const error = ["--error", "no route", "--failure-code", "A", "--failure-code", "B"];
+  assert.equal(await runs("tasks", ...when, ...error), 0);
+  const [first, second] = seen.map(({ $typeName: _, pageToken: __, ...request }) => request);
+  assert.deepEqual(first, second, "a page without tasks is not the last");
+  assert.equal(first?.minCreateTime?.seconds, BigInt(Date.UTC(2026, 2, 29, 2)) / 1_000n);
+  assert.ok((first?.maxCreateTime?.seconds ?? 0n) - (first?.minFinishTime?.seconds ?? 0n) === 3_600n);
+  assert.equal(first?.maxFinishTime, undefined);
+  assert.deepEqual([first?.errorText, first?.failureCodes], ["no route", ["A", "B"]]);
+  assert.equal(await runs("tasks", "--ended-before", "tomorrow"), 2);
 });
 
 test("what handlers measured is shown as a table, and piped as lines", async () => {

@@ -472,7 +472,7 @@ async function change(
 ): Promise<void> {
   const filter = {
     ...{ taskIds: [taskId], states: [], queues: [], types: [], details: [], failureCodes: [], tags: [] },
-    ...{ workerId: undefined, batchId: undefined, uniqueKey: undefined },
+    ...{ errorText: undefined, workerId: undefined, batchId: undefined, uniqueKey: undefined },
     ...{ minAgeMs: undefined, maxAgeMs: undefined, minEndedAgeMs: undefined, maxEndedAgeMs: undefined },
   };
   const never = new AbortController().signal;

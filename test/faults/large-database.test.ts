@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { TaskState, WorkerState } from "@muster/protocol";
 import { createDatabase } from "../support/database/postgres.ts";
 import { Fleet } from "../support/fleet/fleet.ts";
@@ -144,6 +145,14 @@ describe("T39: a large database", () => {
       "ListTasks of a type": () => tasks.listTasks({ taskType: "type-7", pageSize }),
       "ListTasks queued": () => tasks.listTasks({ states: [TaskState.QUEUED], pageSize }),
       "ListTasks failed": () => tasks.listTasks({ states: [TaskState.FAILED], pageSize }),
+      "ListTasks by a failure": () =>
+        tasks.listTasks({ failureCodes: ["NONE"], errorText: "no such", pageSize }),
+      "ListTasks of a time": () =>
+        tasks.listTasks({
+          minCreateTime: timestampFromMs(0),
+          maxFinishTime: timestampFromMs(Date.now()),
+          pageSize,
+        }),
       "ListTasks of a tag": () => tasks.listTasks({ tags: ["import-17"], pageSize }),
       "ListTasks of a worker": () => tasks.listTasks({ workerId: "worker-7", pageSize }),
       GetTask: () => tasks.getTask({ taskId: "t-1" }),

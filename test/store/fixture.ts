@@ -4,12 +4,19 @@ import { openPostgresStore, type Store } from "@muster/scheduler";
 import { workerLost } from "../../scheduler/src/domain/tasks/outcome/outcome.ts";
 import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import type { HeartbeatRecord } from "../../scheduler/src/domain/workers/worker.ts";
-import type { AttemptRow, ClaimedAttempt } from "../../scheduler/src/store/store.ts";
+import type { AttemptRow, ClaimedAttempt, TaskFilter } from "../../scheduler/src/store/store.ts";
 import { commitRequest, NO_REQUIREMENTS, newTask } from "../../scheduler/src/store/testing/made-rows.ts";
 import { cleanedUp, cleanUpLater } from "../support/clean-up.ts";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 
 export * from "../../scheduler/src/store/testing/made-rows.ts";
+
+/** A filter that lets every task through. */
+export const EVERY_TASK: TaskFilter = {
+  ...{ states: [], queues: [], types: [], details: [], failureCodes: [], tags: [] },
+  ...{ errorText: undefined, workerId: undefined, created: {}, ended: {} },
+  ...{ beforeId: undefined, limit: 100 },
+};
 
 /** A lease that no test outlives. */
 export const LONG_MS = 600_000;

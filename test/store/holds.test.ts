@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { commitRequest, failed, newTask, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
+import {
+  commitRequest,
+  EVERY_TASK,
+  failed,
+  newTask,
+  openFixture,
+  type StoreFixture,
+  SUCCEEDED,
+} from "./fixture.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -33,12 +41,9 @@ describe("store: holds", () => {
     );
     assert.deepEqual([await claimed(id), await due()], [0, []]);
     assert.deepEqual(await store.retryTask(id), { outcome: "held" });
-    const listed = await store.listTasks({
-      ...{ states: [], queue: undefined, type: "ready", detail: "held", workerId: undefined },
-      ...{ tags: [], beforeId: undefined, limit: 10 },
-    });
+    const listed = await store.listTasks({ ...EVERY_TASK, types: ["ready"], details: ["held"] });
     assert.deepEqual(
-      listed.map((each) => [each.id, each.hold?.reason]),
+      listed.tasks.map((each) => [each.id, each.hold?.reason]),
       [[id, "first"]],
     );
     const released = { outcome: "released", waitsForTasks: false, waitMs: undefined } as const;

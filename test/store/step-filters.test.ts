@@ -4,15 +4,12 @@ import type { Step, StepCondition, StepState } from "../../scheduler/src/domain/
 import { STEP_STATES } from "../../scheduler/src/domain/tasks/attempts/step.ts";
 import type { TaskFilter } from "../../scheduler/src/store/store.ts";
 import { until } from "../support/waits.ts";
-import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
+import { commitRequest, EVERY_TASK, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 /** Tasks without a step that a list must not read. */
 const OTHERS = 10_000;
 
-const FILTER: TaskFilter = {
-  ...{ states: [], queue: undefined, type: undefined, detail: undefined, workerId: undefined, tags: [] },
-  ...{ beforeId: undefined, limit: 10 },
-};
+const FILTER: TaskFilter = { ...EVERY_TASK, limit: 10 };
 
 describe("store: tasks by their steps", () => {
   let fixture: StoreFixture;
@@ -50,7 +47,7 @@ describe("store: tasks by their steps", () => {
   }
 
   const list = async (step: StepCondition, filter: Partial<TaskFilter> = {}) => {
-    const { tasks, beforeId } = await fixture.store.tasksWithStep({ ...FILTER, ...filter }, step);
+    const { tasks, beforeId } = await fixture.store.listTasks({ ...FILTER, ...filter, step });
     return { ids: tasks.map(({ id }) => id), beforeId };
   };
 
@@ -64,17 +61,20 @@ describe("store: tasks by their steps", () => {
     await fixture.submit(type);
     const named = (...states: StepState[]) => ({ name: "create_pr", states });
     const of = async (step: StepCondition, filter: Partial<TaskFilter> = {}) =>
-      (await list(step, { type, ...filter })).ids;
+      (await list(step, { types: [type], ...filter })).ids;
     assert.deepEqual(await of(named(...STEP_STATES)), [broken, done, running, failing]);
     assert.deepEqual(await of(named("failed")), [broken, failing]);
     assert.deepEqual(await of(named("pending")), [running]);
     assert.deepEqual(await of(named("done")), [done]);
     assert.deepEqual(await of(named("failed"), { states: ["succeeded"] }), [failing]);
     assert.deepEqual(await of(named("failed"), { beforeId: broken }), [failing]);
-    assert.deepEqual(await of(named("failed"), { detail: "held" }), []);
+    assert.deepEqual(await of(named("failed"), { details: ["held"] }), []);
     assert.deepEqual(await of(named("failed"), { tags: ["none"] }), []);
     assert.deepEqual(await of({ name: "deploy", states: STEP_STATES }), []);
-    assert.deepEqual(await list(named("failed"), { type, limit: 1 }), { ids: [broken], beforeId: undefined });
+    assert.deepEqual(await list(named("failed"), { types: [type], limit: 1 }), {
+      ids: [broken],
+      beforeId: undefined,
+    });
   });
 
   it("are found without reading the tasks that have none, or none that failed", async () => {
@@ -117,9 +117,9 @@ describe("store: a list by a step that few of many tasks have", () => {
         [classId],
       );
       const step = { name: "rare", states: ["done"] } as const;
-      const first = await store.tasksWithStep(FILTER, step);
+      const first = await store.listTasks({ ...FILTER, step });
       assert.deepEqual([first.tasks.length, first.beforeId], [0, 30_000_011]);
-      const second = await store.tasksWithStep({ ...FILTER, beforeId: first.beforeId }, step);
+      const second = await store.listTasks({ ...FILTER, beforeId: first.beforeId, step });
       assert.deepEqual([second.tasks.map(({ id }) => id), second.beforeId], [[30_000_001], undefined]);
     } finally {
       await fixture.close();

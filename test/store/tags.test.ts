@@ -1,18 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { until } from "../support/waits.ts";
-import { commitRequest, newTask, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
-
-const FILTER = {
-  queue: undefined,
-  type: undefined,
-  detail: undefined,
-  workerId: undefined,
-  beforeId: undefined,
-  states: [],
-  tags: [],
-  limit: 100,
-} as const;
+import { commitRequest, EVERY_TASK, newTask, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 /** Tasks without tags, open and ended, beside those that are looked for. */
 const OTHERS = 20_000;
@@ -26,7 +15,7 @@ describe("store: tags", () => {
   after(() => fixture.close());
 
   const list = async (...tags: string[]) =>
-    (await fixture.store.listTasks({ ...FILTER, tags })).map(({ id }) => id);
+    (await fixture.store.listTasks({ ...EVERY_TASK, tags })).tasks.map(({ id }) => id);
 
   it("find tasks that have all of them, open and ended, for as long as the tasks are kept", async () => {
     const { store } = fixture;
@@ -91,7 +80,7 @@ describe("store: tags", () => {
     for (let n = 0; n < 8; n++) {
       assert.deepEqual(await list("rare"), [...rare].reverse());
       assert.deepEqual(await list("none"), []);
-      assert.equal((await list("common")).length, FILTER.limit);
+      assert.equal((await list("common")).length, EVERY_TASK.limit);
     }
     await fixture.closeStores();
     const read = await until("the statistics of the reads", async () => {

@@ -24,7 +24,7 @@ const NEVER = new AbortController().signal;
 
 const EVERYTHING: ChangeFilter = {
   ...{ taskIds: [], states: [], queues: [], types: [], details: [], failureCodes: [], tags: [] },
-  ...{ workerId: undefined, batchId: undefined, uniqueKey: undefined },
+  ...{ errorText: undefined, workerId: undefined, batchId: undefined, uniqueKey: undefined },
   ...{ minAgeMs: undefined, maxAgeMs: undefined, minEndedAgeMs: undefined, maxEndedAgeMs: undefined },
 };
 

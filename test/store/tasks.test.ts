@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
+import { commitRequest, EVERY_TASK, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 describe("store: tasks by hand", () => {
   let fixture: StoreFixture;
@@ -114,20 +114,16 @@ describe("store: tasks by hand", () => {
     await store.commitResults(
       claimed.slice(0, 5).map((attempt) => commitRequest(attempt, failed("non_retryable"))),
     );
-    const all = {
-      ...{ queue: undefined, type: undefined, detail: undefined, workerId: undefined },
-      ...{ states: [], tags: [] },
-    };
     const list = async (filter: Partial<Parameters<typeof store.listTasks>[0]>) =>
-      (await store.listTasks({ ...all, beforeId: undefined, limit: 100, ...filter })).map(({ id }) => id);
-    assert.deepEqual(await list({ queue: "listed" }), [...ids].reverse());
-    assert.deepEqual(await list({ queue: "listed", type: "other" }), []);
-    assert.equal((await list({ type: "list", states: ["queued"] })).length, 15);
+      (await store.listTasks({ ...EVERY_TASK, ...filter })).tasks.map(({ id }) => id);
+    assert.deepEqual(await list({ queues: ["listed"] }), [...ids].reverse());
+    assert.deepEqual(await list({ queues: ["listed"], types: ["other"] }), []);
+    assert.equal((await list({ types: ["list"], states: ["queued"] })).length, 15);
     assert.equal((await list({ workerId: "lister" })).length, 10);
-    assert.equal((await list({ detail: "BROKE", queue: "listed" })).length, 5);
+    assert.equal((await list({ details: ["BROKE"], queues: ["listed"] })).length, 5);
     const seen: number[] = [];
     for (let beforeId: number | undefined; ; ) {
-      const page = await list({ queue: "listed", beforeId, limit: 7 });
+      const page = await list({ queues: ["listed"], beforeId, limit: 7 });
       if (page.length === 0) break;
       seen.push(...page);
       beforeId = page.at(-1);

@@ -1,34 +1,32 @@
 /** The role of the store that reads, follows, cancels and retries single tasks. */
 import type { AttemptKey } from "../domain/ids.ts";
-import type { StepCondition } from "../domain/tasks/attempts/step.ts";
 import type { EditRefused, FieldChange, TaskEdit } from "../domain/tasks/edit.ts";
 import type { Hold } from "../domain/tasks/hold.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome/outcome.ts";
 import type { AttemptRecord, Attempts, TaskRecord, TaskState } from "../domain/tasks/task.ts";
+import type { TaskConditions, TimeRange } from "../domain/tasks/task-filter.ts";
 import type { KeyHolder } from "../domain/tasks/unique-keys/unique-key.ts";
 import type { AttemptRow, OutputChunk } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
 
-/** Filters of a task listing; undefined lets everything through. */
-export interface TaskFilter {
+/** Filters of a task listing. */
+export interface TaskFilter extends TaskConditions {
+  /** Empty for all. */
   readonly states: readonly TaskState[];
-  readonly queue: string | undefined;
-  readonly type: string | undefined;
   /** Of ended tasks, or `held`. */
-  readonly detail: string | undefined;
-  readonly workerId: string | undefined;
-  /** Tags that the task has, all of them. */
-  readonly tags: readonly string[];
+  readonly details: readonly string[];
+  readonly created: TimeRange;
+  readonly ended: TimeRange;
   /** Only tasks with a smaller id. */
   readonly beforeId: number | undefined;
   readonly limit: number;
 }
 
-/** Tasks with a step. */
-export interface TasksWithStep {
+/** A page of a list. */
+export interface TaskPage {
   /** Newest first. */
   readonly tasks: readonly TaskRecord[];
-  /** Further ones have smaller ids; undefined when every task with steps was looked at, or `tasks` has as many as asked for. */
+  /** Further ones have smaller ids; undefined when every task was looked at, or `tasks` has as many as asked for. */
   readonly beforeId: number | undefined;
 }
 
@@ -154,9 +152,8 @@ export interface TaskStore {
   getAttempts(id: number): Promise<AttemptRecord[]>;
   /** The same with the number that is left out. */
   countedAttempts(id: number): Promise<Attempts>;
-  listTasks(filter: TaskFilter): Promise<TaskRecord[]>;
-  /** The same of tasks with such a step. They are looked for among a bounded number of tasks that have steps. */
-  tasksWithStep(filter: TaskFilter, step: StepCondition): Promise<TasksWithStep>;
+  /** They are looked for among a bounded number of tasks. */
+  listTasks(filter: TaskFilter): Promise<TaskPage>;
   longestHeld(limit: number): Promise<HeldTasks>;
   /** Ends a queued task, or marks an active one. */
   cancelTask(id: number, reason: string): Promise<CancelResult>;

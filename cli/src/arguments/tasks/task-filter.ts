@@ -16,6 +16,7 @@ export interface FilterOptions {
   readonly type?: string[];
   readonly detail?: string[];
   readonly failureCode?: string[];
+  readonly error?: string;
   readonly tag?: string[];
   readonly worker?: string;
   readonly batch?: string;
@@ -60,6 +61,7 @@ export function addFilterOptions(command: Command, states: readonly State[]): vo
       "--failure-code <code>",
       "only tasks whose last failure has this code; repeat or use commas",
     ).argParser(names),
+    new Option("--error <text>", ERROR_HELP),
     new Option(
       "--tag <tag>",
       "only tasks with this tag; repeat or use commas; a task must have all of them",
@@ -84,6 +86,10 @@ export function addFilterOptions(command: Command, states: readonly State[]): vo
   ];
   for (const option of options) command.addOption(option.helpGroup("Filter:"));
 }
+
+/** What the option for the text of an error says. */
+export const ERROR_HELP =
+  "only tasks whose last failure has this text in its code or message, in upper or lower case";
 
 const OPEN: ReadonlySet<State> = new Set(["queued", "assigned", "running"]);
 
@@ -113,6 +119,7 @@ export function filterOf(options: FilterOptions): BulkFilter | undefined {
     ...(options.type ? { types: options.type } : {}),
     ...(options.detail ? { details: options.detail } : {}),
     ...(options.failureCode ? { failureCodes: options.failureCode } : {}),
+    ...(options.error ? { errorText: options.error } : {}),
     ...(options.tag ? { tags: options.tag } : {}),
     ...(options.withStep ? { step: options.withStep } : {}),
     ...(options.worker ? { workerId: options.worker } : {}),

@@ -1,12 +1,15 @@
 /** `muster tasks`: lists tasks. */
 import { create } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { momentOf, type PastTime, parsePastTime } from "@muster/common/past-time";
 import type { Task } from "@muster/protocol";
 import { ListTasksResponseSchema, StepState, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
 import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
-import { collect, enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
+import { argument, collect, enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
 import { parseStep } from "../../arguments/tasks/step.ts";
+import { ERROR_HELP } from "../../arguments/tasks/task-filter.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { ageCell, progressText, taskStateCell } from "../../output/cells.ts";
@@ -20,13 +23,21 @@ interface Options {
   readonly queue?: string;
   readonly type?: string;
   readonly detail?: string;
+  readonly failureCode?: string[];
+  readonly error?: string;
   readonly worker?: string;
+  readonly olderThan?: PastTime;
+  readonly newerThan?: PastTime;
+  readonly endedBefore?: PastTime;
+  readonly endedAfter?: PastTime;
   readonly tag?: string[];
   readonly step?: ReturnType<typeof parseStep>;
   readonly limit: number;
   readonly pageToken?: string;
   readonly json?: true;
 }
+
+const pastTime = argument(parsePastTime);
 
 const COLUMNS = [
   { title: "ID" },
@@ -50,7 +61,21 @@ export function defineTasks(command: Command, io: Io): void {
     .option("--queue <name>", "only this queue")
     .option("--type <type>", "only this task type")
     .option("--detail <detail>", "only this detail: held, or of ended tasks for example RETRIES_EXHAUSTED")
+    .option(
+      "--failure-code <code>",
+      "only tasks whose last failure has this code; repeatable: one must match",
+      collect,
+    )
+    .option("--error <text>", ERROR_HELP)
     .option("--worker <id>", "only tasks that this worker holds or held last")
+    .option(
+      "--older-than <time>",
+      "only tasks submitted longer ago than this age, for example 2h, or before this time in ISO 8601",
+      pastTime,
+    )
+    .option("--newer-than <time>", "only tasks submitted less long ago, or after this time", pastTime)
+    .option("--ended-before <time>", "only tasks that ended longer ago, or before this time", pastTime)
+    .option("--ended-after <time>", "only tasks that ended less long ago, or after this time", pastTime)
     .option("--tag <name>", "only tasks with this tag; repeatable: all must match", collect)
     .option(
       "--step <name[=state]>",
@@ -72,6 +97,8 @@ submit, worker; with tabs between them.
 Examples:
   $ muster tasks --state queued,running
   $ muster tasks --state failed --type ocr.page --limit 200
+  $ muster tasks --error timeout --ended-after 2h
+  $ muster tasks --newer-than 2026-03-29T02:00Z --older-than 2026-03-29T03:00Z
   $ muster tasks --step create_pr=failed
   $ muster tasks --tag import-17 --tag customer:acme
   $ muster tasks --detail RETRIES_EXHAUSTED | cut -f1 | xargs -n1 muster retry`,
@@ -81,6 +108,8 @@ Examples:
 }
 
 async function listTasks(options: Options, command: Command, io: Io): Promise<void> {
+  // Once, so that all pages have the same bounds.
+  const times = toTimes(options, io.clock.now());
   const page = await withApiSession(command, io, ({ tasks, call }) =>
     takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
       const response = await tasks.listTasks(
@@ -91,7 +120,10 @@ async function listTasks(options: Options, command: Command, io: Io): Promise<vo
           queue: options.queue ?? "",
           taskType: options.type ?? "",
           detail: options.detail ?? "",
+          failureCodes: options.failureCode ?? [],
+          errorText: options.error ?? "",
           workerId: options.worker ?? "",
+          ...times,
           tags: options.tag ?? [],
           ...(options.step ? { step: stepFilter(options.step) } : {}),
         },
@@ -117,6 +149,21 @@ async function listTasks(options: Options, command: Command, io: Io): Promise<vo
   if (page.items.length === 0)
     hintNone(io, "no tasks match", "`muster submit --help` shows how to submit one");
   hintMore(io, page);
+}
+
+/** Fields of the request. */
+function toTimes(options: Options, now: number): Readonly<Record<string, Timestamp>> {
+  const times = {
+    minCreateTime: options.newerThan,
+    maxCreateTime: options.olderThan,
+    minFinishTime: options.endedAfter,
+    maxFinishTime: options.endedBefore,
+  };
+  return Object.fromEntries(
+    Object.entries(times).flatMap(([name, when]) =>
+      when === undefined ? [] : [[name, timestampFromMs(momentOf(when, now))]],
+    ),
+  );
 }
 
 function stepFilter({ name, state }: ReturnType<typeof parseStep>) {

@@ -227,6 +227,7 @@ const NOTHING = () => undefined;
 const NO_FILTER: ChangeFilter = {
   ...{ taskIds: [], states: [], queues: [], types: [], details: [], failureCodes: [], tags: [] },
   ...{
+    errorText: undefined,
     workerId: undefined,
     batchId: undefined,
     uniqueKey: undefined,

@@ -25,7 +25,7 @@ function found(state: TaskState, fields: Partial<FoundTask> = {}): FoundTask {
 
 const FILTER: ChangeFilter = {
   ...{ taskIds: [], states: [], queues: [], types: [], details: [], failureCodes: [], tags: [] },
-  ...{ workerId: undefined, batchId: undefined, uniqueKey: undefined },
+  ...{ errorText: undefined, workerId: undefined, batchId: undefined, uniqueKey: undefined },
   ...{ minAgeMs: undefined, maxAgeMs: undefined, minEndedAgeMs: undefined, maxEndedAgeMs: undefined },
 };
 

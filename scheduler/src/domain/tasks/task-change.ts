@@ -1,5 +1,5 @@
 /** Changes of many tasks at once: what may be done to a task in which state, and the reasons why one stays as it is. */
-import type { StepCondition } from "./attempts/step.ts";
+import type { TaskConditions } from "./task-filter.ts";
 import { END_STATES, OPEN_STATES, type TaskState } from "./task-state.ts";
 
 /** What is done to each task. */
@@ -13,23 +13,15 @@ export type TaskChange =
 export type ChangeKind = TaskChange["kind"];
 
 /** Which tasks. An empty list and undefined let everything through. */
-export interface ChangeFilter {
+export interface ChangeFilter extends TaskConditions {
   readonly taskIds: readonly number[];
   readonly states: readonly TaskState[];
-  readonly queues: readonly string[];
-  readonly types: readonly string[];
-  readonly details: readonly string[];
-  readonly failureCodes: readonly string[];
-  /** The task has all of them. */
-  readonly tags: readonly string[];
-  readonly workerId: string | undefined;
   readonly batchId: number | undefined;
   readonly uniqueKey: string | undefined;
   readonly minAgeMs: number | undefined;
   readonly maxAgeMs: number | undefined;
   readonly minEndedAgeMs: number | undefined;
   readonly maxEndedAgeMs: number | undefined;
-  readonly step?: StepCondition | undefined;
 }
 
 /** Why a task stays as it is, with what can be done, as shown to whoever asked. */

@@ -64,6 +64,12 @@ export interface BulkFilter {
   readonly details?: readonly string[];
   /** Only tasks whose last failure has one of these codes, also while they wait for a retry. @default any */
   readonly failureCodes?: readonly string[];
+  /**
+   * Only tasks whose last failure has this text in its code or message, in upper or lower case; at most 256 bytes.
+   *
+   * @default any
+   */
+  readonly errorText?: string;
   /** Only tasks that have all of these tags. @default any */
   readonly tags?: readonly string[];
   /** Only tasks that this worker holds or held last. @default any */
@@ -236,6 +242,7 @@ export function encodeChange(
       taskTypes: [...(filter.types ?? [])],
       details: [...(filter.details ?? [])],
       failureCodes: [...(filter.failureCodes ?? [])],
+      errorText: filter.errorText ?? "",
       tags: [...(filter.tags ?? [])],
       workerId: filter.workerId ?? "",
       batchId: filter.batchId ?? "",
@@ -277,6 +284,7 @@ const CONDITIONS = {
   types: true,
   details: true,
   failureCodes: true,
+  errorText: true,
   tags: true,
   workerId: true,
   batchId: true,

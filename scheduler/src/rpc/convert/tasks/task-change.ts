@@ -25,6 +25,7 @@ import { durationFault, MAX_MS, toMs } from "../values/time.ts";
 import { STEP_NAME_RULE, toStepCondition } from "./attempts/step.ts";
 import { toTags } from "./tags.ts";
 import { toTaskState } from "./task.ts";
+import { toErrorText } from "./task-list.ts";
 
 const MAX_IDS = 10_000;
 const MAX_STATES = 16;
@@ -156,6 +157,7 @@ function toFilter(
     failureCodes: list("filter.failure_codes", given?.failureCodes ?? []),
     tags:
       toTags([...new Set(given?.tags)], (field, description) => report(`filter.${field}`, description)) ?? [],
+    errorText: toErrorText(given?.errorText ?? "", "filter.error_text", report),
     workerId: storable(given?.workerId ?? "", 256) || undefined,
     batchId,
     uniqueKey: uniqueKey || undefined,

@@ -2,7 +2,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
-  type StepFilter,
   type SubmittedTaskSchema,
   type TaskService,
   UniqueConflictOutcome,
@@ -27,7 +26,6 @@ import {
   taskEnded,
   taskNotFound,
 } from "../../../domain/refusals.ts";
-import type { StepCondition } from "../../../domain/tasks/attempts/step.ts";
 import type { TaskRecord } from "../../../domain/tasks/task.ts";
 import type { Explainer } from "../../../queries/explainer.ts";
 import type {
@@ -40,14 +38,13 @@ import type {
 import type { Tracing } from "../../../telemetry/spans/tracing.ts";
 import { fromExplanation } from "../../convert/fleet/explanation.ts";
 import { fromCheckpointSummary } from "../../convert/tasks/attempts/checkpoint.ts";
-import { toStepCondition } from "../../convert/tasks/attempts/step.ts";
 import { fromTaskLinks } from "../../convert/tasks/dependencies.ts";
 import { fittedTask } from "../../convert/tasks/fitted-task.ts";
 import { fromLimitOutcome } from "../../convert/tasks/limits/concurrency.ts";
 import { milliseconds } from "../../convert/tasks/options.ts";
-import { toTags } from "../../convert/tasks/tags.ts";
-import { fromTaskState, toTaskState } from "../../convert/tasks/task.ts";
+import { fromTaskState } from "../../convert/tasks/task.ts";
 import { toTaskEdit } from "../../convert/tasks/task-edit.ts";
+import { toTaskFilter } from "../../convert/tasks/task-list.ts";
 import { toNewTasks } from "../../convert/tasks/task-spec.ts";
 import { fitPage } from "../../convert/values/message-size.ts";
 import { optional } from "../../convert/values/optional.ts";
@@ -67,9 +64,6 @@ const MAX_LISTED_BYTES = 64 * 1024;
 /** A key has at most 512 bytes: what is left of a longer one belongs to no task. */
 const MAX_KEY_CHARACTERS = 513;
 
-/** Violations beside the first that an error has. */
-const MAX_VIOLATIONS = 10;
-
 const OUTCOMES = {
   returned: UniqueConflictOutcome.RETURNED,
   replaced: UniqueConflictOutcome.REPLACED,
@@ -77,7 +71,7 @@ const OUTCOMES = {
 
 /** Parts that TaskService uses. */
 export interface TaskServiceParts extends BatchHandlerParts, ChangeHandlerParts, LogHandlerParts {
-  readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks" | "tasksWithStep"> &
+  readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> &
     BatchHandlerParts["store"] &
     ChangeHandlerParts["store"] &
     Pick<CheckpointStore, "checkpointOf"> &
@@ -134,20 +128,12 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async listTasks(request) {
       const limit = pageSize(request.pageSize, 50);
-      const step = askedStep(request.step);
-      const filter = {
-        states: request.states.flatMap((state) => toTaskState(state) ?? []),
-        queue: storable(request.queue, 256) || undefined,
-        type: storable(request.taskType, 256) || undefined,
-        detail: storable(request.detail, 256) || undefined,
-        workerId: storable(request.workerId, 256) || undefined,
-        tags: askedTags(request.tags),
+      const filter = toTaskFilter(request);
+      const { tasks, beforeId } = await store.listTasks({
+        ...filter,
         beforeId: parsePageToken(request.pageToken),
         limit: limit + 1,
-      };
-      const { tasks, beforeId } = step
-        ? await store.tasksWithStep(filter, step)
-        : { tasks: await store.listTasks(filter), beforeId: undefined };
+      });
       const listed = (task: TaskRecord) =>
         fittedTask(task, retryPolicies, undefined, Math.min(MAX_LISTED_BYTES, parts.pageBytes));
       const page = fitPage(tasks, limit, listed, parts.pageBytes);
@@ -312,27 +298,6 @@ function toRetryWish(afresh: boolean, step: string): RetryWish {
         "is given with afresh; leave one of them out: a step alone runs with what the others have kept",
     });
   return { step: storable(step, 64) };
-}
-
-/** @throws Refusal `INVALID_REQUEST` for what no step can have. */
-function askedStep(given: StepFilter | undefined): StepCondition | undefined {
-  const violations: Violation[] = [];
-  const step = toStepCondition(given, "step", (field, description) =>
-    violations.push({ field, description }),
-  );
-  const [first, ...further] = violations;
-  if (first) throw invalidRequest(first, ...further);
-  return step;
-}
-
-/** @throws Refusal `INVALID_REQUEST` for what no task can have. */
-function askedTags(tags: readonly string[]): readonly string[] {
-  const violations: Violation[] = [];
-  const asked = [...new Set(tags)];
-  toTags(asked, (field, description) => violations.push({ field, description }));
-  const [first, ...further] = violations;
-  if (first) throw invalidRequest(first, ...further.slice(0, MAX_VIOLATIONS));
-  return asked;
 }
 
 function requireId(taskId: string): number {

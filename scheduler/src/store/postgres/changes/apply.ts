@@ -8,14 +8,15 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { hasDependencies } from "../dependencies/retry-dependent.ts";
 import { Parameters } from "../parameters.ts";
 import { retryTask } from "../tasks/control/cancel-retry.ts";
+import { conditions } from "../tasks/find/conditions.ts";
 import { cancelFound } from "./cancel.ts";
 import type { Carried, Carrying, LockedKeys, LockedTask } from "./carrying.ts";
-import { conditions } from "./conditions.ts";
 import { deleteFound, lockKeysOfDeleted } from "./delete.ts";
 import { furtherCondition, pinLookups } from "./find.ts";
 import { FOUND_COLUMNS, type FoundColumns, QUEUE_COLUMN, toFoundTask } from "./found-columns.ts";
 import { changedClasses, lockKeysOfMoved, moveFound, reprioritise } from "./move.ts";
 import { lockKeysOfRetried, retryFound } from "./retry.ts";
+import { conditionsOf } from "./scope.ts";
 
 /** A class that is deleted this often during one change is so by a fault. */
 const MAX_ROUNDS = 10;
@@ -145,7 +146,7 @@ function lockStatement(
         from unnest(${named}) as u(id)
         cross join lateral (
           select ${FOUND_COLUMNS[table]} from ${table} t
-           where t.id = u.id and ${conditions(scope, table, parameters)}${further && ` and ${further}`}
+           where t.id = u.id and ${conditions(conditionsOf(scope), table, parameters)}${further && ` and ${further}`}
              for update) t`,
     },
     parameters.values,

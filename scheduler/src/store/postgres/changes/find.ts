@@ -5,9 +5,10 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { Parameters } from "../parameters.ts";
 import { STATE } from "../task-states.ts";
+import { conditions } from "../tasks/find/conditions.ts";
 import { indexedBySteps } from "../tasks/reports/steps.ts";
-import { conditions } from "./conditions.ts";
 import { FOUND_COLUMNS, type FoundColumns, QUEUE_COLUMN, toFoundTask } from "./found-columns.ts";
+import { conditionsOf } from "./scope.ts";
 
 /** Classes in one look: there may be as many as keys, with a task each. */
 const MAX_CLASSES = 500;
@@ -198,7 +199,10 @@ function looked(rows: readonly LookRow[], next: ChangePosition | undefined): Fou
 }
 
 function matches(scope: ChangeScope, table: "task" | "task_finished", parameters: Parameters): string {
-  const all = [conditions(scope, table, parameters), furtherCondition(scope, table, parameters)];
+  const all = [
+    conditions(conditionsOf(scope), table, parameters),
+    furtherCondition(scope, table, parameters),
+  ];
   return `(${all.filter((each) => each !== "").join(" and ")}) as matches`;
 }
 

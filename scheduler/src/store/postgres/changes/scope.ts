@@ -3,6 +3,7 @@ import { type ChangeFilter, type TaskChange, wantedStates } from "../../../domai
 import { END_STATES, OPEN_STATES, type TaskState } from "../../../domain/tasks/task-state.ts";
 import type { ChangeScope, ChangeSource, CutOff } from "../../task-changes.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import type { RowConditions } from "../tasks/find/conditions.ts";
 
 const CUT_OFF: Statement = {
   name: "change-cut-off",
@@ -55,6 +56,21 @@ export async function changeScope(
     sources,
     taskIds: taskIds ?? [],
     classIds: sources.includes("open") ? await openClasses(db, change, filter) : [],
+  };
+}
+
+/** The conditions of the filter: ages count from the beginning of the change. */
+export function conditionsOf({
+  filter,
+  states,
+  cutOff,
+}: Pick<ChangeScope, "cutOff" | "filter" | "states">): RowConditions {
+  const ago = (ms: number | undefined) => (ms === undefined ? undefined : cutOff.timeMs - ms);
+  return {
+    ...filter,
+    states,
+    created: { fromMs: ago(filter.maxAgeMs), toMs: ago(filter.minAgeMs) },
+    ended: { fromMs: ago(filter.maxEndedAgeMs), toMs: ago(filter.minEndedAgeMs) },
   };
 }
 

@@ -17,7 +17,8 @@ import { cancelTask, retryTask } from "./control/cancel-retry.ts";
 import { editTask } from "./control/edit.ts";
 import { holdTask, releaseTask } from "./control/hold.ts";
 import { revokeTask } from "./control/revoke.ts";
-import { followedTask, getTask, listTasks, longestHeld, tasksWithStep } from "./read.ts";
+import { listTasks } from "./find/list.ts";
+import { followedTask, getTask, longestHeld } from "./read.ts";
 import { checkpointOf, putCheckpoints } from "./reports/checkpoints.ts";
 import { appendOutput, changedTasks, outputAfter } from "./reports/output.ts";
 import { insertTasks } from "./submit.ts";
@@ -78,7 +79,6 @@ export function taskStore(db: Database): TaskStore {
     getAttempts: async (id) => [...(await countedAttempts(db, id)).kept],
     countedAttempts: (id) => countedAttempts(db, id),
     listTasks: (filter) => listTasks(db, filter),
-    tasksWithStep: (filter, step) => tasksWithStep(db, filter, step),
     longestHeld: (limit) => longestHeld(db, limit),
     cancelTask: (id, reason) => cancelTask(db, id, reason),
     retryTask: (id, wish) => retryTask(db, id, wish),
