@@ -72,7 +72,13 @@ export function TaskList({
         </div>
       </div>
       <p className="muted small list-end" role="status">
-        {loading ? "Loading…" : more ? "" : `${rows.length.toLocaleString("en")} tasks`}
+        {loading
+          ? rows.length === 0 && more
+            ? "Looking through older tasks…"
+            : "Loading…"
+          : more
+            ? ""
+            : `${rows.length.toLocaleString("en")} tasks`}
       </p>
     </div>
   );

@@ -7,6 +7,7 @@ import { CopyButton } from "../../ui/copy.tsx";
 import { FilterBar } from "./filter-bar.tsx";
 import { readFilters, type TaskFilters, toCommand, toRequest } from "./filters.ts";
 import { NoTasks } from "./no-tasks.tsx";
+import { SavedViews } from "./saved-views.tsx";
 import { TaskList } from "./task-list.tsx";
 
 const PAGE_SIZE = 100;
@@ -24,7 +25,7 @@ export function Tasks(): ReactNode {
     queryKey: ["tasks", filters],
     queryFn: ({ pageParam, signal }) =>
       tasks.listTasks(
-        { ...toRequest(filters), pageSize: PAGE_SIZE, pageToken: pageParam },
+        { ...toRequest(filters, Date.now()), pageSize: PAGE_SIZE, pageToken: pageParam },
         { signal, timeoutMs: CALL_TIMEOUT_MS },
       ),
     initialPageParam: "",
@@ -48,6 +49,7 @@ export function Tasks(): ReactNode {
           <CopyButton text={toCommand(filters)} label="Copy as a command" />
         </div>
       </div>
+      <SavedViews filters={filters} onOpen={change} />
       <FilterBar filters={filters} onChange={change} />
       {list.error && rows.length === 0 ? <p role="alert">{messageOf(list.error)}</p> : null}
       {list.isSuccess && rows.length === 0 && !list.hasNextPage ? (
