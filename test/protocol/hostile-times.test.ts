@@ -145,7 +145,11 @@ describe("protocol: times and numbers that cannot be said", () => {
     const report = ({ leaf, value }: { leaf: Leaf; value: unknown }) => {
       const kind = kindOf(leaf);
       const attemptId = kind === "task_results" ? ending.pop() : held;
-      const lists = { results: [{ attemptId }], steps: [{ name: "step", state: StepState.PENDING }] };
+      const lists = {
+        results: [{ attemptId }],
+        events: [{ attemptId }],
+        steps: [{ name: "step", state: StepState.PENDING }],
+      };
       worker.sendBytes(encoded(leaf, { [camel(kind)]: { attemptId, ...lists } }, value));
     };
     const farewells = cases.filter(({ leaf }) => FAREWELLS.includes(kindOf(leaf)));

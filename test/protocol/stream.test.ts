@@ -350,7 +350,10 @@ describe("protocol: the worker stream", () => {
     const worker = await connect({ hello });
     const taskId = await submit(type);
     const { attemptId } = await worker.assignment(taskId);
-    worker.send({ case: "taskEvent", value: { attemptId, sequence: 1n, name: "task.started" } });
+    const events = ["task.started", "task.inference.started"].map((name, n) => ({
+      ...{ attemptId, sequence: BigInt(n + 1), name },
+    }));
+    worker.send({ case: "taskEvents", value: { events } });
     worker.send({ case: "taskEvent", value: { attemptId, sequence: 2n, name: "task.inference.started" } });
     worker.send({
       case: "taskProgress",
@@ -364,8 +367,8 @@ describe("protocol: the worker stream", () => {
     worker.send({ case: "taskEvent", value: { attemptId, sequence: 2n, name: "task.inference.completed" } });
     worker.succeed(attemptId);
     await untilState(taskId, TaskState.SUCCEEDED);
-    const { events } = await caller.call(FleetService.method.listEvents, { taskId });
-    const names = events.map(({ name }) => name);
+    const { events: recorded } = await caller.call(FleetService.method.listEvents, { taskId });
+    const names = recorded.map(({ name }) => name);
     assert.deepEqual(names, [
       "created",
       "assigned",

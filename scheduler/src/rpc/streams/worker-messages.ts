@@ -14,6 +14,7 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { ResultsFrame } from "../codec/results-frame.ts";
 import {
   toAttemptKey,
+  toEvent,
   toIterations,
   toProgress,
   toRejection,
@@ -26,7 +27,7 @@ import { toSlotRelease } from "../convert/tasks/attempts/slot-release.ts";
 import { toReportedSteps } from "../convert/tasks/attempts/step.ts";
 import { toLogMessage } from "../convert/tasks/attempts/task-log.ts";
 import { toCount } from "../convert/values/numbers.ts";
-import { storable, storableEntries } from "../convert/values/text.ts";
+import { storable } from "../convert/values/text.ts";
 import { durationFromMs } from "../convert/values/time.ts";
 import { toHeartbeat } from "../convert/workers/heartbeat.ts";
 import { toStackAnswer } from "../convert/workers/stack.ts";
@@ -78,15 +79,12 @@ export class WorkerMessages {
           storable(detail, 1_024),
         );
       }
-      case "taskEvent": {
-        const { attemptId, sequence, name, attributes } = kind.value;
-        return reportHandler.handleEvent(session, {
-          key: toAttemptKey(attemptId),
-          sequence: toCount(sequence),
-          name: storable(name, 200),
-          attributes: storableEntries(attributes, 64, 4_096),
-        });
-      }
+      case "taskEvent":
+        return reportHandler.handleEvent(session, toEvent(kind.value));
+      case "taskEvents":
+        // All are checked before the first one counts.
+        for (const event of kind.value.events.map(toEvent)) reportHandler.handleEvent(session, event);
+        return;
       case "taskProgress": {
         const { attemptId, progress, iterationCount } = kind.value;
         const key = toAttemptKey(attemptId);

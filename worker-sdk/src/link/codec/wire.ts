@@ -23,7 +23,7 @@ import type { LimitReport } from "../../adaptive/adaptive-limit.ts";
 import { durationFromMs, msFromDuration } from "../../duration.ts";
 import type { AssignmentGroup, AssignmentMessage, KeptStep } from "../assignment.ts";
 import type { RejectReason, ResourceStateMessage, StartupPhaseMessage } from "../messages.ts";
-import type { LoggedEvent, PlainSuccess, UnacknowledgedResult } from "../outbox/in-flight.ts";
+import type { PlainSuccess, UnacknowledgedResult } from "../outbox/in-flight.ts";
 import type { Cost, Outcome } from "../outcome.ts";
 import type { IncomingAssignment } from "./assignments-frame.ts";
 
@@ -83,21 +83,6 @@ const FAILURE_CLASSES = {
   out_of_memory: FailureClass.OUT_OF_MEMORY,
   timed_out: FailureClass.TIMED_OUT,
 } as const;
-
-/** A lifecycle event as a WorkerMessage. */
-export function encodeEvent(attemptId: string, event: LoggedEvent): Uint8Array {
-  const { sequence, name, elapsedMs, attributes } = event;
-  return encode({
-    case: "taskEvent",
-    value: {
-      attemptId,
-      sequence: BigInt(sequence),
-      name,
-      elapsed: durationFromMs(elapsedMs),
-      attributes: { ...attributes },
-    },
-  });
-}
 
 const RESULTS_TAG = WorkerMessageSchema.field.taskResults.number;
 const RESULT_TAG = TaskResultsSchema.field.results.number;

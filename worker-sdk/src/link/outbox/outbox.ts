@@ -2,8 +2,9 @@
 import { ChurnMap } from "@muster/common/churn-map";
 import type { CheckpointAck } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
+import { EventsFrame, encodeEvent } from "../codec/events-frame.ts";
 import type { WorkerMessageKind } from "../codec/wire.ts";
-import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";
+import { encode, ResultsFrame } from "../codec/wire.ts";
 import type { Stream } from "../connection/stream.ts";
 import type { ToLink } from "../messages.ts";
 import type { CheckpointQueue } from "./checkpoints.ts";
@@ -15,6 +16,12 @@ import { StepReports } from "./step-reports.ts";
 /** Events that a scheduler with the feature `brief_starts` accepts in the message of the acceptance. */
 export const RECEIVED = "task.received";
 export const STARTED = "task.started";
+
+/** Feature of a scheduler that takes many events in one message. */
+const EVENT_BATCHES = "event_batches";
+
+/** Most bytes of a frame of events. */
+const MAX_EVENTS_FRAME_BYTES = 128 * 1024;
 
 /** Most results of one frame, and most bytes of their outputs. */
 const MAX_FRAME_RESULTS = 500;
@@ -53,6 +60,7 @@ export class Outbox {
   readonly #clock: Pick<Clock, "monotonicMs">;
   #stream: Stream | undefined;
   #briefStarts = false;
+  #eventBatches = false;
   #accepted: string[] = [];
   #control: Uint8Array[] = [];
   readonly #eventful = new ChurnMap<InFlightAttempt, true>();
@@ -94,6 +102,7 @@ export class Outbox {
     this.#slotReports.open(features);
     this.#stream = stream;
     this.#briefStarts = briefStarts;
+    this.#eventBatches = features.includes(EVENT_BATCHES);
     this.#inFlight.startStream();
     this.#control = [];
     this.#accepted = [];
@@ -282,6 +291,7 @@ export class Outbox {
   }
 
   #writeEvents(stream: Stream): void {
+    if (this.#eventBatches) return this.#writeEventFrames(stream);
     for (const attempt of this.#eventful.keys()) {
       const { events } = attempt;
       while (events.sent < events.kept.length && !stream.congested) {
@@ -290,6 +300,27 @@ export class Outbox {
         events.sent += 1;
       }
       if (events.sent < events.kept.length) return;
+      this.#eventful.delete(attempt);
+    }
+  }
+
+  #writeEventFrames(stream: Stream): void {
+    while (this.#eventful.size > 0 && !stream.congested) {
+      const frame = new EventsFrame();
+      this.#fill(frame);
+      if (frame.bytes > 0) stream.write(frame.finish());
+    }
+  }
+
+  /** Adds events until the frame is large enough. */
+  #fill(frame: EventsFrame): void {
+    for (const attempt of this.#eventful.keys()) {
+      const { events } = attempt;
+      for (let event = events.kept[events.sent]; event !== undefined; event = events.kept[events.sent]) {
+        if (frame.bytes >= MAX_EVENTS_FRAME_BYTES) return;
+        frame.add(attempt.attemptId, event);
+        events.sent += 1;
+      }
       this.#eventful.delete(attempt);
     }
   }

@@ -12,7 +12,7 @@ import { durationFromMs, durations, timestampFromMs } from "../values/time.ts";
 /** Features beyond the protocol's first version, as Welcome lists them. */
 const FEATURES = [
   ...["brief_starts", "key_pauses", "checkpoints", "steps", "handler_reports", "adaptive_limits"],
-  "slot_release",
+  ...["slot_release", "event_batches"],
 ];
 const TASK_LOGS = "task_logs";
 

@@ -2,12 +2,13 @@
 
 import { UNIT_NAME } from "@muster/common/text/name-forms";
 import { quoted } from "@muster/common/text/text";
-import { type Progress, RejectionReason } from "@muster/protocol";
+import { type Progress, RejectionReason, type TaskEvent } from "@muster/protocol";
 import type { AttemptProgress } from "../../../../dispatch/attempts/phase-progress.ts";
+import type { ReportedEvent } from "../../../../dispatch/attempts/worker-report-handler.ts";
 import { type AttemptKey, parseAttemptId } from "../../../../domain/ids.ts";
 import { invalidMessage } from "../../../../domain/refusals.ts";
 import { toCount, toFraction } from "../../values/numbers.ts";
-import { storable } from "../../values/text.ts";
+import { storable, storableEntries } from "../../values/text.ts";
 import { MAX_TEXT } from "../../workers/limits.ts";
 
 /** Largest budget and count of iterations. */
@@ -20,6 +21,16 @@ export function toAttemptKey(attemptId: string): AttemptKey {
   throw invalidMessage(
     `${quoted(attemptId)} is no attempt id; send the attempt_id of an Assignment unchanged`,
   );
+}
+
+/** A lifecycle signal from protobuf. @throws Refusal `INVALID_MESSAGE` for an attempt id that is none. */
+export function toEvent({ attemptId, sequence, name, attributes }: TaskEvent): ReportedEvent {
+  return {
+    key: toAttemptKey(attemptId),
+    sequence: toCount(sequence),
+    name: storable(name, 200),
+    attributes: storableEntries(attributes, 64, 4_096),
+  };
 }
 
 /** Progress from protobuf. */
