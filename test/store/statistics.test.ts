@@ -155,6 +155,72 @@ describe("store: counts of failures", () => {
     assert.ok(Math.abs(spanMs - 1_000_010) < 60_000, `${spanMs}`);
   });
 
+  it("keeps types and lines of code apart where it is asked to, and counts over time", async () => {
+    const at = (traceback: string): Outcome => ({
+      kind: "failed",
+      failure: { failureClass: "non_retryable", code: "X", message: "no", traceback },
+    });
+    const javascript = `Error: no
+    at read (file:///app/node_modules/pg/client.js:1:1)
+    at node:internal/process:9:9
+    at page (file:///app/ocr.ts:12:9)
+    at run (file:///app/ocr.ts:40:1)`;
+    const python = `Traceback (most recent call last):
+  File "/app/run.py", line 3, in run
+    page(1)
+  File "/app/ocr.py", line 7, in page
+    raise ValueError("no")
+ValueError: no`;
+    await task([at(javascript)], { type: "ocr" });
+    const late = await task([at(javascript)], { type: "ocr" });
+    await task([at(python)], { type: "ocr" });
+    await task([at(javascript)], { type: "scan" });
+    await task([at("Error: no\n    at node:internal/net:1:1")], { type: "scan" });
+    await task([failure("X", "non_retryable")], { type: "scan" });
+    await fixture.db.query(
+      "update task_finished set finish_time = now() - interval '59 minutes' where id <> $1",
+      [late],
+    );
+    const { tasks, attempts, stepMs } = await fixture.store.failureStatistics({ ...ALL, byFrame: true });
+    assert.deepEqual(
+      tasks.groups.map(({ count, place }) => `${count} ${place?.type} ${place?.topFrame}`),
+      [
+        "2 ocr page (file:///app/ocr.ts:12:9)",
+        '1 ocr "/app/ocr.py", line 7, in page',
+        "1 scan ",
+        "1 scan node:internal/net:1:1",
+        "1 scan page (file:///app/ocr.ts:12:9)",
+      ],
+    );
+    assert.deepEqual([tasks.groupCount, tasks.count, attempts.count], [5, 6, 6]);
+    assert.equal(stepMs, HOUR_MS / 48);
+    const [group] = tasks.groups;
+    assert.equal(group?.example.taskId, late);
+    assert.deepEqual(
+      group?.place?.counts.flatMap((count, step) => (count === 0 ? [] : [[step, count]])),
+      [
+        [0, 1],
+        [47, 1],
+      ],
+    );
+    assert.deepEqual((await fixture.store.failureStatistics(ALL)).tasks.groups[0]?.place, undefined);
+  });
+
+  it("counts by line of code in records without a class, of a window that is cut, and of times to come", async () => {
+    const { db, store } = fixture;
+    await db.query(`insert into task_attempt (task_id, epoch, number, outcome, failure, end_time)
+      select n, 1, 1, 'requeued:retry', '{"class": "retryable", "code": "MANY", "message": ""}', now() - n * interval '10 ms'
+        from generate_series(1, 100002) n`);
+    await db.query("update task_attempt set end_time = now() + interval '2 hours' where task_id = 1");
+    const { attempts, truncated } = await store.failureStatistics({ ...ALL, byFrame: true });
+    const [group] = attempts.groups;
+    assert.deepEqual([group?.place?.type, group?.place?.topFrame, truncated], ["", "", true]);
+    assert.equal(
+      group?.place?.counts.reduce((sum, count) => sum + count, 0),
+      100_000,
+    );
+  });
+
   it("returns the 50 largest groups, and the number of all", async () => {
     await fixture.db.query(`insert into task_attempt (task_id, epoch, number, outcome, failure)
       select n, m, 1, 'requeued:retry', jsonb_build_object('class', 'retryable', 'code', 'C' || n, 'message', repeat('é', 300))

@@ -21,9 +21,21 @@ export interface FailureFilter {
   readonly queue: string | undefined;
   readonly type: string | undefined;
   readonly workerId: string | undefined;
+  /** Groups also by type and top frame, with counts over time. @default false */
+  readonly byFrame?: boolean;
 }
 
-/** Failures with the same cause and code. */
+/** Where failures of a group were, and when. */
+export interface FailurePlace {
+  /** Empty when the records do not have it. */
+  readonly type: string;
+  /** Empty without a traceback that has one. */
+  readonly topFrame: string;
+  /** Failures in each step of the window. */
+  readonly counts: readonly number[];
+}
+
+/** Failures with the same cause and code, and with the same place when groups have one. */
 export interface FailureGroup {
   /** Of attempts the class of the failure, of tasks the detail of their end. */
   readonly cause: string;
@@ -43,6 +55,8 @@ export interface FailureGroup {
     /** Empty when there was no worker, or its record was dropped. */
     readonly workerId: string;
   };
+  /** Only of groups by frame. */
+  readonly place?: FailurePlace;
 }
 
 /** Failures of one kind. */
@@ -59,6 +73,8 @@ export interface FailureStatistics {
   /** Later than asked for when `truncated`. */
   readonly startTime: Date;
   readonly truncated: boolean;
+  /** Time of each of `FailurePlace.counts`; only of groups by frame. */
+  readonly stepMs?: number;
   readonly attempts: FailureCounts;
   readonly tasks: FailureCounts;
 }

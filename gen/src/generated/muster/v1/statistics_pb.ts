@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/statistics.proto.
  */
 export const file_muster_v1_statistics: GenFile = /*@__PURE__*/
-  fileDesc("ChptdXN0ZXIvdjEvc3RhdGlzdGljcy5wcm90bxIJbXVzdGVyLnYxIn0KG0dldEZhaWx1cmVTdGF0aXN0aWNzUmVxdWVzdBIpCgZ3aW5kb3cYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFcXVldWUYAiABKAkSEQoJdGFza190eXBlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSKfAgocR2V0RmFpbHVyZVN0YXRpc3RpY3NSZXNwb25zZRItCglyZWFkX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCGF0dGVtcHRzGAMgASgLMhwubXVzdGVyLnYxLkZhaWx1cmVTdGF0aXN0aWNzEisKBXRhc2tzGAQgASgLMhwubXVzdGVyLnYxLkZhaWx1cmVTdGF0aXN0aWNzEjAKDXN1Y2NlZWRlZF9hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJdHJ1bmNhdGVkGAYgASgIIsUBChFGYWlsdXJlU3RhdGlzdGljcxIUCgxmYWlsZWRfY291bnQYASABKAMSHAoPc3VjY2VlZGVkX2NvdW50GAIgASgDSACIAQESGQoMc3VjY2Vzc19yYXRlGAMgASgBSAGIAQESJwoGZ3JvdXBzGAQgAygLMhcubXVzdGVyLnYxLkZhaWx1cmVHcm91cBITCgtncm91cF9jb3VudBgFIAEoA0ISChBfc3VjY2VlZGVkX2NvdW50Qg8KDV9zdWNjZXNzX3JhdGUilgMKDEZhaWx1cmVHcm91cBINCgVjYXVzZRgBIAEoCRIMCgRjb2RlGAIgASgJEhQKDGZhaWxlZF9jb3VudBgDIAEoAxIuCgpmaXJzdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V4YW1wbGVfdGFza19pZBgGIAEoCRIaChJleGFtcGxlX2F0dGVtcHRfaWQYByABKAkSFwoPZXhhbXBsZV9tZXNzYWdlGAggASgJEhkKEWV4YW1wbGVfd29ya2VyX2lkGAkgASgJEkAKDWV4YW1wbGVfZmFjdHMYCiADKAsyKS5tdXN0ZXIudjEuRmFpbHVyZUdyb3VwLkV4YW1wbGVGYWN0c0VudHJ5GkkKEUV4YW1wbGVGYWN0c0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULm11c3Rlci52MS5GYWN0VmFsdWU6AjgBIncKGkdldE1ldHJpY1N0YXRpc3RpY3NSZXF1ZXN0EikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVxdWV1ZRgCIAEoCRIRCgl0YXNrX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCSK5AQobR2V0TWV0cmljU3RhdGlzdGljc1Jlc3BvbnNlEi0KCXJlYWRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoGdG90YWxzGAMgAygLMhYubXVzdGVyLnYxLk1ldHJpY1RvdGFsEhMKC3RvdGFsX2NvdW50GAQgASgDImEKC01ldHJpY1RvdGFsEg0KBXF1ZXVlGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRIMCgRuYW1lGAMgASgJEgsKA3N1bRgEIAEoARIVCg1hdHRlbXB0X2NvdW50GAUgASgDIqEBChFXb3JrZXJDb21wbGV0aW9ucxIXCg9jb21wbGV0ZWRfY291bnQYASABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgCIAEoAxIrCghpZGxlX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNhZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CZQoMaW8ubXVzdGVyLnYxQg9TdGF0aXN0aWNzUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure]);
+  fileDesc("ChptdXN0ZXIvdjEvc3RhdGlzdGljcy5wcm90bxIJbXVzdGVyLnYxIo8BChtHZXRGYWlsdXJlU3RhdGlzdGljc1JlcXVlc3QSKQoGd2luZG93GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXF1ZXVlGAIgASgJEhEKCXRhc2tfdHlwZRgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkSEAoIYnlfZnJhbWUYBSABKAgiyAIKHEdldEZhaWx1cmVTdGF0aXN0aWNzUmVzcG9uc2USLQoJcmVhZF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCghhdHRlbXB0cxgDIAEoCzIcLm11c3Rlci52MS5GYWlsdXJlU3RhdGlzdGljcxIrCgV0YXNrcxgEIAEoCzIcLm11c3Rlci52MS5GYWlsdXJlU3RhdGlzdGljcxIwCg1zdWNjZWVkZWRfYWdlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCXRydW5jYXRlZBgGIAEoCBInCgRzdGVwGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIsUBChFGYWlsdXJlU3RhdGlzdGljcxIUCgxmYWlsZWRfY291bnQYASABKAMSHAoPc3VjY2VlZGVkX2NvdW50GAIgASgDSACIAQESGQoMc3VjY2Vzc19yYXRlGAMgASgBSAGIAQESJwoGZ3JvdXBzGAQgAygLMhcubXVzdGVyLnYxLkZhaWx1cmVHcm91cBITCgtncm91cF9jb3VudBgFIAEoA0ISChBfc3VjY2VlZGVkX2NvdW50Qg8KDV9zdWNjZXNzX3JhdGUizAMKDEZhaWx1cmVHcm91cBINCgVjYXVzZRgBIAEoCRIMCgRjb2RlGAIgASgJEhQKDGZhaWxlZF9jb3VudBgDIAEoAxIuCgpmaXJzdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V4YW1wbGVfdGFza19pZBgGIAEoCRIaChJleGFtcGxlX2F0dGVtcHRfaWQYByABKAkSFwoPZXhhbXBsZV9tZXNzYWdlGAggASgJEhkKEWV4YW1wbGVfd29ya2VyX2lkGAkgASgJEkAKDWV4YW1wbGVfZmFjdHMYCiADKAsyKS5tdXN0ZXIudjEuRmFpbHVyZUdyb3VwLkV4YW1wbGVGYWN0c0VudHJ5EhEKCXRhc2tfdHlwZRgLIAEoCRIRCgl0b3BfZnJhbWUYDCABKAkSDgoGY291bnRzGA0gAygFGkkKEUV4YW1wbGVGYWN0c0VudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULm11c3Rlci52MS5GYWN0VmFsdWU6AjgBIncKGkdldE1ldHJpY1N0YXRpc3RpY3NSZXF1ZXN0EikKBndpbmRvdxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVxdWV1ZRgCIAEoCRIRCgl0YXNrX3R5cGUYAyABKAkSDAoEbmFtZRgEIAEoCSK5AQobR2V0TWV0cmljU3RhdGlzdGljc1Jlc3BvbnNlEi0KCXJlYWRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoGdG90YWxzGAMgAygLMhYubXVzdGVyLnYxLk1ldHJpY1RvdGFsEhMKC3RvdGFsX2NvdW50GAQgASgDImEKC01ldHJpY1RvdGFsEg0KBXF1ZXVlGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRIMCgRuYW1lGAMgASgJEgsKA3N1bRgEIAEoARIVCg1hdHRlbXB0X2NvdW50GAUgASgDIqEBChFXb3JrZXJDb21wbGV0aW9ucxIXCg9jb21wbGV0ZWRfY291bnQYASABKAMSHgoWcmVjZW50X2NvbXBsZXRlZF9jb3VudBgCIAEoAxIrCghpZGxlX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNhZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CZQoMaW8ubXVzdGVyLnYxQg9TdGF0aXN0aWNzUHJvdG9QAVoSbXVzdGVyL3YxO211c3RlcnYxqgIJTXVzdGVyLlYxugIITXVzdGVyVjHKAglNdXN0ZXJcVjHqAgpNdXN0ZXI6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure]);
 
 /**
  * Request of GetFailureStatistics.
@@ -50,6 +50,14 @@ export type GetFailureStatisticsRequest = Message<"muster.v1.GetFailureStatistic
    * @generated from field: string worker_id = 4;
    */
   workerId: string;
+
+  /**
+   * Groups also by type and by the top frame of the traceback, and counts each group over time. A scheduler that does not
+   * know this field leaves `step` unset.
+   *
+   * @generated from field: bool by_frame = 5;
+   */
+  byFrame: boolean;
 };
 
 /**
@@ -108,6 +116,13 @@ export type GetFailureStatisticsResponse = Message<"muster.v1.GetFailureStatisti
    * @generated from field: bool truncated = 6;
    */
   truncated: boolean;
+
+  /**
+   * Time that each of `FailureGroup.counts` is of: a 48th of the window. Only with `by_frame`.
+   *
+   * @generated from field: google.protobuf.Duration step = 7;
+   */
+  step?: Duration | undefined;
 };
 
 /**
@@ -145,7 +160,7 @@ export type FailureStatistics = Message<"muster.v1.FailureStatistics"> & {
   successRate?: number | undefined;
 
   /**
-   * By cause and code, most failures first: at most 50.
+   * By cause and code, and with `by_frame` also by type and top frame, most failures first: at most 50.
    *
    * @generated from field: repeated muster.v1.FailureGroup groups = 4;
    */
@@ -167,7 +182,7 @@ export const FailureStatisticsSchema: GenMessage<FailureStatistics> = /*@__PURE_
   messageDesc(file_muster_v1_statistics, 2);
 
 /**
- * Failures with the same cause and code.
+ * Failures with the same cause and code, and with `by_frame` with the same type and top frame.
  *
  * @generated from message muster.v1.FailureGroup
  */
@@ -242,6 +257,28 @@ export type FailureGroup = Message<"muster.v1.FailureGroup"> & {
    * @generated from field: map<string, muster.v1.FactValue> example_facts = 10;
    */
   exampleFacts: { [key: string]: FactValue };
+
+  /**
+   * Type of the tasks; empty without `by_frame`, or when their records do not have it.
+   *
+   * @generated from field: string task_type = 11;
+   */
+  taskType: string;
+
+  /**
+   * Line of the traceback where the failure was: of JavaScript the first one outside `node_modules` and Node.js, of Python
+   * the last one; at most 300 characters. Empty without `by_frame`, and for failures without a traceback that has one.
+   *
+   * @generated from field: string top_frame = 12;
+   */
+  topFrame: string;
+
+  /**
+   * How many failed in each step from `start_time` on; 48, only with `by_frame`.
+   *
+   * @generated from field: repeated int32 counts = 13;
+   */
+  counts: number[];
 };
 
 /**

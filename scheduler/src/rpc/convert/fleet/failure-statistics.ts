@@ -19,13 +19,14 @@ interface Succeeded {
 
 /** Counts of failures with the success rate. */
 export function fromFailureStatistics(
-  { readTime, startTime, truncated, attempts, tasks }: FailureStatistics,
+  { readTime, startTime, truncated, stepMs, attempts, tasks }: FailureStatistics,
   succeeded: Succeeded,
 ): MessageInitShape<typeof GetFailureStatisticsResponseSchema> {
   return {
     readTime: timestampFromDate(readTime),
     startTime: timestampFromDate(startTime),
     truncated,
+    ...(stepMs === undefined ? {} : { step: durationFromMs(stepMs) }),
     attempts: fromCounts(attempts, succeeded.count),
     tasks: fromCounts(tasks, succeeded.count),
     ...(succeeded.ageMs === undefined ? {} : { succeededAge: durationFromMs(Math.max(0, succeeded.ageMs)) }),
@@ -59,5 +60,8 @@ function fromGroup(group: FailureGroup): MessageInitShape<typeof FailureGroupSch
     exampleMessage: message,
     exampleWorkerId: workerId,
     exampleFacts: encodeFacts(facts ?? {}),
+    taskType: group.place?.type ?? "",
+    topFrame: group.place?.topFrame ?? "",
+    counts: [...(group.place?.counts ?? [])],
   };
 }

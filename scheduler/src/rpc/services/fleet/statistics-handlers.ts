@@ -49,7 +49,8 @@ export function statisticsHandlers({
       const queue = request.queue === "" ? undefined : requireQueueName(request.queue);
       const type = storable(request.taskType, 256) || undefined;
       const workerId = storable(request.workerId, 256) || undefined;
-      const failures = await store.failureStatistics({ windowMs, queue, type, workerId });
+      const { byFrame } = request;
+      const failures = await store.failureStatistics({ windowMs, queue, type, workerId, byFrame });
       const completions =
         workerId === undefined ? await store.completionsSince(failures.startTime) : undefined;
       const counts = completions?.counts.filter(
