@@ -66,8 +66,15 @@ const queue = createRoute({
   component: lazyRouteComponent(() => import("./pages/queue/queue.tsx"), "QueuePage"),
 });
 
+const errors = createRoute({
+  getParentRoute: () => root,
+  path: "/errors",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/errors/errors.tsx"), "Errors"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, tasks, task, workers, worker, queues, queue]),
+  routeTree: root.addChildren([overview, tasks, task, workers, worker, queues, queue, errors]),
   history: createHashHistory(),
   parseSearch,
   stringifySearch,

@@ -56,6 +56,7 @@ describe("the dashboard in a browser", { skip: typeof found === "string" && foun
       ["/tasks", "Tasks"],
       [`/tasks/${succeeded}`, succeeded],
       [`/tasks/${failed}`, failed],
+      ["/errors", "Errors"],
       ["/queues", "Queues"],
       ["/queues/unserved", /unserved/],
       ["/workers", "Workers"],
@@ -104,6 +105,9 @@ describe("the dashboard in a browser", { skip: typeof found === "string" && foun
     await page.getByText("<img src=x onerror=", { exact: false }).first().waitFor();
     await go(`/tasks/${failed}`, failed);
     await page.getByText("it will never work").first().waitFor();
+    await assert.rejects((await client.submit("refuse", { message: HOSTILE })).result());
+    await go("/errors", "Errors");
+    await page.getByText(HOSTILE.slice(0, 40), { exact: false }).first().waitFor();
     await client.submit("unserved.type", {}, { queue: "hostile" });
     await go("/queues/hostile", /hostile/);
     await page.getByRole("button", { name: "Pause" }).click();

@@ -10,7 +10,7 @@ export const BASE = new URL(".", document.baseURI);
 export const CALL_TIMEOUT_MS = 15_000;
 
 // Binary messages keep 64-bit numbers and are smaller than JSON.
-const transport = createConnectTransport({
+export const transport = createConnectTransport({
   baseUrl: BASE.href.replace(/\/$/, ""),
   useBinaryFormat: true,
 });

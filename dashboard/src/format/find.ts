@@ -23,6 +23,7 @@ const MAX_OF_A_KIND = 8;
 export const PAGES: readonly Found[] = [
   { kind: "Page", label: "Overview", to: "/", icon: "overview" },
   { kind: "Page", label: "Tasks", to: "/tasks", icon: "tasks" },
+  { kind: "Page", label: "Errors", to: "/errors", icon: "errors" },
   { kind: "Page", label: "Queues", to: "/queues", icon: "queues" },
   { kind: "Page", label: "Workers", to: "/workers", icon: "workers" },
 ];

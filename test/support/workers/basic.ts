@@ -130,7 +130,8 @@ const worker = new Worker({
     },
     refuse: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
-      throw new NonRetryableError("it will never work", { code: "NEVER" });
+      const { message = "it will never work" } = Object(ctx.payload);
+      throw new NonRetryableError(String(message), { code: "NEVER" });
     },
     crash: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { Icon, type IconName } from "../icons.tsx";
 
 interface Entry {
-  readonly to: "/" | "/tasks" | "/workers" | "/queues";
+  readonly to: "/" | "/tasks" | "/workers" | "/queues" | "/errors";
   readonly label: string;
   readonly icon: IconName;
 }
@@ -12,6 +12,7 @@ interface Entry {
 const ENTRIES: readonly Entry[] = [
   { to: "/", label: "Overview", icon: "overview" },
   { to: "/tasks", label: "Tasks", icon: "tasks" },
+  { to: "/errors", label: "Errors", icon: "errors" },
   { to: "/queues", label: "Queues", icon: "queues" },
   { to: "/workers", label: "Workers", icon: "workers" },
 ];
