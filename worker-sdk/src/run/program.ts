@@ -69,6 +69,8 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
       log.warn(fields, "the last spans could not be exported in time");
     }
     if (fatal !== undefined) process.exit(1);
+    // A start that was not over goes on by itself, and there is nothing that it could finish.
+    if (engine.phase === "startup") process.exit(0);
   } finally {
     stopWatching();
     for (const signal of SIGNALS) process.off(signal, onSignal);
