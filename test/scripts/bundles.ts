@@ -35,7 +35,7 @@ const UNUSED_AFTER_MS = 86_400_000;
 
 /** Workers of tests, and the programs that the bench starts. */
 const MORE_PROGRAMS = [
-  "test/support/workers/*.ts",
+  ...["test/support/workers/*.ts", "examples/conformance-worker/worker.ts"],
   ...["bench/src/*-program.ts", "bench/src/*/*-program.ts"],
   ...["bench/src/bare/call-server.ts", "bench/src/fleet/{bare-server,streams-process}.ts"],
 ];

@@ -130,6 +130,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./fleet/run.ts")).defineRun,
     },
     {
+      usage: "conformance [command...]",
+      summary: "test a worker of any language against a scheduler that misbehaves on purpose",
+      load: async () => (await import("./fleet/conformance.ts")).defineConformance,
+    },
+    {
       usage: "launches",
       summary: "list starts of supervised workers, newest first",
       load: async () => (await import("./fleet/launches.ts")).defineLaunches,
