@@ -1,6 +1,6 @@
 /** The schedulers of a chaos run and the faults of them. */
 import { setTimeout as delay } from "node:timers/promises";
-import { Program } from "../support/programs/program.ts";
+import { type LogLine, Program } from "../support/programs/program.ts";
 import { freePort } from "./free-port.ts";
 import type { Fault } from "./schedule.ts";
 import { TIMINGS } from "./timings.ts";
@@ -58,6 +58,11 @@ export class ChaosSchedulers {
       ({ program }) =>
         program?.lines.filter((line) => line.level === level).map((line) => JSON.stringify(line)) ?? [],
     );
+  }
+
+  /** What the schedulers of the run logged of an event. */
+  logged(event: string): LogLine[] {
+    return this.started.flatMap(({ lines }) => lines.filter((line) => line.event === event));
   }
 
   /** Does a fault and undoes it. */
@@ -138,6 +143,7 @@ export class ChaosSchedulers {
         ...["--grpc-addr", address, "--http-addr", "127.0.0.1:0", "--log-format", "json"],
         ...["--heartbeat", seconds(TIMINGS.heartbeatMs), "--lease", seconds(TIMINGS.leaseMs)],
         ...["--reconnect-grace", seconds(TIMINGS.graceMs), "--poll-interval", "0.2"],
+        ...["--quarantine-after", "8", "--quarantine-window", "5", "--quarantine-probe", "0.3"],
       ],
       env: { DATABASE_URL: this.#databaseUrl() },
     });

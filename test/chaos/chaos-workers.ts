@@ -1,8 +1,10 @@
 /** The workers of a chaos run, each behind a proxy for every scheduler, and the faults of them. */
+import { rm, writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { Program } from "../support/programs/program.ts";
 import type { Fault } from "./schedule.ts";
+import { sickFile } from "./sick-file.ts";
 
 /** Longer than a worker's register timeout: within it a worker is ready, or has ended because it could not register. */
 const READY_WITHIN_MS = 180_000;
@@ -111,6 +113,13 @@ export class ChaosWorkers {
         await delay(fault.forMs);
         for (const proxy of slot.proxies) proxy.heal();
         return;
+      case "worker_sick": {
+        const file = sickFile(this.#historyFile, slot.id);
+        await writeFile(file, "");
+        await delay(fault.forMs);
+        await rm(file);
+        return;
+      }
       case "worker_double": {
         const first = slot.program;
         const second = this.#start(slot);

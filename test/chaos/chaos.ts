@@ -8,6 +8,7 @@ import { check, type Findings } from "./checks/check.ts";
 import type { Run } from "./checks/records.ts";
 import { Fleet } from "./fleet.ts";
 import { SCHEDULE } from "./limits.ts";
+import { Operator } from "./operator.ts";
 import { Producer } from "./producer.ts";
 import { schedule } from "./schedule.ts";
 import { TIMINGS } from "./timings.ts";
@@ -52,6 +53,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   try {
     const producer = new Producer(fleet.schedulerAddresses, seed);
     producer.start(options.lanes);
+    const operator = new Operator(fleet.schedulerAddresses, seed, producer.accepted, options.workers);
+    operator.start();
     const feeding = new AbortController();
     const fed = holdWhenDeep(fleet, producer, feeding.signal);
     const { faults, skipped, failures } = await injectAll(fleet, options);
@@ -59,6 +62,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     feeding.abort();
     await fed;
     await producer.stop();
+    await operator.stop();
     say(`${producer.accepted.length} tasks accepted; waiting until all have ended`);
     const quietFrom = performance.now();
     await untilQuiet(fleet.databaseUrl, say);
@@ -68,7 +72,16 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const db = openTestDatabase(fleet.databaseUrl);
     const runs = parseRuns(await readFile(fleet.historyFile, "utf8"));
     const silence = TIMINGS.leaseMs + TIMINGS.graceMs + 6 * TIMINGS.heartbeatMs;
-    const findings = await check(db, producer.accepted, runs, fleet, silence, fleet.workerCount);
+    const ended = fleet
+      .schedulersLogged("worker.quarantine_ended")
+      .map(({ worker_id, time }) => ({ worker: String(worker_id), atMs: Date.parse(String(time)) }));
+    const findings = await check(
+      db,
+      { accepted: producer.accepted, runs, acknowledged: operator, quarantineEnds: ended },
+      fleet,
+      silence,
+      fleet.workerCount,
+    );
     await db.close();
     // The database's absence is the schedule's doing, and said once each time.
     const errors = fleet.schedulerLines("error").filter((line) => !line.includes('"database.unavailable"'));

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Program } from "../support/programs/program.ts";
+import type { LogLine, Program } from "../support/programs/program.ts";
 import { ChaosDatabase } from "./chaos-database.ts";
 import { ChaosSchedulers, type Outage } from "./chaos-schedulers.ts";
 import { ChaosWorkers, type Trouble } from "./chaos-workers.ts";
@@ -94,6 +94,11 @@ export class Fleet {
   /** Log lines of a level from all schedulers that run now. */
   schedulerLines(level: string): string[] {
     return this.#schedulers.lines(level);
+  }
+
+  /** What schedulers logged of an event, those that have ended among them. */
+  schedulersLogged(event: string): LogLine[] {
+    return this.#schedulers.logged(event);
   }
 
   /** Keeps what every program wrote, for a run with violations. Returns the folder. */

@@ -27,6 +27,14 @@ export const SCHEDULE: ScheduleOptions & { readonly name: string; readonly every
   ...{ overlap: "allow", catchUp: "all", catchUpLimit: 1_000 },
 };
 
+/** Losses must not use the policy up: what fails for good must be what was made to fail. The edits of a run leave enough, too. */
+export const RETRY = { maxRetries: 1_000, delaysS: [0.1] };
+export const MIN_EDITED_RETRIES = 500;
+export const MAX_EDITED_RETRIES = 1_000;
+
+/** A type that one worker alone runs, so that this one must never be quarantined. */
+export const SOLE = { type: "sole", worker: "worker-1" };
+
 /** The circuit of some tasks: it opens often, and for short, so that tasks wait for it and probe it. */
 export const CIRCUIT = {
   ...{ key: "chaos", failureRate: 0.3, windowS: 5, minSamples: 2 },

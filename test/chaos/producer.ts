@@ -8,7 +8,7 @@ import {
   type RateLimit,
 } from "@muster/worker/client";
 import type { Accepted } from "./checks/records.ts";
-import { AHEAD_BYTES, CIRCUIT, LIMITS, RATE, SCHEDULE, STRICT } from "./limits.ts";
+import { AHEAD_BYTES, CIRCUIT, LIMITS, RATE, RETRY, SCHEDULE, SOLE, STRICT } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 
 interface Spec {
@@ -38,8 +38,8 @@ const COSTLY_SHARE = 0.2;
 /** Those with a rate limit, among the others. */
 const RATED_SHARE = 0.1;
 
-/** Losses must not use the policy up: what fails for good must be what was made to fail. */
-const RETRY = { maxRetries: 1_000, delaysS: [0.1] };
+/** Tasks of the type that one worker runs, among those without keys and limits. */
+const SOLE_SHARE = 0.05;
 
 /** Tasks that wait for one or two earlier ones of their submit. */
 const DEPENDENT_SHARE = 0.2;
@@ -150,6 +150,8 @@ export class Producer {
       return { ...spec, payload: { ...payload, ms: ms % 50 }, concurrency: this.#keys() };
     if (this.#random() < RATED_SHARE)
       return { ...spec, payload: { ...payload, ms: ms % 50 }, rateLimits: [RATE] };
+    if (this.#random() < SOLE_SHARE)
+      return { ...spec, type: SOLE.type, payload: { ...payload, ms: ms % 50 } };
     if (this.#random() >= COSTLY_SHARE) return spec;
     const gpu = 1 + Math.floor(this.#random() * 3);
     return { ...spec, payload: { ...payload, ms: ms % 500, gpu }, cost: { gpu } };

@@ -13,7 +13,8 @@ export type Fault =
   | { readonly kind: "disk_fill"; readonly forMs: number }
   | { readonly kind: "role_nologin"; readonly forMs: number }
   | { readonly kind: "connections_fatal"; readonly times: number }
-  | { readonly kind: "worker_double"; readonly worker: number; readonly forMs: number };
+  | { readonly kind: "worker_double"; readonly worker: number; readonly forMs: number }
+  | { readonly kind: "worker_sick"; readonly worker: number; readonly forMs: number };
 
 /** A fault and its moment, milliseconds after the start. */
 export interface ScheduledFault {
@@ -56,6 +57,7 @@ export function schedule(
     [2, () => ({ kind: "role_nologin", forMs: between(300, 6_000) })],
     [3, () => ({ kind: "connections_fatal", times: pick(5) + 1 })],
     [1, () => ({ kind: "worker_double", worker: pick(size.workers), forMs: between(1_000, 8_000) })],
+    [6, () => ({ kind: "worker_sick", worker: pick(size.workers), forMs: between(3_000, 12_000) })],
   ];
   const total = kinds.reduce((sum, [weight]) => sum + weight, 0);
   const faults: ScheduledFault[] = [];

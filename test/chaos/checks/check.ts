@@ -2,15 +2,18 @@
 import type { TestDatabase } from "../../support/database/postgres.ts";
 import type { Outage } from "../chaos-schedulers.ts";
 import type { Trouble } from "../chaos-workers.ts";
-import { GPU, SCHEDULE } from "../limits.ts";
+import { GPU, RETRY, SCHEDULE } from "../limits.ts";
+import type { Acknowledged } from "../operator.ts";
 import { checkDependencies, type DependencyFindings } from "./dependencies.ts";
 import { rateExceeded, replayCircuit } from "./flow-control.ts";
 import { leftLocks, limitsExceeded, ordersBroken } from "./keys.ts";
+import { checkOperations, type OperationFindings } from "./operations.ts";
+import { checkQuarantines, type LoggedEnd, type QuarantineFindings } from "./quarantines.ts";
 import type { Accepted, FinishedRow, Run } from "./records.ts";
 import { ticksBroken } from "./ticks.ts";
 
 /** What a run showed. */
-export interface Findings extends DependencyFindings {
+export interface Findings extends DependencyFindings, OperationFindings, QuarantineFindings {
   readonly accepted: number;
   readonly succeeded: number;
   readonly failed: number;
@@ -70,8 +73,18 @@ const DEATHS = 3;
  */
 export async function check(
   db: Pick<TestDatabase, "query">,
-  accepted: readonly Accepted[],
-  runs: readonly Run[],
+  {
+    accepted,
+    runs,
+    acknowledged,
+    quarantineEnds,
+  }: {
+    accepted: readonly Accepted[];
+    runs: readonly Run[];
+    /** What the operator was answered. */
+    acknowledged: Acknowledged;
+    quarantineEnds: readonly LoggedEnd[];
+  },
   {
     troubles,
     outages,
@@ -161,7 +174,8 @@ export async function check(
   const failed = finished.filter(
     (row) =>
       row.state === 4 &&
-      kind.get(row.id) === "work" &&
+      kind.get(row.id) !== "hopeless" &&
+      kind.has(row.id) &&
       row.detail !== "DEPENDENCY_FAILED" &&
       !poisoned.includes(row),
   );
@@ -180,6 +194,15 @@ export async function check(
   const circuit = await replayCircuit(db, violations);
   const dependents = accepted.filter(({ after }) => after.length > 0);
   const dependencies = await checkDependencies(db, dependents, finished, violations);
+  const operations = await checkOperations(
+    db,
+    acknowledged,
+    finished,
+    runs,
+    RETRY.maxRetries + 1,
+    violations,
+  );
+  const quarantines = await checkQuarantines(db, quarantineEnds, troubles, violations);
   const over = runs.filter(({ gpu = 0 }) => gpu > GPU);
   for (const { attempt, worker, gpu } of over)
     violations.push(`${attempt} began on ${worker} while its handlers took ${gpu} of ${GPU} gpu`);
@@ -222,6 +245,8 @@ export async function check(
     ticks: ticks.length,
     tickFaults,
     ...dependencies,
+    ...operations,
+    ...quarantines,
     violations,
   };
 }

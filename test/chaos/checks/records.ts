@@ -9,6 +9,8 @@ export interface Run {
   readonly worker: string;
   readonly pid: number;
   readonly at: number;
+  /** Attempts that the policy of the task allows in all. */
+  readonly max: number;
   /** At the begin, what the running handlers of the process take of the capacity. */
   readonly gpu?: number;
 }
