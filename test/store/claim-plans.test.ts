@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import pg from "pg";
 import type { Database, Statement } from "../../scheduler/src/store/postgres/connection/database.ts";
-import { claimKeyed, claimRated } from "../../scheduler/src/store/postgres/tasks/claim.ts";
+import { claimKeyed, claimRated, keyedClaims } from "../../scheduler/src/store/postgres/tasks/claim.ts";
 import { finishStatement } from "../../scheduler/src/store/postgres/tasks/finish.ts";
 import { openFixture, type StoreFixture } from "./fixture.ts";
 
@@ -39,6 +39,7 @@ describe("store: plans of batches with keys", () => {
 
   const statements: Record<string, () => Promise<Statement>> = {
     "a claim with concurrency keys": () => captured((db) => claimKeyed(db, [], "a")),
+    "a claim that is expected to be admitted": () => captured((db) => keyedClaims(db)([], "a")),
     "a claim with rate limits": () => captured((db) => claimRated(db, [], "a")),
     "an end with concurrency keys": async () => finishStatement([], true).statement,
   };

@@ -25,6 +25,8 @@ export class Admission {
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #onFreed: () => void;
   readonly #held = new HeldTasks();
+  /** The rules that concern the tasks of each class, once they were asked for. */
+  readonly #concerning = new WeakMap<TaskClass, readonly TaskRule[]>();
   readonly #heldClasses = new Map<number, Hold>();
   /** Tasks in claims under way. */
   readonly #claiming = new Map<number, Omit<Holding, "epoch">>();
@@ -75,8 +77,7 @@ export class Admission {
 
   /** True when a rule decides about this class task by task. */
   asksTasks(taskClass: TaskClass): boolean {
-    for (const rule of this.#taskRules) if (rule.concerns(taskClass)) return true;
-    return false;
+    return this.#rulesOf(taskClass).length > 0;
   }
 
   /**
@@ -117,7 +118,7 @@ export class Admission {
       return false;
     }
     this.#held.forget(task.id);
-    const rules = this.#concerning(taskClass);
+    const rules = this.#rulesOf(taskClass);
     this.#claiming.set(task.id, { taskClass, rules });
     acquire(rules, { taskId: task.id, taskClass });
     return true;
@@ -134,11 +135,13 @@ export class Admission {
 
   /** A session of this scheduler holds the attempt: claimed, found in the database, taken over or taken back. */
   hold({ taskId, epoch }: AttemptKey, taskClass: TaskClass | undefined): void {
-    if (!taskClass || !this.asksTasks(taskClass)) return;
+    if (!taskClass) return;
+    const concerning = this.#rulesOf(taskClass);
+    if (concerning.length === 0) return;
     const before = this.#holdings.get(taskId);
     if (before && before.epoch >= epoch) return;
     const claiming = this.#claiming.get(taskId);
-    const rules = claiming?.rules ?? this.#concerning(taskClass);
+    const rules = claiming?.rules ?? concerning;
     this.#claiming.delete(taskId);
     this.#holdings.set(taskId, { epoch, taskClass, rules });
     if (before) this.#free(taskId, before, "overtaken");
@@ -183,15 +186,19 @@ export class Admission {
   }
 
   #taskReason(task: WaitingTask, taskClass: TaskClass): HoldReason | undefined {
-    for (const rule of this.#taskRules) {
-      const reason = rule.concerns(taskClass) ? rule.holdReason(task, taskClass) : undefined;
+    for (const rule of this.#rulesOf(taskClass)) {
+      const reason = rule.holdReason(task, taskClass);
       if (reason) return reason;
     }
     return undefined;
   }
 
-  #concerning(taskClass: TaskClass): readonly TaskRule[] {
-    return this.#taskRules.filter((rule) => rule.concerns(taskClass));
+  #rulesOf(taskClass: TaskClass): readonly TaskRule[] {
+    const known = this.#concerning.get(taskClass);
+    if (known) return known;
+    const rules = this.#taskRules.filter((rule) => rule.concerns(taskClass));
+    this.#concerning.set(taskClass, rules);
+    return rules;
   }
 
   #free(taskId: number, { taskClass, rules }: Omit<Holding, "epoch">, path: ReleasePath): void {

@@ -18,16 +18,38 @@ function counting(rows: string): string {
      cross join lateral count_concurrency_keys(w.keys, w.changes) k`;
 }
 
+/** The tasks of `asked` by key: how many there are, and the least of their limits. */
+const BY_KEY = `(
+        select array_agg(key order by key) as keys, array_agg(change order by key) as changes,
+               array_agg(least order by key) as leasts
+          from (select key, count(*)::int as change, min(max_held) as least from asked group by key) n) w`;
+
 /** Counts all that `asked` has, and finds out whether that is more than the limit of a key. */
 const COUNTED = `counted as materialized (
     select w.keys, w.leasts, k.held, k.overrides, exists (
              select from unnest(k.held, k.overrides, w.leasts) as u(held, override, least)
               where u.held > coalesce(nullif(u.override, -1), u.least)) as is_over
-      from (
-        select array_agg(key order by key) as keys, array_agg(change order by key) as changes,
-               array_agg(least order by key) as leasts
-          from (select key, count(*)::int as change, min(max_held) as least from asked group by key) n) w
+      from ${BY_KEY}
      cross join lateral count_concurrency_keys(w.keys, w.changes) k)`;
+
+/** The keys of `counted` that admit no more, with what is counted of them. */
+const FULL = `select u.key, u.held, nullif(u.override, -1) as override, true as is_full
+          from counted, unnest(counted.keys, counted.held, counted.overrides, counted.leasts) as u(key, held, override, least)
+         where u.held >= coalesce(nullif(u.override, -1), u.least)`;
+
+/**
+ * CTEs that count the keys of the tasks in `claimed`, which are assigned already, with the columns key and max_held. The
+ * statement fails with a conflict when that is more than the limit of a key; it has to read `key_states`, the keys that admit
+ * no more.
+ */
+export function countClaimed(claimed: string): string {
+  return `asked as (select key, max_held from ${claimed}),
+  counted as materialized (
+    select w.keys, w.leasts, k.held, k.overrides
+      from ${BY_KEY}
+     cross join lateral count_within_limits(w.keys, w.changes, w.leasts) k),
+  key_states as materialized (${FULL})`;
+}
 
 /**
  * CTEs that admit tasks: `admitted` has the tasks of `asking` that every one of their keys admits, and those without keys. A
@@ -105,9 +127,7 @@ export function uncountRefused(taken: string): string {
   key_states as materialized (
     select key, sum(held) as held, max(override) as override
       from (
-        select u.key, u.held, nullif(u.override, -1) as override, true as is_full
-          from counted, unnest(counted.keys, counted.held, counted.overrides, counted.leasts) as u(key, held, override, least)
-         where u.held >= coalesce(nullif(u.override, -1), u.least)
+        ${FULL}
         union all
         select key, change, null, false from given_back) s
      group by key having bool_or(is_full)),

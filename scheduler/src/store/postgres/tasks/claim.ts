@@ -1,17 +1,26 @@
 /** Claims tasks for sessions, resolves claims of unknown outcome, and writes reports of running attempts. */
 import type { AttemptKey } from "../../../domain/ids.ts";
 import { soleKey } from "../../../domain/tasks/limits/concurrency.ts";
-import type { AttemptTouch, ClaimedAttempt, KeyedClaim, KeyedWish, RatedClaim } from "../../store.ts";
+import type {
+  AttemptTouch,
+  ClaimedAttempt,
+  ClaimStore,
+  KeyedClaim,
+  KeyedWish,
+  RatedClaim,
+} from "../../store.ts";
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import {
   admitByKeys,
   admitInOrder,
+  countClaimed,
   IS_READY,
   ORDER_FRONTS,
   uncountRefused,
 } from "../concurrency/held-keys.ts";
 import { type FrontColumns, toOrder } from "../concurrency/orders.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { isConflict } from "../connection/errors.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { inLockOrder, livingSessions } from "../locks.ts";
@@ -98,6 +107,34 @@ function heldClaim(
     left join (${SELECT_CLAIMED}) claimed on true`,
   };
 }
+
+/**
+ * Claims tasks with one key each, of which this scheduler expects that they are all admitted: it assigns them as `CLAIM` does,
+ * then counts their keys, and fails with a conflict when that is more than a limit. Tasks that are locked before they are
+ * changed cost 2.2 us each more.
+ */
+const CLAIM_EXPECTED: Statement = {
+  name: "task-claim-expected",
+  text: `with ${livingSessions("$2", "$3")},
+  d as materialized (
+    select d.*, d.session_id in (select session_id from living) as lives
+      from unnest($1::bigint[], $2::bigint[], $4::int[], $5::text[], $6::int[]) as d(id, session_id, class_id, key, max_held)),
+  c as (
+    update task t
+       set state = ${STATE.assigned}, session_id = d.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
+           assign_time = ${ASSIGNED}
+      from d
+     where d.lives and t.id = d.id and t.class_id = d.class_id and ${IS_READY}
+    returning ${CLAIM_COLUMNS}, ${SENT_COLUMNS},
+      (date_part('epoch', now() - t.create_time) * 1e6)::bigint as since_creation_us, d.key, d.max_held),
+  ${countClaimed("c")},
+  e as (
+    insert into event (name, task_ids, epoch, epochs)
+    select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)
+  select claimed.*, keys.states
+    from (select json_agg(json_build_array(key, held, override)) as states from key_states) keys
+    left join (${SELECT_CLAIMED}) claimed on true`,
+};
 
 /** The statements for tasks with keys, of which none has a strict order, or some have. */
 const CLAIM_KEYED = {
@@ -204,7 +241,7 @@ export async function claim(
 }
 
 /**
- * As `claim`, for tasks of classes with concurrency keys. What is first in `wanted` goes first.
+ * As `claim`, for tasks of classes with concurrency keys, by the exact statement. What is first in `wanted` goes first.
  *
  * @param strict Whether some of them have keys with a strict order.
  */
@@ -217,6 +254,39 @@ export async function claimKeyed(
   const statement = strict ? CLAIM_KEYED.strict : CLAIM_KEYED.anyOrder;
   const rows = await db.hot<HeldRow>(statement, heldParameters(wanted, schedulerId, strict));
   return toKeyedClaim(db, rows);
+}
+
+/**
+ * Claims tasks with concurrency keys by the cheaper statement while no claim is turned back, as with one scheduler, which plans
+ * by what it knows of the keys. After a claim that the statement refused the exact one is used, until so many claims in a row
+ * were admitted as a whole.
+ */
+export function keyedClaims(db: Database): ClaimStore["claimKeyed"] {
+  let careful = 0;
+  return async (wanted, schedulerId, strict = false) => {
+    if (careful === 0 && !strict && wanted.every(hasSoleKey)) {
+      const sorted = inLockOrder(wanted, ({ taskId }) => taskId);
+      try {
+        const rows = await db.hot<HeldRow>(CLAIM_EXPECTED, heldParameters(sorted, schedulerId, false));
+        return await toKeyedClaim(db, rows);
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        careful = CAREFUL_CLAIMS;
+      }
+    }
+    const claim = await claimKeyed(db, wanted, schedulerId, strict);
+    if (claim.turnedBack.length > 0) careful = CAREFUL_CLAIMS;
+    else if (careful > 0) careful--;
+    return claim;
+  };
+}
+
+/** A refused claim costs its work twice and a line in the server's log. */
+const CAREFUL_CLAIMS = 32;
+
+/** True for a task of which the scheduler names the class and the only key of it. */
+function hasSoleKey({ classId, concurrency }: KeyedWish): boolean {
+  return classId !== undefined && soleKey(concurrency) !== undefined;
 }
 
 /** As `claimKeyed`, for tasks of classes with rate limits. */

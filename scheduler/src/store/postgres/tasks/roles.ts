@@ -10,7 +10,7 @@ import type { Database } from "../connection/database.ts";
 import { insertKeyedTasks } from "../unique-keys/insert-keyed.ts";
 import { keyOwner } from "../unique-keys/key-rows.ts";
 import { committedResults, countedAttempts } from "./attempts.ts";
-import { assignedTo, claim, claimKeyed, claimRated, retake, touch } from "./claim.ts";
+import { assignedTo, claim, claimRated, keyedClaims, retake, touch } from "./claim.ts";
 import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
 import { commitResults } from "./commit.ts";
 import { cancelTask, retryTask } from "./control/cancel-retry.ts";
@@ -46,7 +46,7 @@ export function claimStore(db: Database): ClaimStore {
         ? insertKeyedTasks(db, tasks, schedulerId)
         : insertTasks(db, tasks, schedulerId),
     claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
-    claimKeyed: (wanted, schedulerId, strict) => claimKeyed(db, wanted, schedulerId, strict),
+    claimKeyed: keyedClaims(db),
     claimRated: (wanted, schedulerId, strict) => claimRated(db, wanted, schedulerId, strict),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     wakeDue: (limit) => wakeDue(db, limit),
