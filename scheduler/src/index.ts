@@ -7,7 +7,7 @@ export {
   startEmbeddedPostgres,
 } from "@muster/embedded-postgres";
 export { type Address, type Config, ConfigError, loadConfig } from "./config/config.ts";
-export { describeSettings } from "./config/settings.ts";
+export { describeSettings } from "./config/settings-help.ts";
 export { runMigrate, runScheduler } from "./main.ts";
 export { type Scheduler, startScheduler } from "./scheduler.ts";
 export { migrateDatabase, openPostgresStore } from "./store/postgres/postgres-store.ts";

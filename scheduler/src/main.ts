@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { holdProcess, systemClock } from "./clock.ts";
 import { type Config, ConfigError, loadConfig, type Surroundings } from "./config/config.ts";
-import { describeSettings } from "./config/settings.ts";
+import { describeSettings } from "./config/settings-help.ts";
 import { Refusal } from "./domain/errors.ts";
 import { type Scheduler, startScheduler } from "./scheduler.ts";
 import { shown } from "./start/addresses.ts";

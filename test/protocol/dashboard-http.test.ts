@@ -24,7 +24,10 @@ describe("the dashboard's address", () => {
         args: ["--dashboard", "read-only"],
         env: { MUSTER_TOKEN: TOKEN },
       }),
-      startTestScheduler({ databaseUrl: db.url, args: ["--dashboard", "off"] }),
+      startTestScheduler({
+        databaseUrl: db.url,
+        args: ["--dashboard", "off", "--dashboard-payloads", "never"],
+      }),
     ]);
   });
 
@@ -58,6 +61,50 @@ describe("the dashboard's address", () => {
     assert.equal(await head.text(), "");
     assert.equal((await fetch(`${open.http}/assets/none.js`)).status, 404);
     assert.equal((await fetch(`${open.http}/assets/..%2fpackage.json`)).status, 404);
+  });
+
+  it("gives browsers no payloads where an operator wants that, by Connect, streams and plain HTTP", async () => {
+    const secret = "do-not-show";
+    const plain = `${without.http}/v1/tasks`;
+    const made = await fetch(`${plain}/kept?queue=kept`, { method: "POST", body: JSON.stringify(secret) });
+    const { taskId } = (await made.json()) as { taskId: string };
+    const ask = async (headers: Record<string, string>) => {
+      const got = await fetch(`${without.http}/muster.v1.TaskService/GetTask`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: JSON.stringify({ taskId }),
+      });
+      return ((await got.json()) as { task: { payload?: string; omittedFields?: string[] } }).task;
+    };
+    const browser = { "sec-fetch-site": "same-origin" };
+    const shown = Buffer.from(JSON.stringify(secret)).toString("base64");
+    assert.deepEqual([(await ask({})).payload, (await ask(browser)).payload], [shown, undefined]);
+    assert.deepEqual((await ask(browser)).omittedFields, ["payload"]);
+    for (const path of [taskId, `${taskId}/payload`, `${taskId}/result`]) {
+      const refused = await fetch(`${plain}/${path}`, { headers: browser });
+      const text = await refused.text();
+      assert.equal(refused.status, 403, path);
+      assert.match(text, /PAYLOADS_NOT_SHOWN/);
+    }
+    assert.match(await (await fetch(`${plain}/${taskId}/payload`)).text(), /do-not-show/, "a program");
+    const waits = { method: "POST", headers: browser, body: "1" };
+    assert.equal((await fetch(`${plain}/kept?wait=1s`, waits)).status, 403);
+    assert.equal((await fetch(`${plain}/kept?queue=kept`, waits)).status, 201);
+    // The first message of a stream of changes, with its envelope of five bytes.
+    const message = Buffer.from(JSON.stringify({ taskId }));
+    const envelope = Buffer.from([0, 0, 0, 0, message.length]);
+    const over = new AbortController();
+    const stream = await fetch(`${without.http}/muster.v1.TaskService/WatchTask`, {
+      method: "POST",
+      headers: { "content-type": "application/connect+json", ...browser },
+      body: Buffer.concat([envelope, message]),
+      signal: over.signal,
+    });
+    const first = await stream.body?.getReader().read();
+    over.abort();
+    const text = Buffer.from(first?.value ?? []).toString();
+    assert.match(text, new RegExp(taskId));
+    assert.doesNotMatch(text, new RegExp(shown));
   });
 
   it("is protected by headers", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { withoutSecrets } from "./effective-settings.ts";
-import { describeSettings } from "./settings.ts";
+import { describeSettings } from "./settings-help.ts";
 
 const HERE = { cwd: "/here", inCheckout: true, isTerminal: false };
 
@@ -21,6 +21,17 @@ function faultsOf(argv: readonly string[], env: Record<string, string> = {}): re
 }
 
 describe("configuration", () => {
+  it("links traces by http alone", () => {
+    const url = "https://traces.example/trace/{trace_id}?from=muster";
+    assert.equal(load(["--dashboard-trace-url", url]).dashboardTraceUrl, url);
+    for (const wrong of ["javascript:alert('{trace_id}')", "https://traces.example/", "{trace_id}"])
+      assert.match(
+        faultsOf(["--dashboard-trace-url", wrong])[0] ?? "",
+        /is no http or https URL with \{trace_id\}/,
+        wrong,
+      );
+  });
+
   it("works without a word, with the documented defaults", () => {
     const config = load();
     assert.deepEqual(config.grpcAddress, { host: "127.0.0.1", port: 7070 });

@@ -61,6 +61,10 @@ export interface Config {
   readonly taskLogs: boolean;
   /** The page at the HTTP address. */
   readonly dashboard: "on" | "read-only" | "off";
+  /** When it shows what tasks are given and return. */
+  readonly dashboardPayloads: "shown" | "hidden" | "never";
+  /** Address of a trace, with `{trace_id}` in it. */
+  readonly dashboardTraceUrl: string | undefined;
   readonly logLevel: LogLevel;
   readonly logPretty: boolean;
   readonly logFile: string | undefined;
@@ -203,6 +207,8 @@ export function loadConfig(
     stopTimeoutMs: seconds("stopTimeout", 0.1, 3_600),
     taskLogs: oneOf("taskLogs", ["on", "off"]) === "on",
     dashboard: oneOf("dashboard", ["on", "read-only", "off"]),
+    dashboardPayloads: oneOf("dashboardPayloads", ["shown", "hidden", "never"]),
+    dashboardTraceUrl: traceUrl(raw("dashboardTraceUrl"), faults),
     keepDays: number("keepDays", 1, 36_500, true),
     logLevel: verbose === "true" || verbose === "1" ? "debug" : oneOf("logLevel", LOG_LEVELS),
     logPretty: format === "pretty" || (format === "auto" && surroundings.isTerminal),
@@ -250,6 +256,20 @@ function parseFlags(argv: readonly string[], faults: string[]): Map<string, stri
     else flags.set(token.name, token.value);
   }
   return flags;
+}
+
+/** A link of the page must not become a script. */
+function traceUrl(
+  { text, source }: { text: string | undefined; source: string },
+  faults: string[],
+): string | undefined {
+  if (text === undefined) return undefined;
+  const isUrl = URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+  if (isUrl && text.includes("{trace_id}")) return text;
+  faults.push(
+    `${source}: "${text}" is no http or https URL with {trace_id} in it, for example https://traces.example/trace/{trace_id}`,
+  );
+  return undefined;
 }
 
 function databaseUrl(

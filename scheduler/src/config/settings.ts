@@ -301,6 +301,20 @@ export const SETTINGS = {
     value: "on|read-only|off",
     help: "the page at the HTTP address; read-only refuses changes that come from a browser",
   },
+  dashboardPayloads: {
+    flag: "dashboard-payloads",
+    env: "MUSTER_DASHBOARD_PAYLOADS",
+    fallback: "shown",
+    value: "shown|hidden|never",
+    help: "whether the page shows payloads and results: at once, when asked for, or never; then browsers get none",
+  },
+  dashboardTraceUrl: {
+    flag: "dashboard-trace-url",
+    env: "MUSTER_DASHBOARD_TRACE_URL",
+    fallback: undefined,
+    value: "URL",
+    help: "where the page links the trace of a task; {trace_id} stands for its id",
+  },
   keepDays: {
     flag: "keep-days",
     env: "MUSTER_KEEP_DAYS",
@@ -364,32 +378,3 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 /** All names, in the order of `--help`. */
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
-
-/** One line a setting, for `--help`. */
-export function describeSettings(columns = Number.POSITIVE_INFINITY): string {
-  const lines = SETTING_NAMES.map((name) => {
-    const { flag, env, fallback, value, help }: Setting = SETTINGS[name];
-    const left = `--${flag}${value ? ` ${value}` : ""}`;
-    const shown = fallback === undefined || fallback === "false" ? "" : ` (default ${fallback})`;
-    const indent = " ".repeat(HELP_COLUMN);
-    const lines = wrapped(`${help}${shown} [${env}]`, columns - HELP_COLUMN);
-    // The help of a long flag begins on the next line.
-    const head = left.length <= HELP_COLUMN - 3 ? `  ${left}`.padEnd(HELP_COLUMN) : `  ${left}\n${indent}`;
-    return `${head}${lines.join(`\n${indent}`)}`;
-  });
-  return lines.join("\n");
-}
-
-/** Column at which the help of a flag begins. */
-const HELP_COLUMN = 33;
-
-/** Wraps `text` at `width` characters; a longer word gets a line of its own. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1);
-    if (line === undefined || line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = `${line} ${word}`;
-  }
-  return lines;
-}

@@ -25,7 +25,12 @@ function reasonOf(callers: Callers, headers: Partial<CallerHeaders>, access: Acc
 }
 
 describe("callers by HTTP", () => {
-  const open = new Callers({ auth: new Auth(undefined), sessions: undefined, readOnly: false });
+  const open = new Callers({
+    auth: new Auth(undefined),
+    sessions: undefined,
+    readOnly: false,
+    withoutPayloads: false,
+  });
 
   it("are programs, and pages of the own address", () => {
     assert.equal(reasonOf(open, {}), "");
@@ -55,7 +60,12 @@ describe("callers by HTTP", () => {
   it("have the token, or a session of the dashboard", () => {
     let now = 1_000_000;
     const sessions = new DashboardSessions("secret", () => now);
-    const callers = new Callers({ auth: new Auth("secret"), sessions, readOnly: false });
+    const callers = new Callers({
+      auth: new Auth("secret"),
+      sessions,
+      readOnly: false,
+      withoutPayloads: false,
+    });
     const [cookie = ""] = sessions.begin(false).split(";");
     assert.equal(reasonOf(callers, {}), "INVALID_TOKEN");
     assert.equal(reasonOf(callers, { authorization: "Bearer secret" }), "");
@@ -71,12 +81,29 @@ describe("callers by HTTP", () => {
 
   it("change nothing from a browser in read-only mode", () => {
     const sessions = new DashboardSessions("secret", () => 0);
-    const callers = new Callers({ auth: new Auth("secret"), sessions, readOnly: true });
+    const callers = new Callers({
+      auth: new Auth("secret"),
+      sessions,
+      readOnly: true,
+      withoutPayloads: false,
+    });
     const [cookie = ""] = sessions.begin(false).split(";");
     assert.equal(reasonOf(callers, { cookie }), "READ_ONLY");
     assert.equal(reasonOf(callers, { cookie }, "read"), "");
     assert.equal(reasonOf(callers, { authorization: "Bearer secret", site: "same-origin" }), "READ_ONLY");
     assert.equal(reasonOf(callers, { authorization: "Bearer secret" }), "", "a program");
+  });
+
+  it("get no payloads as a page where an operator wants that", () => {
+    const sessions = new DashboardSessions("secret", () => 0);
+    const [cookie = ""] = sessions.begin(false).split(";");
+    const parts = { auth: new Auth("secret"), sessions, readOnly: false };
+    const hides = (withoutPayloads: boolean, given: Partial<CallerHeaders>) =>
+      new Callers({ ...parts, withoutPayloads }).hidesPayloads({ ...NONE, ...given });
+    assert.ok(hides(true, { cookie }));
+    assert.ok(hides(true, { authorization: "Bearer secret", site: "same-origin" }));
+    assert.ok(!hides(true, { authorization: "Bearer secret" }), "a program");
+    assert.ok(!hides(false, { cookie }));
   });
 });
 

@@ -25,6 +25,8 @@ export interface CallersParts {
   readonly sessions: Pick<DashboardSessions, "isValid"> | undefined;
   /** Browsers may read only. */
   readonly readOnly: boolean;
+  /** Browsers get no payloads. */
+  readonly withoutPayloads: boolean;
 }
 
 /** Checks the callers of Connect and of plain HTTP. */
@@ -38,8 +40,7 @@ export class Callers {
   /** @throws Refusal `CROSS_ORIGIN`, `INVALID_TOKEN`, `READ_ONLY` */
   check(headers: CallerHeaders, access: Access): void {
     checkOrigin(headers, access);
-    const bySession =
-      headers.authorization === undefined && this.#parts.sessions?.isValid(headers.cookie) === true;
+    const bySession = this.#hasSession(headers);
     if (!bySession) this.#parts.auth.check(headers.authorization);
     if (access === "change" && this.#parts.readOnly && (bySession || isBrowser(headers)))
       throw new Refusal(
@@ -48,6 +49,24 @@ export class Callers {
         "the dashboard of this scheduler is read-only (--dashboard read-only); use the muster command to change something",
       );
   }
+
+  /** The caller is a page, and pages may not see what tasks are given and return. */
+  hidesPayloads(headers: CallerHeaders): boolean {
+    return this.#parts.withoutPayloads && (this.#hasSession(headers) || isBrowser(headers));
+  }
+
+  #hasSession(headers: CallerHeaders): boolean {
+    return headers.authorization === undefined && this.#parts.sessions?.isValid(headers.cookie) === true;
+  }
+}
+
+/** A page that may not see what tasks are given and return has asked for it. */
+export function payloadsNotShown(): Refusal {
+  return new Refusal(
+    "forbidden",
+    "PAYLOADS_NOT_SHOWN",
+    "this scheduler shows no payloads and results to browsers (--dashboard-payloads never); use the muster command",
+  );
 }
 
 /**

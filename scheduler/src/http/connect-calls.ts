@@ -1,5 +1,6 @@
 /** Serves the API as Connect calls. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { HandlerContext, Interceptor } from "@connectrpc/connect";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import {
@@ -16,6 +17,7 @@ import type { CallContext, Handlers } from "../rpc/server/handlers.ts";
 import { answer } from "./answer.ts";
 import { withoutByteOrderMark } from "./byte-order-mark.ts";
 import { type Access, type Callers, headersOf } from "./callers.ts";
+import { withoutPayloads } from "./payload-filter.ts";
 import { namesHost } from "./request-target.ts";
 
 /** Answers a call; false when no method has this path. */
@@ -25,7 +27,7 @@ type UniversalHandler = ReturnType<typeof createConnectRouter>["handlers"][numbe
 
 /** TaskService, FleetService, ScheduleService and PoolService by the Connect protocol. */
 export function connectCalls(options: {
-  callers: Pick<Callers, "check">;
+  callers: Pick<Callers, "check" | "hidesPayloads">;
   calls: Calls;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
@@ -159,20 +161,26 @@ function accessOf({ name, idempotency }: { name: string; idempotency: number }):
   return idempotency === NO_SIDE_EFFECTS || name.startsWith("Watch") ? "read" : "change";
 }
 
-function guard(callers: Pick<Callers, "check">, calls: Calls): Interceptor {
+function guard(callers: Pick<Callers, "check" | "hidesPayloads">, calls: Calls): Interceptor {
   return (next) => async (request) => {
     try {
-      callers.check(
-        headersOf((name) => request.header.get(name) ?? undefined),
-        accessOf(request.method),
-      );
+      const headers = headersOf((name) => request.header.get(name) ?? undefined);
+      callers.check(headers, accessOf(request.method));
+      const hides = callers.hidesPayloads(headers);
       const response = await next(request);
-      if (!response.stream) return response;
-      return { ...response, message: mapErrors(response.message, request.method.name, calls) };
+      const { output, name } = request.method;
+      if (!response.stream)
+        return hides ? { ...response, message: withoutPayloads(output, response.message) } : response;
+      const messages = hides ? mapped(response.message, output) : response.message;
+      return { ...response, message: mapErrors(messages, name, calls) };
     } catch (error) {
       throw told(error, request.method.name, calls);
     }
   };
+}
+
+async function* mapped<T extends Message>(messages: AsyncIterable<T>, output: DescMessage): AsyncIterable<T> {
+  for await (const message of messages) yield withoutPayloads(output, message);
 }
 
 async function* mapErrors<T>(messages: AsyncIterable<T>, method: string, calls: Calls): AsyncIterable<T> {

@@ -69,18 +69,20 @@ export async function startHttpServer(options: {
       ? undefined
       : new DashboardSessions(config.token, () => systemClock.now());
   const readOnly = config.dashboard === "read-only";
-  const callers = new Callers({ auth, sessions, readOnly });
+  const withoutPayloads = config.dashboardPayloads === "never";
+  const callers = new Callers({ auth, sessions, readOnly, withoutPayloads });
   const serveCall = connectCalls({ ...options, callers, maxMessageBytes: config.sizes.maxMessageBytes });
   const servePlain = plainTasks({
     ...options.plain,
     ...{ callers, calls, task: options.task, maxPayloadBytes: config.sizes.maxPayloadBytes },
   });
+  const shown = { payloads: config.dashboardPayloads, traceUrl: config.dashboardTraceUrl };
   const front = (request: IncomingMessage, response: ServerResponse) =>
     serveFrontPage(request, response, frontPage(grpcAddress(), SERVICES));
   const serveDashboard =
     config.dashboard === "off"
       ? () => false
-      : dashboard({ assets: new DashboardAssets(), sessions, readOnly, calls }, front);
+      : dashboard({ assets: new DashboardAssets(), sessions, calls, shown: { readOnly, ...shown } }, front);
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     const problem = rejectedCertificate(request, listening);
     if (problem !== undefined) return answer(response, 401, { error: problem });

@@ -46,8 +46,13 @@ export interface DashboardParts {
   readonly assets: DashboardAssets;
   /** Undefined without a token. */
   readonly sessions: DashboardSessions | undefined;
-  readonly readOnly: boolean;
   readonly calls: Calls;
+  /** What the page may do and show. */
+  readonly shown: {
+    readonly readOnly: boolean;
+    readonly payloads: "shown" | "hidden" | "never";
+    readonly traceUrl: string | undefined;
+  };
 }
 
 /** Answers a request for a file of the page or for the session; false for any other path. */
@@ -112,20 +117,22 @@ async function file(
 }
 
 async function session(
-  { sessions, readOnly }: DashboardParts,
+  { sessions, shown }: DashboardParts,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const headers = callerHeaders(request.headers);
   const secure = headers.origin?.startsWith("https:") ?? false;
   switch (request.method) {
-    case "GET":
+    case "GET": {
       checkOrigin(headers, "read");
+      const signIn = sessions === undefined ? "none" : sessions.isValid(headers.cookie) ? "done" : "required";
+      const { traceUrl, ...others } = shown;
       return answer(response, 200, {
-        version: VERSION,
-        readOnly,
-        signIn: sessions === undefined ? "none" : sessions.isValid(headers.cookie) ? "done" : "required",
+        ...{ version: VERSION, signIn, ...others },
+        ...(traceUrl === undefined || signIn === "required" ? {} : { traceUrl }),
       });
+    }
     case "POST": {
       checkOrigin(headers, "change");
       const token = await readToken(request);

@@ -147,7 +147,12 @@ function serving(parts: Partial<PlainTasksParts>, task: Partial<TaskRecord> = {}
   const followed = new Followed();
   const calls = new Calls({ ...silentLogger, error: (event) => logged.push(event) }, new Counters());
   const serve = plainTasks({
-    callers: new Callers({ auth: new Auth(undefined), sessions: undefined, readOnly: false }),
+    callers: new Callers({
+      auth: new Auth(undefined),
+      sessions: undefined,
+      readOnly: false,
+      withoutPayloads: false,
+    }),
     calls,
     task: {
       submitTasks: async () => ({ tasks: [{ taskId: "t-7" }] }),

@@ -18,7 +18,7 @@ import { toTaskState } from "../../rpc/convert/tasks/task.ts";
 import type { Calls } from "../../rpc/server/calls.ts";
 import type { CallContext, Handlers } from "../../rpc/server/handlers.ts";
 import { answer } from "../answer.ts";
-import { type Callers, callerHeaders } from "../callers.ts";
+import { type Callers, callerHeaders, payloadsNotShown } from "../callers.ts";
 import { namesHost } from "../request-target.ts";
 import { readBody } from "./body.ts";
 import openapi from "./openapi.json" with { type: "json" };
@@ -37,7 +37,7 @@ const RETRY_AFTER_S = "1";
 
 /** What plain HTTP needs. */
 export interface PlainTasksParts extends TaskEndParts {
-  readonly callers: Pick<Callers, "check">;
+  readonly callers: Pick<Callers, "check" | "hidesPayloads">;
   readonly calls: Calls;
   readonly task: Pick<Handlers<typeof TaskService>, "submitTasks" | "getTask" | "cancelTask">;
   readonly maxPayloadBytes: number;
@@ -77,6 +77,8 @@ async function serve(
     checkCaller(request, parts.callers);
     const route = readRoute(request.method ?? "", path);
     const query = new Query(request.url ?? "", route.kind);
+    if (parts.callers.hidesPayloads(callerHeaders(request.headers)) && givesPayload(route, query))
+      throw payloadsNotShown();
     await handle(parts, route, query, request, response, gone);
   } catch (error) {
     if (response.destroyed || gone.aborted) return;
@@ -84,6 +86,16 @@ async function serve(
     if (response.headersSent) response.destroy();
     else sendProblem(request, response, toProblem(error, parameterOf));
   }
+}
+
+/** The answer has what a task was given or returns. */
+function givesPayload({ kind }: Route, query: Query): boolean {
+  return (
+    kind === "read" ||
+    kind === "result" ||
+    kind === "payload" ||
+    (kind === "submit" && query.waitMs() !== undefined)
+  );
 }
 
 /** @throws Problem, Refusal */
