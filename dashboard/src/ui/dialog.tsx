@@ -1,5 +1,5 @@
 /** A dialog over the page: the browser's own, which keeps the focus within and closes with Escape. */
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, useLayoutEffect, useRef } from "react";
 
 export function Dialog({
   label,
@@ -11,7 +11,8 @@ export function Dialog({
   children: ReactNode;
 }): ReactNode {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Before the element is gone: the browser then returns the focus to where it was.
+  useLayoutEffect(() => {
     const element = dialog.current;
     if (element && !element.open) element.showModal();
     return () => element?.close();
