@@ -25,7 +25,13 @@ describe("tasks in the dashboard", { skip: typeof found === "string" && found },
   before(async () => {
     await buildDashboard();
     db = await createDatabase();
-    scheduler = await startTestScheduler({ databaseUrl: db.url });
+    const args = [
+      "--dashboard-payloads",
+      "hidden",
+      "--dashboard-trace-url",
+      "https://traces.example/t/{trace_id}",
+    ];
+    scheduler = await startTestScheduler({ databaseUrl: db.url, args });
     client = new Client({ scheduler: scheduler.grpc });
     await startTestWorker({ scheduler: scheduler.grpc, id: "page-1" });
     const echo = await client.submit("echo", { page: 1 });
@@ -76,6 +82,50 @@ describe("tasks in the dashboard", { skip: typeof found === "string" && found },
     assert.match(page.url(), /error=NEVER\+work.*newer=1h/);
     await page.getByRole("button", { name: "Forget the view never again" }).click();
     await page.getByRole("button", { name: "Save this view" }).waitFor();
+    assert.deepEqual(faults, []);
+  });
+
+  it("show their data when asked, and link to their trace", async () => {
+    const { page, go, faults } = watched;
+    const body = JSON.stringify({ secret: "number 12345678901234567890" });
+    const trace = "0af7651916cd43dd8448eb211c80319c";
+    const made = await fetch(`${scheduler.http}/v1/tasks/traced?queue=traced`, {
+      method: "POST",
+      headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` },
+      body,
+    });
+    const { taskId } = (await made.json()) as { taskId: string };
+    await go(`/tasks/${taskId}`, taskId);
+    await page.getByRole("button", { name: "Show the payload" }).waitFor();
+    assert.equal(await page.getByText("12345678901234567890").count(), 0);
+    await page.getByRole("button", { name: "Show the payload" }).click();
+    await page.getByText("12345678901234567890").waitFor();
+    const link = page.getByRole("link", { name: trace });
+    assert.equal(await link.getAttribute("href"), `https://traces.example/t/${trace}`);
+    assert.deepEqual(faults, []);
+  });
+
+  it("run again with an edited payload, in which numbers keep their digits", async () => {
+    const { page, go, faults } = watched;
+    await go(`/tasks/${failed}`, failed);
+    await page.getByRole("button", { name: "Run with another payload" }).click();
+    const area = page.getByRole("dialog").getByRole("textbox");
+    assert.equal(await area.inputValue(), '{"page":2}');
+    await area.fill('{"page": 01}');
+    await page.getByText(/This is no JSON/).waitFor();
+    assert.ok(await page.getByRole("button", { name: "Run", exact: true }).isDisabled());
+    await assertAccessible(watched, "payload editor");
+    await area.fill('{"page": 12345678901234567890}');
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await page
+      .getByRole("heading", { name: /^t-\d+$/ })
+      .and(page.locator(`:not(:text-is("${failed}"))`))
+      .waitFor();
+    const id = /#\/tasks\/(t-\d+)$/.exec(page.url())?.[1] ?? "";
+    assert.notEqual(id, failed);
+    const { task } = await client.tasks.getTask({ taskId: id });
+    assert.equal(Buffer.from(task?.payload ?? []).toString(), '{"page": 12345678901234567890}');
+    assert.deepEqual([task?.taskType, task?.queue], ["refuse", "default"]);
     assert.deepEqual(faults, []);
   });
 });

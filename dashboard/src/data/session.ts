@@ -5,6 +5,10 @@ import { BASE } from "./transport.ts";
 export interface Session {
   readonly version: string;
   readonly readOnly: boolean;
+  /** When payloads, results and tracebacks are shown: at once, when asked for, or never. */
+  readonly payloads: "shown" | "hidden" | "never";
+  /** Address of a trace, with `{trace_id}` in it. */
+  readonly traceUrl?: string;
   /** `required`: the token is to be typed. */
   readonly signIn: "none" | "required" | "done";
 }

@@ -13,7 +13,7 @@ export function findNginx(): FoundPrograms<"nginx"> | string {
 
 /** An nginx before a scheduler. */
 export interface Nginx {
-  /** Its gRPC and HTTP addresses by the timeout that it was asked for, `host:port`. */
+  /** Its gRPC and HTTP addresses by the timeout that it was asked for, `host:port`. HTTP is served below `/muster/` too. */
   readonly addresses: readonly { readonly grpc: string; readonly http: string }[];
   stop(): Promise<void>;
 }
@@ -49,6 +49,7 @@ export async function startNginx(
           proxy_pass ${scheduler.http}; proxy_http_version 1.1; proxy_buffering off;
           proxy_read_timeout ${timeout}; proxy_send_timeout ${timeout};
         }
+        location /muster/ { proxy_pass ${scheduler.http}/; proxy_http_version 1.1; proxy_buffering off; }
       }`;
   });
   writeFileSync(

@@ -3,6 +3,7 @@ import type { Attempt, Failure, Task } from "@muster/protocol";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { Badge } from "../../ui/badge.tsx";
+import { Hidden } from "../../ui/content/hidden.tsx";
 import { CopyButton } from "../../ui/copy.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { Ago } from "../../ui/time.tsx";
@@ -66,14 +67,18 @@ function FailureText({ failure: { message, traceback, details } }: { failure: Fa
       {traceback === "" ? null : (
         <details>
           <summary>Traceback</summary>
-          <pre className="text-content">{traceback}</pre>
-          <CopyButton text={traceback} label="Copy the traceback" />
+          <Hidden what="the traceback">
+            <pre className="text-content">{traceback}</pre>
+            <CopyButton text={traceback} label="Copy the traceback" />
+          </Hidden>
         </details>
       )}
       {details === "" ? null : (
         <details>
           <summary>Details</summary>
-          <pre className="text-content">{details}</pre>
+          <Hidden what="the details">
+            <pre className="text-content">{details}</pre>
+          </Hidden>
         </details>
       )}
     </>

@@ -1,8 +1,11 @@
 /** The payload, and the result. */
 import type { Task } from "@muster/protocol";
+import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
+import { sessionQuery } from "../../data/session.ts";
 import { bytes as size } from "../../format/span.ts";
 import { ContentView } from "../../ui/content/content-view.tsx";
+import { Hidden } from "../../ui/content/hidden.tsx";
 import { Panel } from "../../ui/panel.tsx";
 
 export function Data({ task, ended }: { task: Task; ended: boolean }): ReactNode {
@@ -47,6 +50,13 @@ function Part({
   contentType: string;
   none: string;
 }): ReactNode {
+  const { data: session } = useQuery(sessionQuery);
+  if (session?.payloads === "never" && task.omittedFields.includes(field))
+    return (
+      <p className="muted">
+        {size(length)}; this scheduler shows none to browsers (--dashboard-payloads never).
+      </p>
+    );
   const path = `v1/tasks/${task.id}/${field === "payload" ? "payload" : "result"}`;
   if (task.omittedFields.includes(field))
     return (
@@ -57,6 +67,8 @@ function Part({
   return bytes.length === 0 ? (
     <p className="muted">{none}</p>
   ) : (
-    <ContentView bytes={bytes} contentType={contentType} name={`${task.id}-${field}`} />
+    <Hidden what={field === "payload" ? "the payload" : "the result"} note={size(length)}>
+      <ContentView bytes={bytes} contentType={contentType} name={`${task.id}-${field}`} />
+    </Hidden>
   );
 }

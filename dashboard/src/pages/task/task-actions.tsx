@@ -5,6 +5,7 @@ import { BASE, tasks } from "../../data/transport.ts";
 import { Action } from "../../ui/action.tsx";
 import { CopyButton } from "../../ui/copy.tsx";
 import { asCommand, asCurl } from "./as-command.ts";
+import { RunEdited } from "./run-edited.tsx";
 
 export function TaskActions({ task, ended }: { task: Task; ended: boolean }): ReactNode {
   const { id, hold, state } = task;
@@ -15,6 +16,7 @@ export function TaskActions({ task, ended }: { task: Task; ended: boolean }): Re
     <div className="row">
       <CopyButton text={asCommand(spec)} label="Copy as CLI" />
       <CopyButton text={asCurl(spec, BASE.href)} label="Copy as curl" />
+      <RunEdited task={task} />
       {ended ? (
         <Action
           label="Retry"

@@ -1,7 +1,9 @@
 /** The rest of what is known of a task. */
 import type { Task } from "@muster/protocol";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
+import { sessionQuery } from "../../data/session.ts";
 import { bytes, durationMs, span } from "../../format/span.ts";
 import { FactList } from "../../ui/fact-list.tsx";
 import { Panel } from "../../ui/panel.tsx";
@@ -15,6 +17,7 @@ export function TaskFacts({ task }: { task: Task }): ReactNode {
   const run = durationMs(timeouts?.run);
   const took = durationMs(metrics?.runDuration);
   const trace = headers.traceparent?.split("-")[1];
+  const { data: session } = useQuery(sessionQuery);
   return (
     <Panel title="Facts">
       <FactList
@@ -47,7 +50,10 @@ export function TaskFacts({ task }: { task: Task }): ReactNode {
           ["Needs labels", labels(requirements?.labels)],
           ["Needs resources", requirements?.resources.join(", ")],
           ["Cancellation", rest.cancelTime ? rest.cancelReason || "without a reason" : undefined],
-          ["Trace", trace === undefined ? undefined : <code key="trace">{trace}</code>],
+          [
+            "Trace",
+            trace === undefined ? undefined : <Trace key="trace" id={trace} url={session?.traceUrl} />,
+          ],
           [
             "Measured",
             Object.entries(rest.measured)
@@ -57,6 +63,16 @@ export function TaskFacts({ task }: { task: Task }): ReactNode {
         ]}
       />
     </Panel>
+  );
+}
+
+/** @param url With `{trace_id}`; undefined where the scheduler was not told one. */
+function Trace({ id, url }: { id: string; url: string | undefined }): ReactNode {
+  if (url === undefined) return <code>{id}</code>;
+  return (
+    <a href={url.replaceAll("{trace_id}", encodeURIComponent(id))} rel="noreferrer" target="_blank">
+      <code>{id}</code>
+    </a>
   );
 }
 

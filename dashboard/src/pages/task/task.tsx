@@ -16,15 +16,19 @@ import { Reasons } from "../../ui/reason.tsx";
 import { Attempts } from "./attempts.tsx";
 import { Data } from "./data.tsx";
 import { Logs } from "./logs.tsx";
+import { Stack } from "./stack.tsx";
 import { TaskActions } from "./task-actions.tsx";
 import { TaskFacts } from "./task-facts.tsx";
 import { TimelineView } from "./timeline-view.tsx";
+import { WorkerNow } from "./worker-now.tsx";
 
 /** Of an open task, milliseconds; its changes come by the stream. */
 const OPEN_MS = 3_000;
 const ENDED_MS = 30_000;
 
 const ENDED: ReadonlySet<TaskState> = new Set([TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED]);
+
+const RUNNING: ReadonlySet<TaskState> = new Set([TaskState.ASSIGNED, TaskState.RUNNING]);
 
 const route = getRouteApi("/tasks/$id");
 
@@ -93,7 +97,9 @@ function Open({ task }: { task: Task }): ReactNode {
       </Panel>
       <Panel title="Timeline">
         <Answer query={events}>{(answer) => <TimelineView task={task} answer={answer} />}</Answer>
+        {RUNNING.has(task.state) ? <WorkerNow workerId={task.workerId} /> : null}
       </Panel>
+      {RUNNING.has(task.state) ? <Stack key={task.attemptId} taskId={task.id} /> : null}
       <Attempts task={task} />
       <Data task={task} ended={ended} />
       <Logs task={task} />

@@ -104,7 +104,7 @@ function LaneRow({ lane, place }: { lane: Lane; place: (at: number) => number })
   );
 }
 
-const TOP = { wait: 9, assigned: 9, run: 9, phase: 3 } as const;
+const TOP = { wait: 9, assigned: 9, run: 9, phase: 3, stuck: 1 } as const;
 
 function Bar({
   segment: { kind, name, from, to },

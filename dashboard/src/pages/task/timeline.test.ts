@@ -32,10 +32,11 @@ describe("the timeline of a task", () => {
         event(111, "started", "t-1.1"),
         event(112, "task.load.started", "t-1.1"),
         event(120, "task.load.stuck", "t-1.1"),
-        event(130, "requeued:lost", "t-1.1"),
+        event(130, "requeued:stale", "t-1.1"),
         event(160, "assigned", "t-1.2"),
         event(160, "started", "t-1.2"),
         event(161, "task.load.started", "t-1.2"),
+        event(168, "task.load.stuck", "t-1.2"),
         event(170, "task.load.completed", "t-1.2", { elapsed_ms: "9000" }),
         event(190, "succeeded", "t-1.2"),
       ],
@@ -44,9 +45,16 @@ describe("the timeline of a task", () => {
     assert.deepEqual([from, to], [100_000, 190_000]);
     assert.deepEqual(brief(lanes), [
       ["waits", "", "waits 100-110"],
-      ["t-1.1", "requeued:lost", "assigned 110-111", "runs 111-130", "load 112-130"],
-      ["waits", "", "waits 130-160"],
-      ["t-1.2", "succeeded", "runs 160-190", "load 161-170"],
+      [
+        "t-1.1",
+        "requeued:stale",
+        "assigned 110-111",
+        "runs 111-130",
+        "load 112-130",
+        "stuck in load 120-130",
+      ],
+      ["waits", "", "waits after the loss of its worker 130-160"],
+      ["t-1.2", "succeeded", "runs 160-190", "load 161-170", "stuck in load 168-170"],
     ]);
     assert.deepEqual(lanes[1]?.marks, [{ name: "stuck in load", at: 120_000, bad: true }]);
   });

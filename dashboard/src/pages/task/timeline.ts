@@ -4,7 +4,7 @@ import { timestampMs } from "../../format/span.ts";
 
 /** A stretch of a lane. */
 export interface Segment {
-  readonly kind: "wait" | "assigned" | "run" | "phase";
+  readonly kind: "wait" | "assigned" | "run" | "phase" | "stuck";
   readonly name: string;
   /** Milliseconds since the epoch. */
   readonly from: number;
@@ -50,6 +50,8 @@ interface Draft {
   started: number | undefined;
   end: number | undefined;
   readonly open: Map<string, number>;
+  /** Since when a phase has been longer than its threshold. */
+  readonly stuck: Map<string, number>;
   readonly phases: Segment[];
   readonly marks: Mark[];
 }
@@ -63,7 +65,9 @@ export function timeline(task: Task, events: readonly Event[], now: number): Tim
   const from = timestampMs(task.createTime) ?? now;
   const end = ENDED.has(task.state) ? timestampMs(task.finishTime) : undefined;
   const attempts = new Map<string, Draft>();
-  const waits: { from: number; to: number | undefined }[] = [{ from, to: undefined }];
+  const waits: { from: number; to: number | undefined; after: string }[] = [
+    { from, to: undefined, after: "" },
+  ];
   for (const event of events) {
     const at = timestampMs(event.time) ?? now;
     if (event.attemptId === "") continue;
@@ -79,7 +83,7 @@ export function timeline(task: Task, events: readonly Event[], now: number): Tim
       draft.end = at;
       draft.outcome = event.name;
       // The last end is that of the task; after any other one it waits again.
-      if (end === undefined || at < end) waits.push({ from: at, to: undefined });
+      if (end === undefined || at < end) waits.push({ from: at, to: undefined, after: event.name });
     } else phase(draft, event, at);
   }
   const to = end ?? now;
@@ -92,7 +96,7 @@ export function timeline(task: Task, events: readonly Event[], now: number): Tim
         label: "waits",
         outcome: "",
         workerId: "",
-        segments: [{ kind: "wait", name: "waits", from: wait.from, to: until }],
+        segments: [{ kind: "wait", name: waitName(wait.after), from: wait.from, to: until }],
         marks: [],
       });
     const draft = drafts[index];
@@ -100,6 +104,27 @@ export function timeline(task: Task, events: readonly Event[], now: number): Tim
   }
   for (const draft of drafts.slice(waits.length)) lanes.push(lane(draft, to));
   return { from, to: Math.max(to, from + 1), lanes };
+}
+
+/** What made a task wait again, by the word after `requeued:`. */
+const REQUEUED: Readonly<Record<string, string>> = {
+  retry: "a failure",
+  stale: "the loss of its worker",
+  exited: "the end of its worker's process",
+  fatal: "a fatal error of its worker",
+  oom_killed: "its worker ran out of memory",
+  superseded: "its worker's process was replaced",
+  forgotten: "its worker did not list it any more",
+  unaccepted: "its worker did not accept it",
+  drain: "a drain of its worker",
+  revoked: "it was revoked",
+};
+
+/** @param after The end of the attempt before; empty before the first one. */
+function waitName(after: string): string {
+  if (after === "") return "waits";
+  const reason = after.replace("requeued:", "");
+  return `waits after ${REQUEUED[reason] ?? reason.replaceAll("_", " ")}`;
 }
 
 function newDraft(attemptId: string): Draft {
@@ -111,6 +136,7 @@ function newDraft(attemptId: string): Draft {
     started: undefined,
     end: undefined,
     open: new Map(),
+    stuck: new Map(),
     phases: [],
     marks: [],
   };
@@ -120,19 +146,28 @@ function phase(draft: Draft, { name, attributes }: Event, at: number): void {
   const [, phaseName, what] = PHASE.exec(name) ?? [];
   if (phaseName === undefined) return;
   if (what === "started") draft.open.set(phaseName, at);
-  else if (what === "stuck") draft.marks.push({ name: `stuck in ${phaseName}`, at, bad: true });
-  else {
+  else if (what === "stuck") {
+    draft.marks.push({ name: `stuck in ${phaseName}`, at, bad: true });
+    if (!draft.stuck.has(phaseName)) draft.stuck.set(phaseName, at);
+  } else {
     // Events of one report have one time: the phase itself says how long it took.
     const elapsed = at - Number(attributes.elapsed_ms ?? 0);
     const begin = Math.min(draft.open.get(phaseName) ?? elapsed, elapsed);
     draft.open.delete(phaseName);
     draft.phases.push({ kind: "phase", name: phaseName, from: begin, to: at });
+    const since = draft.stuck.get(phaseName);
+    if (since !== undefined) draft.phases.push(stuckIn(phaseName, since, at));
+    draft.stuck.delete(phaseName);
     if (what === "failed") draft.marks.push({ name: `${phaseName} failed`, at, bad: true });
   }
 }
 
+function stuckIn(phaseName: string, from: number, to: number): Segment {
+  return { kind: "stuck", name: `stuck in ${phaseName}`, from, to };
+}
+
 function lane(
-  { label, outcome, workerId, assigned, started, end, open, phases, marks }: Draft,
+  { label, outcome, workerId, assigned, started, end, open, stuck, phases, marks }: Draft,
   to: number,
 ): Lane {
   const until = end ?? to;
@@ -142,5 +177,6 @@ function lane(
   if (started !== undefined) segments.push({ kind: "run", name: "runs", from: started, to: until });
   segments.push(...phases);
   for (const [name, begin] of open) segments.push({ kind: "phase", name, from: begin, to: until });
+  for (const [name, since] of stuck) segments.push(stuckIn(name, since, until));
   return { label, outcome, workerId, segments, marks };
 }

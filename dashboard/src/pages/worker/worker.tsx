@@ -60,7 +60,9 @@ function Head({ worker }: { worker: Worker }): ReactNode {
       <div className="row">
         <h1>{worker.id}</h1>
         <Badge tone={tone}>{word}</Badge>
-        {worker.goneReason === "" ? null : <span className="muted">{worker.goneReason}</span>}
+        {worker.goneReason === "" || worker.goneReason === word ? null : (
+          <span className="muted">{worker.goneReason}</span>
+        )}
         {worker.paused ? (
           <Badge tone="warn" icon="pause">
             paused
