@@ -74,6 +74,7 @@ export function fromWorker(
     ...optionalTime("connectTime", hasRegistered(worker) ? worker.connectTime : undefined),
     ...optionalTime("heartbeatTime", worker.heartbeatTime),
     ...optionalTime("goneTime", worker.goneTime),
+    ...optionalTime("leaseEndTime", worker.goneTime ? undefined : worker.leaseUntil),
     startupPhases: worker.phases.map(fromStartupPhase),
     ...optional("lastHeartbeat", worker.heartbeat && fromHeartbeat(worker.heartbeat)),
     ...optional("fatal", worker.fatal),
