@@ -73,8 +73,68 @@ const errors = createRoute({
   component: lazyRouteComponent(() => import("./pages/errors/errors.tsx"), "Errors"),
 });
 
+const pools = createRoute({
+  getParentRoute: () => root,
+  path: "/pools",
+  component: lazyRouteComponent(() => import("./pages/pools/pools.tsx"), "Pools"),
+});
+
+const pool = createRoute({
+  getParentRoute: () => root,
+  path: "/pools/$name",
+  component: lazyRouteComponent(() => import("./pages/pool/pool.tsx"), "PoolPage"),
+});
+
+const schedules = createRoute({
+  getParentRoute: () => root,
+  path: "/schedules",
+  component: lazyRouteComponent(() => import("./pages/schedules/schedules.tsx"), "Schedules"),
+});
+
+const schedule = createRoute({
+  getParentRoute: () => root,
+  path: "/schedules/$name",
+  component: lazyRouteComponent(() => import("./pages/schedule/schedule.tsx"), "SchedulePage"),
+});
+
+const batches = createRoute({
+  getParentRoute: () => root,
+  path: "/batches",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/batches/batches.tsx"), "Batches"),
+});
+
+const batch = createRoute({
+  getParentRoute: () => root,
+  path: "/batches/$id",
+  component: lazyRouteComponent(() => import("./pages/batch/batch.tsx"), "BatchPage"),
+});
+
+const limits = createRoute({
+  getParentRoute: () => root,
+  path: "/limits",
+  validateSearch: texts,
+  component: lazyRouteComponent(() => import("./pages/limits/limits.tsx"), "Limits"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, tasks, task, workers, worker, queues, queue, errors]),
+  routeTree: root.addChildren([
+    overview,
+    tasks,
+    task,
+    workers,
+    worker,
+    queues,
+    queue,
+    errors,
+    pools,
+    pool,
+    schedules,
+    schedule,
+    batches,
+    batch,
+    limits,
+  ]),
   history: createHashHistory(),
   parseSearch,
   stringifySearch,

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { find } from "./find.ts";
+import { find, type Known, NOTHING_KNOWN } from "./find.ts";
 
-const KNOWN = { workers: ["gpu-1", "big-gpu"], queues: ["default", "gpu"], types: ["ocr.page"] };
+const KNOWN: Known = {
+  ...NOTHING_KNOWN,
+  workers: ["gpu-1", "big-gpu"],
+  queues: ["default", "gpu"],
+  types: ["ocr.page"],
+};
 
 describe("the search box", () => {
   const labels = (text: string) => find(text, KNOWN, []).map(({ kind, label }) => `${kind} ${label}`);
@@ -17,8 +22,22 @@ describe("the search box", () => {
     for (const text of ["42", "t-42", " T-42.3 "]) assert.deepEqual(labels(text), ["Task t-42"], text);
   });
 
+  it("finds pools, schedules, batches and keys", () => {
+    const known = { ...NOTHING_KNOWN, pools: ["night"], schedules: ["nightly"], keys: ["night:1 & 2"] };
+    assert.deepEqual(
+      find("night", known, []).map(({ kind, to }) => [kind, to]),
+      [
+        ["Pool", "/pools/night"],
+        ["Schedule", "/schedules/nightly"],
+        ["Key", "/limits?key=night%3A1+%26+2"],
+      ],
+    );
+    assert.deepEqual(find("B-17", NOTHING_KNOWN, [])[0]?.to, "/batches/b-17");
+    assert.deepEqual(find("", known, []), []);
+  });
+
   it("encodes names in addresses", () => {
-    const [found] = find("a/", { workers: ["a/b?c"], queues: [], types: [] }, []);
+    const [found] = find("a/", { ...NOTHING_KNOWN, workers: ["a/b?c"] }, []);
     assert.equal(found?.to, "/workers/a%2Fb%3Fc");
   });
 });

@@ -14,8 +14,10 @@ import { Panel } from "../../ui/panel.tsx";
 import { Reasons } from "../../ui/reason.tsx";
 import { Table } from "../../ui/table.tsx";
 import { Ago } from "../../ui/time.tsx";
+import { buildRuleText } from "./build-rule.ts";
 import { QueueActions } from "./queue-actions.tsx";
 import { QueueFailures } from "./queue-failures.tsx";
+import { QueueSchedules } from "./queue-schedules.tsx";
 
 const QUEUE_MS = 3_000;
 
@@ -55,6 +57,7 @@ export function QueuePage(): ReactNode {
       {queue.data ? <Depths queue={queue.data} /> : null}
       <QueueFailures queue={name} />
       {queue.data ? <Settings queue={queue.data} /> : null}
+      <QueueSchedules queue={name} />
       <Panel title="From a terminal">
         <Copyable text={`npx muster why queue:${name}`} />
       </Panel>
@@ -154,8 +157,11 @@ function Settings({ queue }: { queue: Queue }): ReactNode {
           ],
           [
             "Rate limit",
-            rate ? `${rate.limit} starts in ${span(durationMs(rate.period) ?? 0)} ${rateReason}` : "none",
+            rate
+              ? `${rate.limit} starts in ${span(durationMs(rate.period) ?? 0)}, ${rate.tokenCount} of ${rate.burst} left. ${rateReason}`
+              : "none",
           ],
+          ["Builds", buildRuleText(queue.settings?.buildRule)],
           ["Weight", `${weight} ${weightReason}`],
         ]}
       />

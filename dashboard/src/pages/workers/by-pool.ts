@@ -1,5 +1,7 @@
 /** Groups workers by pool, those that need attention first. */
 import { type Worker, WorkerState } from "@muster/protocol";
+import { span } from "../../format/span.ts";
+import { workerLook } from "../../format/worker-state.ts";
 
 const RANK: Readonly<Partial<Record<WorkerState, number>>> = {
   [WorkerState.SUSPECT]: 0,
@@ -34,4 +36,35 @@ export function byPool<W extends Listed>(workers: readonly W[]): { pool: string;
 /** Numbers in names by their value: `gpu-2` before `gpu-10`. */
 function compare(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
+}
+
+/** `3 ready, 1 suspect`: the states of workers, those that need attention first. */
+export function statesOf(workers: readonly Pick<Worker, "state">[]): string {
+  const counts = new Map<WorkerState, number>();
+  for (const { state } of workers) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return [...counts]
+    .sort(([a], [b]) => (RANK[a] ?? LAST) - (RANK[b] ?? LAST))
+    .map(([state, count]) => `${count} ${workerLook(state).word}`)
+    .join(", ");
+}
+
+/**
+ * What is left of a lease: the time until the worker is suspect, as a text and as a share of the lease. The answer that
+ * `end` is of may be older than a short lease: then only the state says whether the worker is suspect.
+ *
+ * @param beat The last heartbeat. @param end The end of the lease; both milliseconds, as `now`.
+ */
+export function leaseText(
+  { state }: Pick<Worker, "state">,
+  { beat, end }: { beat: number; end: number },
+  now: number,
+): { text: string; share: number } {
+  const left = end - now;
+  if (left > 0 && state !== WorkerState.SUSPECT)
+    return {
+      text: `suspect in ${span(Math.ceil(left / 1_000) * 1_000)} without a heartbeat`,
+      share: Math.min(1, left / Math.max(1, end - beat)),
+    };
+  if (state !== WorkerState.SUSPECT) return { text: "a heartbeat is due", share: 0 };
+  return { text: `suspect since ${span(Math.max(0, Math.floor(-left / 1_000)) * 1_000)}`, share: 0 };
 }

@@ -7,13 +7,13 @@ import { useNow } from "../../data/clock.ts";
 import { useLive } from "../../data/live.ts";
 import { grpcAddressQuery } from "../../data/session.ts";
 import { fleet } from "../../data/transport.ts";
-import { bytes, durationMs, plural, span, timestampMs } from "../../format/span.ts";
+import { bytes, durationMs, span, timestampMs } from "../../format/span.ts";
 import { workerLook } from "../../format/worker-state.ts";
 import { Answer } from "../../ui/answer.tsx";
 import { Badge } from "../../ui/badge.tsx";
 import { Copyable } from "../../ui/copy.tsx";
 import { Panel } from "../../ui/panel.tsx";
-import { byPool } from "./by-pool.ts";
+import { byPool, leaseText, statesOf } from "./by-pool.ts";
 
 const WORKERS_MS = 3_000;
 const MAX_WORKERS = 1_000;
@@ -35,21 +35,23 @@ const route = getRouteApi("/workers");
 const EXACT = { exact: true, includeSearch: true } as const;
 
 export function Workers(): ReactNode {
-  const ended = route.useSearch().show === "ended";
+  const { show, pool = "" } = route.useSearch();
+  const ended = show === "ended";
+  const ofPool = pool === "" ? {} : { pool };
   const workers = useLive(
-    ["workers", ended],
-    (options) => fleet.listWorkers({ pageSize: MAX_WORKERS, states: ended ? ENDED : LIVING }, options),
+    ["workers", ended, pool],
+    (options) => fleet.listWorkers({ pageSize: MAX_WORKERS, states: ended ? ENDED : LIVING, pool }, options),
     WORKERS_MS,
   );
   return (
     <div className="page">
       <div className="title">
-        <h1>Workers</h1>
+        <h1>{pool === "" ? "Workers" : `Workers of the pool ${pool}`}</h1>
         <nav className="row" aria-label="Which workers">
-          <Link to="/workers" search={{}} className="button" activeOptions={EXACT}>
+          <Link to="/workers" search={ofPool} className="button" activeOptions={EXACT}>
             Living
           </Link>
-          <Link to="/workers" search={{ show: "ended" }} className="button" activeOptions={EXACT}>
+          <Link to="/workers" search={{ show: "ended", ...ofPool }} className="button" activeOptions={EXACT}>
             Ended
           </Link>
         </nav>
@@ -57,7 +59,7 @@ export function Workers(): ReactNode {
       <Answer query={workers}>
         {({ workers: list, nextPageToken }) =>
           list.length === 0 ? (
-            <NoWorkers ended={ended} />
+            <NoWorkers ended={ended} pool={pool} />
           ) : (
             <>
               {nextPageToken === "" ? null : (
@@ -65,11 +67,11 @@ export function Workers(): ReactNode {
                   The newest {MAX_WORKERS} workers; the search box finds others by their id.
                 </p>
               )}
-              {byPool(list).map(({ pool, members }) => (
+              {byPool(list).map(({ pool: name, members }) => (
                 <Panel
-                  key={pool}
-                  title={pool === "" ? "Without a pool" : `Pool ${pool}`}
-                  note={plural(members.length, "worker")}
+                  key={name}
+                  title={name === "" ? "Without a pool" : `Pool ${name}`}
+                  note={<PoolNote pool={name} members={members} />}
                 >
                   <ul className="worker-grid">
                     {members.map((worker) => (
@@ -86,9 +88,36 @@ export function Workers(): ReactNode {
   );
 }
 
-function NoWorkers({ ended }: { ended: boolean }): ReactNode {
+/** How many workers there are in which state, and the way to their pool. */
+function PoolNote({ pool, members }: { pool: string; members: readonly Worker[] }): ReactNode {
+  return (
+    <>
+      {statesOf(members)}
+      {pool === "" ? null : (
+        <>
+          {" · "}
+          <Link to="/pools/$name" params={{ name: pool }}>
+            its launches
+          </Link>
+        </>
+      )}
+    </>
+  );
+}
+
+function NoWorkers({ ended, pool }: { ended: boolean; pool: string }): ReactNode {
   const { data: address = "127.0.0.1:7070" } = useQuery(grpcAddressQuery);
   if (ended) return <p className="muted">No worker has ended within the time that records are kept.</p>;
+  if (pool !== "")
+    return (
+      <Panel title={`The pool ${pool} has no worker`} flush>
+        <p className="empty">
+          <Link to="/pools/$name" params={{ name: pool }}>
+            Its page has its launches, and why there is none.
+          </Link>
+        </p>
+      </Panel>
+    );
   return (
     <Panel title="No worker is connected" flush>
       <div className="empty">
@@ -105,6 +134,7 @@ function WorkerCard({ worker }: { worker: Worker }): ReactNode {
     worker;
   const { word, tone } = workerLook(state);
   const beat = timestampMs(heartbeatTime);
+  const leaseEnd = timestampMs(worker.leaseEndTime);
   const delay = durationMs(lastHeartbeat?.eventLoopDelayP99);
   const ended = state === WorkerState.GONE || state === WorkerState.LOST;
   return (
@@ -134,6 +164,9 @@ function WorkerCard({ worker }: { worker: Worker }): ReactNode {
           .filter((part) => part !== "")
           .join(" · ")}
       </p>
+      {ended || leaseEnd === undefined || beat === undefined ? null : (
+        <Lease worker={worker} beat={beat} end={leaseEnd} />
+      )}
       {paused || quarantine ? (
         <p className="row">
           {paused ? (
@@ -145,6 +178,22 @@ function WorkerCard({ worker }: { worker: Worker }): ReactNode {
         </p>
       ) : null}
     </li>
+  );
+}
+
+const LEASE_WIDTH = 100;
+
+/** What is left of the lease that the last heartbeat began: when it is used up, the worker is suspect. */
+function Lease({ worker, beat, end }: { worker: Worker; beat: number; end: number }): ReactNode {
+  const { text, share } = leaseText(worker, { beat, end }, useNow());
+  return (
+    <div className="lease">
+      <svg viewBox={`0 0 ${LEASE_WIDTH} 3`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
+        <rect className="bar-all" width={LEASE_WIDTH} height="3" />
+        <rect className={share < 0.5 ? "lease-late" : "bar-done"} width={LEASE_WIDTH * share} height="3" />
+      </svg>
+      <span className="muted small num">{text}</span>
+    </div>
   );
 }
 

@@ -1,9 +1,9 @@
-/** The box of Ctrl-K: finds a task, a worker, a queue or a page by its name or a part of it. */
+/** The box of Ctrl-K: finds whatever has a page by its name or a part of it. */
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, type ReactNode, useId, useState } from "react";
 import { CALL_TIMEOUT_MS, fleet } from "../../data/transport.ts";
-import { type Found, find, type Known } from "../../format/find.ts";
+import { type Found, find, type Known, NOTHING_KNOWN } from "../../format/find.ts";
 import { Dialog } from "../dialog.tsx";
 import { Icon } from "../icons.tsx";
 
@@ -16,7 +16,7 @@ export function Search({ onClose }: { onClose: () => void }): ReactNode {
   const list = useId();
   const navigate = useNavigate();
   const { data: known } = useQuery({ queryKey: ["search"], queryFn: readKnown, staleTime: 5_000 });
-  const found = find(text, known ?? { workers: [], queues: [], types: [] });
+  const found = find(text, known ?? NOTHING_KNOWN);
   const current = found[Math.min(chosen, found.length - 1)];
   const open = ({ to }: Found) => {
     onClose();
@@ -39,11 +39,11 @@ export function Search({ onClose }: { onClose: () => void }): ReactNode {
           <Icon name="search" />
           <input
             role="combobox"
-            aria-label="Find a task, worker, queue or page"
+            aria-label="Find a task, worker, queue, pool, schedule, batch, key or page"
             aria-expanded="true"
             aria-controls={list}
             aria-activedescendant={current ? `${list}-${current.to}` : undefined}
-            placeholder="t-42, a worker, a queue, a task type"
+            placeholder="t-42, or a part of any name"
             autoComplete="off"
             spellCheck={false}
             autoFocus
@@ -74,7 +74,7 @@ export function Search({ onClose }: { onClose: () => void }): ReactNode {
         </div>
         {found.length === 0 ? (
           <p className="muted finder-none">
-            No worker, queue or type has this in its name. A task is found by its id.
+            Nothing has this in its name. Tasks and batches are found by their ids.
           </p>
         ) : null}
       </div>
@@ -84,13 +84,23 @@ export function Search({ onClose }: { onClose: () => void }): ReactNode {
 
 async function readKnown({ signal }: { signal: AbortSignal }): Promise<Known> {
   const options = { signal, timeoutMs: CALL_TIMEOUT_MS };
-  const [{ workers }, { queues }] = await Promise.all([
-    fleet.listWorkers({ pageSize: MAX_KNOWN }, options),
-    fleet.listQueues({ pageSize: MAX_KNOWN }, options),
+  const size = { pageSize: MAX_KNOWN };
+  const [{ workers }, { queues }, { circuits }, { locks }, { keys }, pools, schedules] = await Promise.all([
+    fleet.listWorkers(size, options),
+    fleet.listQueues(size, options),
+    fleet.listCircuits(size, options),
+    fleet.listLocks(size, options),
+    fleet.listRateLimits(size, options),
+    // Loaded when the box is opened first: the page needs them for nothing else.
+    import("../../data/pools.ts").then((api) => api.pools.listPools(size, options)),
+    import("../../data/schedules.ts").then((api) => api.schedules.listSchedules(size, options)),
   ]);
   return {
     workers: [...new Set(workers.map(({ id }) => id))],
     queues: queues.map(({ name }) => name),
     types: [...new Set(queues.flatMap(({ taskTypes }) => taskTypes.map(({ taskType }) => taskType)))],
+    pools: pools.pools.flatMap(({ spec }) => spec?.name ?? []),
+    schedules: schedules.schedules.flatMap(({ spec }) => spec?.name ?? []),
+    keys: [...new Set([...circuits, ...locks, ...keys].map(({ key }) => key))],
   };
 }

@@ -41,7 +41,7 @@ export function Shell(): ReactNode {
           <button type="button" className="button search-button" onClick={() => setSearching(true)}>
             <span className="row">
               <Icon name="search" size={14} />
-              Find a task, worker or queue
+              Find anything
             </span>
             <kbd>Ctrl K</kbd>
           </button>
