@@ -5,7 +5,7 @@ import { Client } from "@muster/worker/client";
 import type { Browser } from "playwright-core";
 import { buildDashboard } from "../../dashboard/build.ts";
 import { findChromium, startChromium } from "../support/browser/chromium.ts";
-import { assertAccessible, openPage, type WatchedPage } from "../support/browser/watched-page.ts";
+import { assertAccessible, assertFits, openPage, type WatchedPage } from "../support/browser/watched-page.ts";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
@@ -60,6 +60,13 @@ describe("the dashboard in a browser", { skip: typeof found === "string" && foun
       ["/queues", "Queues"],
       ["/queues/unserved", /unserved/],
       ["/workers", "Workers"],
+      ["/pools", "Pools"],
+      ["/schedules", "Schedules"],
+      ["/batches", "Batches"],
+      ["/limits", "Limits"],
+      ["/pools/none", "There is no pool none"],
+      ["/schedules/none", "There is no schedule none"],
+      ["/batches/b-999999", "There is no batch b-999999"],
       ["/workers/page-1", "page-1"],
       ["/nothing", "There is no such page"],
       ["/tasks/t-999999", "There is no task t-999999"],
@@ -76,10 +83,7 @@ describe("the dashboard in a browser", { skip: typeof found === "string" && foun
           await opened.page.getByText("Loading…").first().waitFor({ state: "detached" });
         }
         await assertAccessible(wide, `${address} ${colorScheme}`);
-        const overflow = await phone.page.evaluate<number>(
-          "document.documentElement.scrollWidth - innerWidth",
-        );
-        assert.ok(overflow <= 0, `${address} is ${overflow} pixels too wide for a phone`);
+        await assertFits(phone, address);
       }
       assert.deepEqual([...wide.faults, ...phone.faults], [], colorScheme);
       await Promise.all([wide.close(), phone.close()]);
@@ -201,6 +205,9 @@ describe("the dashboard of a scheduler with a token", { skip: typeof found === "
     await page.getByRole("heading", { name: "Queues" }).waitFor();
     await page.getByText("Read-only").waitFor();
     assert.equal(await page.getByRole("button", { name: "Pause" }).count(), 0);
+    await go("/limits", "Limits");
+    await page.getByText(/Tasks with the same key share a rate/).waitFor();
+    assert.equal(await page.getByRole("button", { name: /Open|Set/ }).count(), 0);
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("heading", { name: /Sign in/ }).waitFor();
     assert.deepEqual(watched.faults, []);

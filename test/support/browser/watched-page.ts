@@ -49,3 +49,14 @@ export async function assertAccessible({ page }: WatchedPage, what: string): Pro
   );
   assert.deepEqual(violations, [], what);
 }
+
+/** Fails when the page is wider than its window, with what reaches beyond it. */
+export async function assertFits({ page }: WatchedPage, what: string): Promise<void> {
+  const { pixels, beyond } = await page.evaluate<{ pixels: number; beyond: string[] }>(`({
+    pixels: document.documentElement.scrollWidth - innerWidth,
+    beyond: [...document.querySelectorAll("main *")]
+      .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+      .map((element) => element.outerHTML.slice(0, 120)),
+  })`);
+  assert.ok(pixels <= 0, `${what} is ${pixels} pixels too wide for the window: ${beyond.join(", ")}`);
+}
