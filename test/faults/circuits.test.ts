@@ -99,7 +99,11 @@ describe("T50: circuits with two schedulers", () => {
       const [line = ""] = (await pair.muster("circuits", "--open")).split("\n");
       const [key, state, , failed, rate, limit, , error = ""] = line.split("\t");
       assert.deepEqual([key, state, failed, rate, limit], ["shared", "open", "4/4", "1.00", "0.50"]);
-      assert.ok(failing.some(({ id }) => error === `${id}.1 NEVER`));
+      // On a busy machine an attempt may have been requeued before one failed.
+      assert.ok(
+        failing.some(({ id }) => error?.startsWith(`${id}.`) && error.endsWith(" NEVER")),
+        error,
+      );
       assert.equal(waiting.filter(({ id }) => pair.fleet.runs(id).length > 0).length, 0);
       await due("shared");
       const ran = () => waiting.filter(({ id }) => pair.fleet.runs(id).length > 0);
