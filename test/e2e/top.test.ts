@@ -212,6 +212,16 @@ describe("muster top", () => {
     try {
       await shows(ENTER_SCREEN);
       await shows("1 ready");
+      // The first sentence says what is wrong, and the keys open the row that they choose.
+      await shows("no worker can run ");
+      child.stdin.write("j");
+      await shows("Enter explains worker ");
+      child.stdin.write("\u001b[B\r");
+      await shows("Esc goes back");
+      await shows(" is ");
+      const closed = screen.length;
+      child.stdin.write("\u001b");
+      await shows("Esc chooses none", closed);
       const { scheduler } = fleet;
       await scheduler.program.end("SIGKILL");
       await shows("no answer for");

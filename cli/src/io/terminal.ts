@@ -5,7 +5,7 @@ export interface Terminal {
   /** The output, for redrawing. */
   readonly stream: NodeJS.WritableStream;
   size(): { readonly columns: number; readonly rows: number };
-  /** Calls back with each key as the terminal sends it. */
+  /** Calls back with each key as the terminal sends it: a character, or the escape sequence of an arrow. */
   onKey(callback: (key: string) => void): void;
   onResize(callback: () => void): void;
   /** Calls back at SIGINT, SIGTERM and SIGHUP. */
@@ -19,6 +19,10 @@ export interface Terminal {
 const ENTER = "\u001b[?1049h\u001b[H\u001b[2J\u001b[?25l";
 const LEAVE = "\u001b[?25h\u001b[?1049l";
 const WIPE = "\u001b[2J\u001b[H";
+
+/** An escape sequence, or a character; Escape alone is one. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: terminals send them.
+const KEYS = /\u001b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|./gsu;
 
 const END_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -49,7 +53,7 @@ export function openTerminal(input: ReadStream, output: WriteStream): Terminal {
     onKey(callback) {
       if (!input.isTTY) return;
       const listener = (data: Buffer | string): void => {
-        for (const key of String(data)) callback(key);
+        for (const key of String(data).match(KEYS) ?? []) callback(key);
       };
       input.on("data", listener);
       undo.push(() => input.off("data", listener));

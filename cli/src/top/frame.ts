@@ -9,8 +9,10 @@ import { enumName } from "../output/cells.ts";
 import { type Cell, tableLines } from "../output/table.ts";
 import { cut, oneLine } from "../output/text.ts";
 import { leftText } from "../output/words/progress-text.ts";
+import { type Findings, findingLines } from "./findings.ts";
 import { holds } from "./holds.ts";
 import { shareRows } from "./layout.ts";
+import { isSame, type Subject } from "./navigation.ts";
 import { queues } from "./queues.ts";
 import { type Section, span } from "./section.ts";
 import { workers } from "./workers.ts";
@@ -33,6 +35,23 @@ export interface View {
   readonly colors: Colors;
   /** Shown in the last line; empty for none. */
   readonly help: string;
+  /** What is wrong; undefined before the first answer. */
+  readonly findings?: Findings | undefined;
+  /** The row that Enter opens. */
+  readonly selected?: Subject | undefined;
+}
+
+/** A frame with the rows that can be chosen. */
+export interface Frame {
+  readonly lines: string[];
+  /** What the rows are, from the top. */
+  readonly subjects: readonly Subject[];
+}
+
+/** A line, and what its row is. */
+interface Line {
+  readonly text: string;
+  readonly subject?: Subject | undefined;
 }
 
 const STATE_ORDER = [
@@ -70,26 +89,45 @@ const FAILURE_COLUMNS = [
 
 /** The lines of a frame, cut to the size of the terminal. Pure. */
 export function renderFrame(view: View): string[] {
-  const { overview, columns, rows, colors, help } = view;
+  return layoutFrame(view).lines;
+}
+
+/** The same, with what the rows are. Pure. */
+export function layoutFrame(view: View): Frame {
+  const { overview, columns, rows, colors, help, findings, selected } = view;
   const top = [
     title(view),
+    ...(findings && overview ? findingLines(findings, columns, colors) : []),
     ...(overview ? [workersLine(overview, view), tasksLine(overview, view)] : []),
     ...trouble(view),
   ];
-  const foot = help === "" ? [] : [colors.dim(cut(help, columns))];
-  if (overview === undefined) return fill(top, foot, rows);
+  const foot = help === "" ? [] : [{ text: colors.dim(cut(help, columns)) }];
+  const head = top.map((text): Line => ({ text }));
+  if (overview === undefined) return drawn(fill(head, foot, rows), selected, view);
   const sections = [queues, holds, workers, running, failures].map((section) =>
     section(overview, colors, columns),
   );
   const room = rows === undefined ? undefined : rows - top.length - foot.length;
-  return fill([...top, ...body(sections, columns, room, colors)], foot, rows);
+  return drawn(fill([...head, ...body(sections, columns, room, colors)], foot, rows), selected, view);
+}
+
+/** The chosen row in reverse; where there are no colours the last line names it alone. */
+function drawn(lines: readonly Line[], selected: Subject | undefined, { columns, colors }: View): Frame {
+  return {
+    lines: lines.map(({ text, subject }) =>
+      isSame(subject, selected)
+        ? colors.inverse(stripVTControlCharacters(text).trimEnd().padEnd(columns))
+        : text,
+    ),
+    subjects: lines.flatMap(({ subject }) => subject ?? []),
+  };
 }
 
 /** Puts the last line at the bottom of the screen and cuts what does not fit. */
-function fill(lines: readonly string[], foot: readonly string[], rows: number | undefined): string[] {
+function fill(lines: readonly Line[], foot: readonly Line[], rows: number | undefined): Line[] {
   if (rows === undefined) return [...lines, ...foot];
   const room = Math.max(0, rows - foot.length);
-  const gap = Array.from({ length: Math.max(0, room - lines.length) }, () => "");
+  const gap = Array.from({ length: Math.max(0, room - lines.length) }, () => ({ text: "" }));
   return [...lines.slice(0, room), ...gap, ...foot];
 }
 
@@ -99,7 +137,7 @@ function body(
   columns: number,
   room: number | undefined,
   colors: Colors,
-): string[] {
+): Line[] {
   let full = sections.filter(({ rows }) => rows.length > 0);
   let empty = sections.filter(({ rows, none }) => rows.length === 0 && none !== "");
   // A section with rows needs a blank line, its header and a row; the empty ones share a blank line.
@@ -117,17 +155,19 @@ function body(
   const lines = full.flatMap((section, index) => sectionLines(section, given[index] ?? 0, columns, colors));
   return [
     ...lines,
-    ...(empty.length > 0 ? [""] : []),
-    ...empty.map(({ none }) => colors.dim(cut(none, columns))),
+    ...(empty.length > 0 ? [{ text: "" }] : []),
+    ...empty.map(({ none }) => ({ text: colors.dim(cut(none, columns)) })),
   ];
 }
 
-function sectionLines(section: Section, count: number, columns: number, colors: Colors): string[] {
+function sectionLines(section: Section, count: number, columns: number, colors: Colors): Line[] {
   const [head = "", ...table] = tableLines(section.columns, section.rows.slice(0, count), columns, colors);
   const left = section.total - count;
-  if (left <= 0) return ["", head, ...table];
   const more = `  +${left} more`;
-  return ["", colors.dim(`${cut(stripVTControlCharacters(head), columns - more.length)}${more}`), ...table];
+  const titles =
+    left <= 0 ? head : colors.dim(`${cut(stripVTControlCharacters(head), columns - more.length)}${more}`);
+  const rows = table.map((text, index): Line => ({ text, subject: section.subjects?.[index] }));
+  return [{ text: "" }, { text: titles }, ...rows];
 }
 
 function title({ overview, address, time, columns, colors }: View): string {
@@ -221,6 +261,7 @@ function running({ running: list, activeCount }: Overview, colors: Colors): Sect
   return {
     columns: TASK_COLUMNS,
     rows: list.map(row),
+    subjects: list.map(({ taskId }) => ({ kind: "task", id: taskId })),
     none: "nothing is running",
     total: Number(activeCount),
   };
@@ -246,6 +287,7 @@ function failures({ failures: list, recentFailureCount }: Overview, colors: Colo
   return {
     columns: FAILURE_COLUMNS,
     rows: list.map(row),
+    subjects: list.map(({ taskId }) => ({ kind: "task", id: taskId })),
     none: "no task failed within the last hour",
     total: Number(recentFailureCount),
   };

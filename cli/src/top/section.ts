@@ -3,6 +3,7 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { formatDuration } from "@muster/common/text/duration-text";
 import type { Cell, Column } from "../output/table.ts";
+import type { Subject } from "./navigation.ts";
 
 /** A terminal with so many columns shows more of each entry. */
 export const WIDE_COLUMNS = 100;
@@ -11,6 +12,8 @@ export const WIDE_COLUMNS = 100;
 export interface Section {
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly Cell[])[];
+  /** What each row is, where Enter can open it. */
+  readonly subjects?: readonly Subject[];
   /** Shown when there are no rows; empty for nothing. */
   readonly none: string;
   /** Number of all entries. */

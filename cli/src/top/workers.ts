@@ -40,6 +40,7 @@ export function workers({ workers: list, workerStates }: Overview, colors: Color
   return {
     columns: [...COLUMNS, ...(wide ? COMPLETED : []), NOTE],
     rows: list.map(row),
+    subjects: list.map(({ workerId }) => ({ kind: "worker", id: workerId })),
     none: "no workers: `muster why queue:NAME` shows what waits for one",
     total: Math.max(counted, list.length),
   };

@@ -13,25 +13,37 @@ const WIDEST = 100;
 
 /** Shows an explanation. Piped, the same lines are not wrapped. */
 export function writeExplanation(explanation: Explanation, { stdout, clock }: Io): void {
-  const { bold } = stdout.colors;
-  const now = clock.now();
-  stdout.write(`${bold(oneLine(explanation.subject))} is ${oneLine(explanation.state)}\n`);
-  for (const reason of explanation.reasons) writeReason(reason, now, stdout);
+  stdout.write(`${explanationLines(explanation, stdout, clock.now()).join("\n")}\n`);
 }
 
-function writeReason(reason: Reason, now: number, screen: Screen): void {
+/** The same as lines. */
+export function explanationLines(
+  { subject, state, reasons }: Explanation,
+  screen: Pick<Screen, "colors" | "columns" | "isTTY">,
+  now: number,
+): string[] {
+  const head = `${screen.colors.bold(oneLine(subject))} is ${oneLine(state)}`;
+  return [head, ...reasons.flatMap((reason) => reasonLines(reason, now, screen))].flatMap((text) =>
+    text.split("\n"),
+  );
+}
+
+function reasonLines(
+  reason: Reason,
+  now: number,
+  screen: Pick<Screen, "colors" | "columns" | "isTTY">,
+): string[] {
   const { yellow, dim, green } = screen.colors;
   const width = screen.isTTY ? Math.min(screen.columns, WIDEST) : Number.POSITIVE_INFINITY;
   const age = ageCell(reason.since, now);
   const since = screen.isTTY ? age.text : (age.plain ?? age.text);
-  const lines = [
+  return [
     "",
     `${yellow(oneLine(reason.code))}${since === "" ? "" : dim(`  since ${since}`)}`,
     wrap(reason.summary, width, INDENT),
     ...evidenceLines(reason.evidence, width).map((line) => dim(`${INDENT}${line}`)),
     ...(reason.remedy === "" ? [] : [green(wrap(`-> ${reason.remedy}`, width, INDENT))]),
   ];
-  screen.write(`${lines.join("\n")}\n`);
 }
 
 function evidenceLines(evidence: readonly Evidence[], columns: number): string[] {
