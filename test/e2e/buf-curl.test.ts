@@ -21,8 +21,11 @@ describe("buf curl, which knows nothing but the address", () => {
   });
 
   it("lists the services", async () => {
-    const services = (await curl("--list-services")).split("\n").filter((line) => line.startsWith("muster."));
+    const services = (await curl("--list-services")).trim().split("\n");
     assert.deepEqual(services.sort(), [
+      "grpc.health.v1.Health",
+      "grpc.reflection.v1.ServerReflection",
+      "grpc.reflection.v1alpha.ServerReflection",
       "muster.v1.FleetService",
       "muster.v1.LauncherService",
       "muster.v1.PoolService",
@@ -47,9 +50,13 @@ describe("buf curl, which knows nothing but the address", () => {
     assert.notEqual(code, 0);
     const { code: status, details } = JSON.parse(stderr.slice(stderr.indexOf("{")));
     assert.equal(status, "not_found");
-    // Reflection does not serve google.rpc, so buf shows the detail as it is on the wire.
     assert.equal(details[0].type, "google.rpc.ErrorInfo");
+    // buf shows the detail as it is on the wire.
     assert.match(Buffer.from(details[0].value, "base64").toString(), /TASK_NOT_FOUND/);
+  });
+
+  it("asks for health", async () => {
+    assert.deepEqual(JSON.parse(await curl("grpc.health.v1.Health/Check", "-d", "{}")), { status: "SERVING" });
   });
 
   function call(method: string, request: unknown): Promise<string> {

@@ -9,7 +9,7 @@ const ENGINES: ReadonlyMap<string, RegExp> = new Map([
   ["browser", /from "[^"]*\/support\/browser\//],
   ["Docker", /from "[^"]*\/support\/docker\//],
   ["Kubernetes API server", /from "[^"]*\/support\/kubernetes\//],
-  ["Go", /^\S*test\/e2e\/go-worker\.test\.ts\n/],
+  ["Go", /^\S*test\/e2e\/(go-worker|grpcurl)\.test\.ts\n/],
   ["Python", /^\S*test\/e2e\/python\.test\.ts\n/],
 ]);
 

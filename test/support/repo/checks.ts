@@ -73,7 +73,7 @@ export const CHECKS: readonly Check[] = [
   tool("types of the dashboard", "tsc", "-p", "dashboard/tsconfig.json"),
   tool("proto lint", "buf", "lint"),
   tool("proto format", "buf", "format", "--diff", "--exit-code"),
-  { name: "proto compatibility with the commit before", run: compatible },
+  { name: "proto compatibility with the commit before and the last release", run: compatible },
   { name: "generated code", run: generatedIsCurrent },
   { name: "public API of the worker SDK", run: publicApiIsCurrent },
   { name: "page of every option", run: optionsPageIsCurrent },
@@ -82,6 +82,9 @@ export const CHECKS: readonly Check[] = [
 
 /** Trailer of a commit that renames what the protos have. Allowed until 1.0; what is on the wire must stay. */
 const RENAME_TRAILER = "Proto-Rename";
+
+/** Tags of releases, for example `v0.2.0`. */
+const RELEASE_TAGS = "v[0-9]*";
 
 /** Rules for such a commit: numbers stay. To buf a renamed message is another type, so types are for the reviewer. */
 const WIRE_RULES = JSON.stringify({
@@ -94,10 +97,18 @@ async function compatible(): Promise<void> {
   const { code } = await runTool("git", ["rev-parse", "--verify", "--quiet", "HEAD~1^{commit}"]);
   // A first commit, a shallow clone or an archive has nothing to compare with.
   if (code !== 0) return;
-  const trailer = `--format=%(trailers:key=${RENAME_TRAILER},valueonly)`;
-  const { stdout: renames } = await runTool("git", ["log", "-1", trailer]);
-  const rules = renames.trim() === "" ? [] : ["--config", WIRE_RULES];
-  await tool("", "buf", "breaking", "--against", ".git#ref=HEAD~1", ...rules).run();
+  const renames = (range: readonly string[]) =>
+    runTool("git", ["log", `--format=%(trailers:key=${RENAME_TRAILER},valueonly)`, ...range]);
+  const compare = async (ref: string, range: readonly string[]): Promise<void> => {
+    const rules = (await renames(range)).stdout.trim() === "" ? [] : ["--config", WIRE_RULES];
+    await tool("", "buf", "breaking", "--against", `.git#ref=${ref}`, ...rules).run();
+  };
+  await compare("HEAD~1", ["-1"]);
+  // What was released must stay, too: many small changes add up to one that breaks.
+  const { code: tagged, stdout: tag } = await runTool("git", [
+    ...["describe", "--tags", "--abbrev=0", "--match", RELEASE_TAGS, "HEAD~1"],
+  ]);
+  if (tagged === 0) await compare(tag.trim(), [`${tag.trim()}..HEAD`]);
 }
 
 async function publicApiIsCurrent(): Promise<void> {

@@ -1,8 +1,11 @@
+/** Server reflection: which services and messages the gRPC address has. */
 import { createRequire } from "node:module";
 import type { DescFile, DescService } from "@bufbuild/protobuf";
 import { toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { PackageDefinition } from "@grpc/proto-loader";
+import { file_google_rpc_error_details, file_google_rpc_status } from "@muster/protocol";
+import { Health, ServerReflectionV1, ServerReflectionV1Alpha } from "@muster/protocol/grpc-services";
 import type { Calls } from "./calls.ts";
 import { addDeferred, type DeferredMethod, type ServiceTarget } from "./deferred.ts";
 
@@ -13,6 +16,9 @@ export const REFLECTION_METHODS: readonly DeferredMethod[] = ["v1", "v1alpha"].m
   responseStream: true,
 }));
 
+/** What errors carry: without it a client shows them as bytes. */
+const ERROR_FILES: readonly DescFile[] = [file_google_rpc_status, file_google_rpc_error_details];
+
 /** Lets `buf curl`, grpcurl and generic clients ask the server what it serves. */
 export function addReflection(
   server: ServiceTarget,
@@ -22,19 +28,20 @@ export function addReflection(
   addDeferred(server, REFLECTION_METHODS, (target) => mountReflection(target, services), calls);
 }
 
-/** Loads the package and adds its services. */
+/** Loads the package and adds its services. Besides `services` it describes errors, health and itself. */
 export function mountReflection(target: ServiceTarget, services: readonly DescService[]): void {
   const { ReflectionService } = createRequire(import.meta.url)(
     "@grpc/reflection",
   ) as typeof import("@grpc/reflection");
+  const described = [...services, Health, ServerReflectionV1, ServerReflectionV1Alpha];
   const files = new Map<string, DescFile>();
-  for (const service of services) collect(service.file, files);
+  for (const file of [...described.map((service) => service.file), ...ERROR_FILES]) collect(file, files);
   const fileDescriptorProtos = [...files.values()].map((file) =>
     Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)),
   );
   // The package takes the output of proto-loader; it reads the descriptors alone.
   const definition: PackageDefinition = Object.fromEntries(
-    services.map((service) => [
+    described.map((service) => [
       service.typeName,
       {
         format: "Protocol Buffer 3 DescriptorProto",
@@ -43,7 +50,7 @@ export function mountReflection(target: ServiceTarget, services: readonly DescSe
       } as PackageDefinition[string],
     ]),
   );
-  new ReflectionService(definition, { services: services.map(({ typeName }) => typeName) }).addToServer(
+  new ReflectionService(definition, { services: described.map(({ typeName }) => typeName) }).addToServer(
     target,
   );
 }
