@@ -7,14 +7,15 @@ import { existsSync } from "node:fs";
 import { cp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { env } from "node:process";
+import { env, execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { WorkerState } from "@muster/protocol";
 import { Fleet, G } from "../support/fleet/fleet.ts";
 import { keptFolder } from "../support/programs/kept-folder.ts";
 import { killAll } from "../support/programs/program.ts";
-import { hasProgram, ROOT } from "../support/repo/checks.ts";
+import { MUSTER } from "../support/programs/run-muster.ts";
+import { hasProgram, ROOT, runTool } from "../support/repo/checks.ts";
 import { within } from "../support/waits.ts";
 
 const EXAMPLE = join(ROOT, "examples", "go-worker");
@@ -108,6 +109,21 @@ describe("the example worker in Go", {
     assert.deepEqual(await once(process, "exit"), [0, null]);
   });
 
+  it("passes level resilient of the conformance suite", {
+    skip: env.CI ? false : "40 s of faults and waits, which run when CI is set",
+    timeout: 300_000,
+  }, async () => {
+    const args = ["conformance", "--json", "--level", "resilient", "--jobs", "3", "--patience", "5"];
+    const { code, stdout } = await runTool(execPath, [MUSTER, ...args, "--", `${binary}-conformance`]);
+    const { cases } = JSON.parse(stdout) as { cases: readonly { readonly outcome: string }[] };
+    assert.deepEqual(
+      cases.filter(({ outcome }) => outcome !== "passed"),
+      [],
+    );
+    assert.ok(cases.length > 30);
+    assert.equal(code, 0);
+  });
+
   it("ends with the reason when the scheduler refuses it", async () => {
     const { process, log } = start("-not an id-");
     assert.deepEqual(await once(process, "exit"), [1, null]);
@@ -129,7 +145,7 @@ async function compiled(): Promise<string> {
     keptFolder(),
     `muster-go-worker-${userInfo().username}-${hash.digest("hex").slice(0, 12)}`,
   );
-  if (existsSync(binary)) return binary;
+  if (existsSync(binary) && existsSync(`${binary}-conformance`)) return binary;
   const folder = `${binary}.sources`;
   await rm(folder, { recursive: true, force: true });
   await cp(EXAMPLE, folder, { recursive: true });
@@ -140,6 +156,8 @@ async function compiled(): Promise<string> {
     join(ROOT, "proto"),
   );
   await run("buf", ["generate", "--template", template], { cwd: folder, env: { ...env, PATH: path } });
+  await run("go", ["vet", "./..."], { cwd: folder });
+  await run("go", ["build", "-o", `${binary}-conformance`, "./conformance"], { cwd: folder });
   await run("go", ["build", "-o", `${binary}.new`, "."], { cwd: folder });
   await rename(`${binary}.new`, binary);
   await rm(folder, { recursive: true, force: true });

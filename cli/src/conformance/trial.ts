@@ -105,6 +105,8 @@ export class Trial {
     const worker = this.start(scheduler.address, variables);
     const stream = await this.stream(scheduler, 1);
     await this.ready(stream);
+    // The first heartbeat follows Welcome: the worker has read it.
+    await this.changes.until("the first heartbeat", () => stream.beats[0]);
     return { scheduler, worker, stream };
   }
 

@@ -327,7 +327,7 @@ func (w *Worker) beat(ctx context.Context, s *stream, interval time.Duration, dr
 		}
 		w.sequence++
 		s.push(&pb.WorkerMessage{Kind: &pb.WorkerMessage_Heartbeat{Heartbeat: &pb.Heartbeat{
-			Sequence: w.sequence, SlotCount: int32(w.Slots), Running: w.running(), Paused: w.paused}}})
+			Sequence: w.sequence, SlotCount: int32(w.Slots), Running: w.running()}}})
 		w.mu.Unlock()
 		select {
 		case <-ctx.Done():

@@ -31,6 +31,13 @@ export const GRACE_MS = 2_000;
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 export const MAX_RESULT_BYTES = 1024 * 1024;
 
+/** Above this a frame is not written out: its JSON takes the processor for longer than a heartbeat interval. */
+const LARGE_BYTES = 256 * 1024;
+
+function isLarge(assignments: readonly { readonly payload: Uint8Array }[]): boolean {
+  return assignments.some(({ payload }) => payload.byteLength > LARGE_BYTES);
+}
+
 /** A frame of the worker. */
 export type Frame =
   | { readonly bytes: number; readonly message: WorkerMessage; readonly fault?: undefined }
@@ -214,10 +221,12 @@ export class WorkerStream {
   /** Sends a message that the case has built. */
   write(message: SchedulerMessage): void {
     if (this.ended) return;
-    this.#note(
-      `<- ${describeMessage(SchedulerMessageSchema, message)}`,
-      message.kind.case === "heartbeatAck",
-    );
+    const { kind } = message;
+    const large = kind.case === "assignments" && isLarge(kind.value.assignments);
+    const text = large
+      ? "assignments with a large payload"
+      : describeMessage(SchedulerMessageSchema, message);
+    this.#note(`<- ${text}`, kind.case === "heartbeatAck");
     this.#call.write(message);
   }
 
@@ -316,7 +325,9 @@ export class WorkerStream {
     const { case: kind, value } = message.kind;
     const index = this.received.length;
     this.received.push({ index, atMs: this.#parts.changes.nowMs, bytes, kind, value });
-    this.#note(`-> ${describeMessage(WorkerMessageSchema, message)}`, kind === "heartbeat");
+    const text =
+      bytes > LARGE_BYTES ? `${kind} of ${bytes} bytes` : describeMessage(WorkerMessageSchema, message);
+    this.#note(`-> ${text}`, kind === "heartbeat");
     if (kind === "hello" && index === 0) this.#parts.answer(this);
     if (kind === "heartbeat" && this.ackBeats) {
       this.ackedAtMs = this.#parts.changes.nowMs;

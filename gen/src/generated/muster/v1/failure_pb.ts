@@ -30,7 +30,7 @@ export type Failure = Message<"muster.v1.Failure"> & {
   /**
    * Stable upper-case code, for example `NON_RETRYABLE`, `RETRIES_EXHAUSTED`, `TIMED_OUT`,
    * `DEADLINE_BEFORE_START`, `RESULT_TOO_LARGE`, or a code that the handler chose. Matches
-   * `[A-Z][A-Z0-9_]{0,63}`.
+   * `[A-Z][A-Z0-9_]{0,63}`; any other text is taken as `HANDLER_ERROR`.
    *
    * @generated from field: string code = 2;
    */

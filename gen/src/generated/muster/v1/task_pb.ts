@@ -1128,7 +1128,7 @@ export const ScheduleTickSchema: GenMessage<ScheduleTick> = /*@__PURE__*/
  */
 export type Progress = Message<"muster.v1.Progress"> & {
   /**
-   * Share done, 0 to 1; unset when the handler only counts.
+   * Share done, 0 to 1; unset when the handler only counts. A receiver takes what is beyond as 0 or 1.
    *
    * @generated from field: optional double fraction = 1;
    */

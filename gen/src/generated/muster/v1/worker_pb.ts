@@ -797,7 +797,7 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
   sequence: bigint;
 
   /**
-   * Attempts it can run at once.
+   * Attempts it can run at once now: the scheduler assigns no more. 0 changes nothing; for none at the moment set `paused`.
    *
    * @generated from field: int32 slot_count = 2;
    */
@@ -811,7 +811,8 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
   running: RunningAttempt[];
 
   /**
-   * Since the last turn of the event loop; large means that a handler blocks it.
+   * Since the last turn of the event loop; large means that a handler blocks it. Unset by a worker without one loop for all handlers,
+   * for example with a thread for each.
    *
    * @generated from field: google.protobuf.Duration event_loop_age = 4;
    */
@@ -1073,7 +1074,7 @@ export type RunningAttempt = Message<"muster.v1.RunningAttempt"> & {
   phase: string;
 
   /**
-   * How long it has been in that phase (or running, when it names none).
+   * How long it has been in that phase (or running, when it names none; of an attempt that has not started, since its receipt).
    *
    * @generated from field: google.protobuf.Duration phase_age = 3;
    */

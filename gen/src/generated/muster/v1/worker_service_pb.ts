@@ -119,7 +119,7 @@ export type WorkerMessage = Message<"muster.v1.WorkerMessage"> & {
     case: "taskResults";
   } | {
     /**
-     * The fatal error of a process that is about to end.
+     * The fatal error of a process that is about to end. Half-close after it: the stream then ends with OK, which is the receipt.
      *
      * @generated from field: muster.v1.WorkerFatal worker_fatal = 10;
      */
@@ -135,7 +135,7 @@ export type WorkerMessage = Message<"muster.v1.WorkerMessage"> & {
     case: "draining";
   } | {
     /**
-     * The worker ends now; everything it held has ended or was released.
+     * The worker ends now; everything it held has ended or was released. Half-close after it; the scheduler ends the stream with OK.
      *
      * @generated from field: muster.v1.Goodbye goodbye = 12;
      */
@@ -237,7 +237,7 @@ export type SchedulerMessage = Message<"muster.v1.SchedulerMessage"> & {
     case: "welcome";
   } | {
     /**
-     * Answers a heartbeat; a worker whose heartbeats are not answered dials again.
+     * Answers a heartbeat; a worker of which none is answered for three intervals dials again on a new connection.
      *
      * @generated from field: muster.v1.HeartbeatAck heartbeat_ack = 2;
      */
@@ -261,7 +261,8 @@ export type SchedulerMessage = Message<"muster.v1.SchedulerMessage"> & {
     case: "cancelAttempt";
   } | {
     /**
-     * This attempt is no longer the worker's: stop it and forget it.
+     * This attempt is no longer the worker's: stop it and forget it. Until its handler has returned its slot is not free, and
+     * heartbeats list it with `revoked`.
      *
      * @generated from field: muster.v1.RevokeAttempt revoke_attempt = 5;
      */
@@ -1098,7 +1099,8 @@ export type TaskEvent = Message<"muster.v1.TaskEvent"> & {
   /**
    * `task.received`, `task.started`, `task.<phase>.started`, `task.<phase>.completed`,
    * `task.<phase>.failed`, `task.<phase>.stuck`, `task.<phase>.recovered`, `task.completed`,
-   * `task.failed`, `task.cancelled`, `task.released`.
+   * `task.failed`, `task.cancelled`, `task.released`. <phase> matches `[a-z][a-z0-9_]{0,63}`. The last four need not be sent: the
+   * result says the same.
    *
    * @generated from field: string name = 3;
    */
@@ -2233,7 +2235,8 @@ export const WorkerService: GenService<{
    * The worker's one stream: registration, startup phases, heartbeats, assignments, results.
    *
    * Order: the worker sends Hello first (within 15 s of the stream's start); the scheduler answers
-   * Welcome or ends the stream with a status. Everything else may then cross freely. Errors carry
+   * Welcome or ends the stream with a status. Everything else crosses freely; what comes between Hello and Welcome is read after
+   * it, and lost on a stream that gets none. Errors carry
    * google.rpc.ErrorInfo with domain `muster`; UNAVAILABLE is transient (dial again), while
    * UNAUTHENTICATED (`INVALID_TOKEN`), PERMISSION_DENIED, FAILED_PRECONDITION
    * (`PROTOCOL_VERSION_MISMATCH`), INVALID_ARGUMENT (`INVALID_HELLO`) and UNIMPLEMENTED are final:
