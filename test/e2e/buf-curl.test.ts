@@ -56,7 +56,9 @@ describe("buf curl, which knows nothing but the address", () => {
   });
 
   it("asks for health", async () => {
-    assert.deepEqual(JSON.parse(await curl("grpc.health.v1.Health/Check", "-d", "{}")), { status: "SERVING" });
+    assert.deepEqual(JSON.parse(await curl("grpc.health.v1.Health/Check", "-d", "{}")), {
+      status: "SERVING",
+    });
   });
 
   function call(method: string, request: unknown): Promise<string> {

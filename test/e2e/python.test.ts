@@ -12,6 +12,7 @@ import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
 import { hasProgram, ROOT, runTool } from "../support/repo/checks.ts";
+import { writeProtoArchive } from "../support/repo/proto-archive.ts";
 
 const SOURCES = join(ROOT, "test", "e2e", "python");
 const hasPython = await hasProgram("python3", "--version");
@@ -39,10 +40,15 @@ describe("a client generated for Python", {
     timeout: 300_000,
   }, async () => {
     const python = await environment();
+    // What a release has: plain protoc takes it.
+    const archive = await writeProtoArchive(folder.path);
+    const unpacked = await runTool("tar", ["--extract", "--file", archive, "--directory", folder.path]);
+    assert.equal(unpacked.code, 0, unpacked.stderr);
+    const protos = archive.replace(/\.tar\.gz$/, "");
     const generate = await runTool(python, [
-      ...["-m", "grpc_tools.protoc", "-I", join(ROOT, "proto")],
+      ...["-m", "grpc_tools.protoc", "-I", protos],
       ...[`--python_out=${folder.path}`, `--grpc_python_out=${folder.path}`],
-      ...(await protos()),
+      ...(await protosIn(protos)),
     ]);
     assert.equal(generate.code, 0, generate.stderr);
 
@@ -57,6 +63,8 @@ describe("a client generated for Python", {
     const { updates, ...said }: { updates: number } = JSON.parse(run.stdout);
     assert.deepEqual(said, {
       services: [
+        ...["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"],
+        "grpc.reflection.v1alpha.ServerReflection",
         ...["muster.v1.FleetService", "muster.v1.LauncherService", "muster.v1.PoolService"],
         "muster.v1.ScheduleService",
         ...["muster.v1.TaskService", "muster.v1.WorkerService"],
@@ -96,7 +104,7 @@ async function environment(): Promise<string> {
   return python;
 }
 
-async function protos(): Promise<string[]> {
-  const names = await readdir(join(ROOT, "proto"), { recursive: true });
-  return names.filter((name) => name.endsWith(".proto")).map((name) => join(ROOT, "proto", name));
+async function protosIn(module: string): Promise<string[]> {
+  const folder = join(module, "muster", "v1");
+  return (await readdir(folder)).map((name) => join(folder, name));
 }
