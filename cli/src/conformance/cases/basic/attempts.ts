@@ -3,7 +3,7 @@ import { FAILURE_CODE } from "@muster/common/text/name-forms";
 import { FailureClass, RejectionReason } from "@muster/protocol";
 import type { ConformanceCase } from "../../case.ts";
 import { must } from "../../mismatch.ts";
-import { msOf } from "../../peer/durations.ts";
+import { msOf, seconds } from "../../peer/durations.ts";
 import { BEAT_MS, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES } from "../../peer/worker-stream.ts";
 import { failureOf, mustBe, mustReject, outputOf } from "../outcomes.ts";
 
@@ -215,7 +215,11 @@ export const ATTEMPTS: readonly ConformanceCase[] = [
     scheduler: "assigns echo with a payload of 3 MiB, and big of one byte less than the limit",
     expected: "both results; no frame above `max_message_bytes`",
     run: async (trial) => {
-      const { stream } = await trial.begin({ maxResultBytes: BigInt(3.5 * 1024 * 1024) });
+      const { stream } = await trial.begin({
+        // A machine that is busy takes a second for frames of this size.
+        ...{ heartbeatInterval: seconds(5), lease: seconds(30), reconnectGrace: seconds(15) },
+        maxResultBytes: BigInt(3.5 * 1024 * 1024),
+      });
       const payload = "x".repeat(3 * 1024 * 1024);
       stream.assign("t-1.1", "echo", payload);
       const echoed = outputOf(await stream.result("t-1.1"));
