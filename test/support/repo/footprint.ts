@@ -33,10 +33,10 @@ export const PACKED_KIB: Readonly<Record<string, number>> = {
   "@muster/protocol": 163,
   "@muster/common": 24,
   "@muster/embedded-postgres": 35,
-  "@muster/scheduler": 1_230,
+  "@muster/scheduler": 1_260,
   "@muster/worker": 415,
   "@muster/launcher": 88,
-  "@muster/cli": 155,
+  "@muster/cli": 200,
 };
 
 /** What the dashboard loads before its first page is drawn, KiB of Brotli. */
