@@ -14,10 +14,24 @@ export class EngineRefusal extends Error {
   }
 }
 
+/**
+ * What an engine answers with 500 while it stops, up to ten seconds long (20.10): its own stores or its containerd are closed. A
+ * start that fails so says nothing of what is started.
+ */
+const STOPPING =
+  /failed to update store for object type|connection is closing|transport is closing|containerd\.sock|shutting down/;
+
+/** True for an error of an engine that stops, which the next one does not have. */
+export function isOfStoppingEngine(message: string): boolean {
+  return STOPPING.test(message);
+}
+
 /** What the client library throws, as one of the two. */
 export function toEngineError(error: unknown): EngineUnreachable | EngineRefusal {
   if (error instanceof EngineUnreachable || error instanceof EngineRefusal) return error;
   const status = error instanceof Error && "statusCode" in error ? Number(error.statusCode) : 0;
+  if (status >= 500 && isOfStoppingEngine(sentenceOf(error as Error)))
+    return new EngineUnreachable(`it stops: ${sentenceOf(error as Error)}`);
   // An engine that is shutting down answers 503.
   if (status > 0 && status !== 503) return new EngineRefusal(status, sentenceOf(error as Error));
   if (error instanceof Error && error.name === "TimeoutError")

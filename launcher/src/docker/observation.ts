@@ -3,6 +3,7 @@ import { Redactor } from "@muster/common/text/redact";
 import type { ObservedLaunch } from "../driver.ts";
 import { LABELS } from "./container.ts";
 import type { ContainerFacts } from "./engine.ts";
+import { isOfStoppingEngine } from "./engine-errors.ts";
 
 /** What every observation of a launch without output has. */
 export const NO_OUTPUT = {
@@ -33,7 +34,7 @@ export function stateOf({ State, HostConfig }: ContainerFacts): ContainerState {
   const seen = { reason: "", detail: "", outOfMemory: false };
   switch (Status) {
     case "created":
-      if (failure === "" && ExitCode === 0)
+      if ((failure === "" && ExitCode === 0) || isOfStoppingEngine(failure))
         return { ...seen, phase: "pending", detail: "its container is made and not started" };
       return startFailure(ExitCode, failure);
     case "paused":
