@@ -157,8 +157,10 @@ export class TestEngine {
   /** Makes an image that has only the folders into which this machine's are mounted. */
   async import(name: string, changes: readonly string[] = []): Promise<void> {
     const folder = mkdtempSync(join(this.folder, "root-"));
-    for (const each of ["usr", "etc", "tmp", "proc", "sys", "dev", "run"]) mkdirSync(join(folder, each));
-    for (const each of ["bin", "sbin", "lib", "lib64"]) symlinkSync(`usr/${each}`, join(folder, each));
+    // The engine puts its init into /sbin, which for that is a folder of the image.
+    for (const each of ["usr", "sbin", "etc", "tmp", "proc", "sys", "dev", "run"])
+      mkdirSync(join(folder, each));
+    for (const each of ["bin", "lib", "lib64"]) symlinkSync(`usr/${each}`, join(folder, each));
     const tar = spawn("tar", ["-C", folder, "-c", "."], { stdio: ["ignore", "pipe", "inherit"] });
     const [repo = "", tag = "latest"] = name.split(":");
     const query = new URLSearchParams({ fromSrc: "-", repo, tag });

@@ -43,16 +43,30 @@ export class DocExamples {
     );
   }
 
-  /** Writes blocks as files into the folder in which `shell` runs commands with `inFolder`. */
-  async files(...names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      const [, file = ""] = name.split(" ");
-      await writeFile(join(this.#folder.path, file), this.#block(name));
-    }
+  /** Where `files` and `shell` with `inFolder` work. */
+  get folder(): string {
+    return this.#folder.path;
   }
 
-  /** Runs a block of shell commands, which must succeed. */
-  async shell(name: string, { inFolder = false } = {}): Promise<ToolRun> {
+  /** Writes blocks as files into the folder in which `shell` runs commands with `inFolder`. */
+  async files(...names: readonly string[]): Promise<void> {
+    for (const name of names) await this.file(name, (text) => text);
+  }
+
+  /** Writes a block as a file, with what only the machine of a reader has replaced. */
+  async file(name: string, replace: (text: string) => string): Promise<void> {
+    const [, file = ""] = name.split(" ");
+    await writeFile(join(this.#folder.path, file), replace(this.#block(name)));
+  }
+
+  /** Runs a block of shell commands, which must succeed. @param options.env Further variables. */
+  async shell(
+    name: string,
+    {
+      inFolder = false,
+      env: variables = {},
+    }: { inFolder?: boolean; env?: Readonly<Record<string, string>> } = {},
+  ): Promise<ToolRun> {
     const env = toolEnv();
     const place = inFolder ? `cd '${this.#folder.path}'\n` : "";
     const ran = await runTool("bash", ["-euo", "pipefail", "-c", `${NPX}\n${place}${this.#block(name)}`], {
@@ -60,6 +74,7 @@ export class DocExamples {
         ...env,
         PATH: [...bundledCommands(), env.PATH].join(delimiter),
         MUSTER_SCHEDULER_ADDR: this.fleet.scheduler.grpc,
+        ...variables,
       },
     });
     assert.equal(ran.code, 0, `${ran.stdout}${ran.stderr}`);
