@@ -221,7 +221,7 @@ export async function startScheduler(options: {
       status: () => background.status(),
       announceMs: announceLeaseMs(config),
     });
-    const overview = new OverviewSource({ store, classes, clock, scheduler });
+    const overview = new OverviewSource({ store, classes, clock, pools: dispatch.pools, scheduler });
     const workers = new WorkerList({ store, fleet });
     const { watchHeartbeatMs, maxAgeMs, maxAgeGraceMs } = config.connections;
     const services = createServices(

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { dashboards, metricsIn } from "../../deploy/grafana/build.ts";
 import { Fleet } from "../support/fleet/fleet.ts";
+import { poolSpec } from "../support/fleet/pool-launcher.ts";
 import { killAll } from "../support/programs/program.ts";
 import { ROOT } from "../support/repo/checks.ts";
 import { findPrometheus, Prometheus, type PrometheusPrograms } from "../support/telemetry/prometheus.ts";
@@ -29,6 +30,7 @@ before(async () => {
   const failing = await fleet.client.submit("fail", {}, { retry: { maxRetries: 1, delaysS: [0] } });
   await assert.rejects(failing.result());
   await fleet.client.submit("unserved-type", {});
+  await fleet.client.pools.applyPool({ spec: poolSpec(fleet, { name: "scraped" }) });
   scheduler = await Scrape.of(fleet.scheduler.http);
   worker = await Scrape.of(`http://${workerAddress}`);
 });

@@ -11,7 +11,7 @@ import { shareRows } from "./layout.ts";
 const EMPTY = { schedulerVersion: "0.1.0", schedulerCount: 1 };
 
 const HOLDS: MessageInitShape<typeof OverviewSchema> = {
-  holdCount: 3n,
+  holdCount: 5n,
   holds: [
     {
       key: "provider a",
@@ -28,6 +28,14 @@ const HOLDS: MessageInitShape<typeof OverviewSchema> = {
       remaining: durationFromMs(55_000),
       problem: "t-8.1 on mail-3: 429",
     },
+    {
+      key: "gpu",
+      kind: HoldKind.POOL_SUSPENDED,
+      age: durationFromMs(60_000),
+      remaining: durationFromMs(30_000),
+      problem: "6 of 6 starts failed, 6 with CANNOT_REACH",
+    },
+    { key: "cpu", kind: HoldKind.POOL_AT_MAX, problem: "5 of at most 5 processes exist" },
   ],
 };
 
@@ -147,6 +155,8 @@ describe("a frame of muster top", () => {
       /^HELD BACK BY +WHICH IS +FOR +LEFT +NOTE$/m,
       /^provider a +an open circuit +1 min 30 s +12 s +9 of 10 failed, last ECONNREFUSED of t-7\.1$/m,
       /^provider-b +a half-open circuit +1 min 1 s *$/m,
+      /^gpu +a suspended pool +1 min +30 s +6 of 6 starts failed/m,
+      /^cpu +a pool at its maximum +5 of at most 5 processes exist *$/m,
       /^smtp +a paused key +5\.0 s +55 s +t-8\.1 on mail-3: 429$/m,
     ])
       assert.match(text, part);

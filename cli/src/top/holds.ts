@@ -1,4 +1,4 @@
-/** The section of `muster top` for circuits that are not closed and for rate limit keys that are paused. */
+/** The section of `muster top` for circuits that are not closed, rate limit keys that are paused, and pools that launch no more. */
 import type { HoldOverview, Overview } from "@muster/protocol";
 import { HoldKind } from "@muster/protocol";
 import type { Colors } from "../io/io.ts";
@@ -18,6 +18,8 @@ const HOLD_WORDS: Readonly<Record<HoldKind, string>> = {
   [HoldKind.CIRCUIT_OPEN]: "an open circuit",
   [HoldKind.CIRCUIT_HALF_OPEN]: "a half-open circuit",
   [HoldKind.KEY_PAUSED]: "a paused key",
+  [HoldKind.POOL_SUSPENDED]: "a suspended pool",
+  [HoldKind.POOL_AT_MAX]: "a pool at its maximum",
 };
 
 /** Without a line when nothing is held back: most screens have no room for it. */

@@ -11,6 +11,7 @@ import { TASK_STATES, WORKER_STATES } from "../telemetry/metrics/gauge-values.ts
 import type { DatabaseWatch } from "./database-watch.ts";
 import type { FleetSnapshot, FleetStats } from "./fleet-stats.ts";
 import type { Loop } from "./loop.ts";
+import { measurePools } from "./pool-gauges.ts";
 
 /** Most pools with a label of their own, most phases and most capacities; the rest share `other`. */
 const MAX_VALUES = 100;
@@ -20,12 +21,13 @@ export class SeenLabels {
   readonly pools = new Set<string>([""]);
   readonly phases = new Set<string>();
   readonly capacities = new Set<string>([SLOTS]);
+  readonly launching = new Set<string>();
 }
 
 /** Measures what the gauges show. */
 export async function measureGauges(parts: {
   fleetStats: FleetStats;
-  dispatch: Pick<Dispatch, "circuits" | "classes" | "counters" | "rateLimits" | "registry">;
+  dispatch: Pick<Dispatch, "circuits" | "classes" | "counters" | "pools" | "rateLimits" | "registry">;
   database: DatabaseWatch;
   loops: readonly Loop[];
   clock: Clock;
@@ -58,6 +60,7 @@ export async function measureGauges(parts: {
     database: snapshot && {
       tasks: await taskGauges(dispatch, snapshot),
       workers: workerGauges(snapshot, seen.pools),
+      pools: await measurePools(dispatch.pools, seen.launching),
     },
     databaseUp: database.unavailable === undefined,
     streams: [...dispatch.registry.all()].filter(({ link }) => link !== undefined).length,

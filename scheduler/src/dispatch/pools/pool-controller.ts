@@ -43,14 +43,21 @@ export class PoolController {
   readonly #parts: PoolControllerParts;
   readonly #cron = new Map<string, CronTimes>();
   #due = false;
+  #any = false;
 
   constructor(parts: PoolControllerParts) {
     this.#parts = parts;
   }
 
+  /** False while there is no pool: nothing has to be read. */
+  get any(): boolean {
+    return this.#any;
+  }
+
   /** There are pools, or there may be: the next run looks. */
   look(): void {
     this.#due = true;
+    this.#any = true;
   }
 
   /** @throws DatabaseUnavailableError */
@@ -60,7 +67,8 @@ export class PoolController {
     const { store, schedulerId } = this.#parts;
     if (!(await store.lead("pools", schedulerId, LEADER_LEASE_MS))) return;
     const { pools, nowMs } = await store.listPools({ afterName: undefined, limit: MOST_POOLS });
-    if (pools.length === 0) return;
+    this.#any = pools.length > 0;
+    if (!this.#any) return;
     const demand = await readDemand(this.#parts, pools, DEMAND_AGE_MS);
     for (const known of pools) {
       const { name } = known.pool.spec;
@@ -87,6 +95,7 @@ export class PoolController {
       afterName: undefined,
       limit: MOST_POOLS,
     });
+    if (found.length === 0) this.#any = false;
     const pools = instead(found, nowMs);
     const demand = pools.length === 0 ? new Map() : await readDemand(this.#parts, pools, DEMAND_AGE_MS);
     const nextTime = this.#nextTime;

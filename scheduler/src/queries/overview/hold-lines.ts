@@ -1,4 +1,5 @@
-/** Lines of the overview for circuits that are not closed and for rate limit keys that are paused. */
+/** Lines of the overview for circuits that are not closed, rate limit keys that are paused, and pools that launch no more. */
+import type { PoolController } from "../../dispatch/pools/pool-controller.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import { type Circuit, countsOf } from "../../domain/tasks/limits/circuit.ts";
 import type { CircuitStore, RateLimitStore } from "../../store/store.ts";
@@ -6,10 +7,11 @@ import type { CircuitStore, RateLimitStore } from "../../store/store.ts";
 /** What keeps tasks from being assigned, as a line. */
 export interface HoldOverview {
   readonly key: string;
-  readonly kind: "circuit_open" | "circuit_half_open" | "key_paused";
+  readonly kind: "circuit_open" | "circuit_half_open" | "key_paused" | "pool_suspended" | "pool_at_max";
   /** When it began, milliseconds since the epoch, by the database's clock. */
   readonly since: number;
-  readonly ageMs: number;
+  /** Undefined where it is not known. */
+  readonly ageMs: number | undefined;
   /** Until it lets a task start by itself; undefined when it does now, or when an operator has to end it. */
   readonly leftMs: number | undefined;
   readonly problem: string;
@@ -22,14 +24,17 @@ export type HoldStore = Pick<CircuitStore, "circuitTotals" | "listCircuits"> &
 /** Those of the longest standing first, at most `limit`, and the count of all. */
 export async function readHolds(
   store: HoldStore,
+  pools: Pick<PoolController, "any" | "plan">,
   limit: number,
 ): Promise<{ readonly count: number; readonly lines: readonly HoldOverview[] }> {
-  const [totals, circuits, paused] = await Promise.all([
+  const [totals, circuits, paused, suspended] = await Promise.all([
     store.circuitTotals(),
     store.listCircuits({ notClosed: true, limit }),
     store.keyPauses(limit),
+    poolLines(pools),
   ]);
   const lines = [
+    ...suspended,
     ...circuits.map(({ circuit, readAt }) => circuitLine(circuit, readAt)),
     ...paused.pauses.map(
       ({ key, until, leftMs, time, reason, by }): HoldOverview => ({
@@ -41,9 +46,33 @@ export async function readHolds(
     ),
   ];
   return {
-    count: totals.open + totals.halfOpen + paused.count,
+    count: totals.open + totals.halfOpen + paused.count + suspended.length,
     lines: lines.toSorted((a, b) => a.since - b.since).slice(0, limit),
   };
+}
+
+/** Pools that launch nothing although more workers would have work. Without pools it sends no statement. */
+async function poolLines(pools: Pick<PoolController, "any" | "plan">): Promise<HoldOverview[]> {
+  if (!pools.any) return [];
+  const { pools: planned, nowMs } = await pools.plan();
+  return [...planned.values()].flatMap(({ known: { pool }, decision }): HoldOverview[] => {
+    const { now } = pool.memory.guard;
+    const { name } = pool.spec;
+    if (now.state !== "closed") {
+      const leftMs = now.state === "open" ? Math.max(0, now.probeMs - nowMs) : undefined;
+      const problem = `${now.failed} of ${now.starts} starts failed, ${now.causeCount} with ${now.cause}`;
+      return [
+        {
+          ...{ key: name, kind: "pool_suspended", leftMs, problem },
+          ...{ since: now.sinceMs, ageMs: nowMs - now.sinceMs },
+        },
+      ];
+    }
+    const limit = decision.limits.find(({ code }) => code === "POOL_AT_MAX");
+    if (!limit) return [];
+    const problem = `${limit.text}, ${decision.desired.forWork} would run all waiting tasks at once`;
+    return [{ key: name, kind: "pool_at_max", since: nowMs, ageMs: undefined, leftMs: undefined, problem }];
+  });
 }
 
 /** @param now When it was read, milliseconds since the epoch. */

@@ -1,6 +1,7 @@
 // Reads the state of the fleet for `muster top`: counts, and the queues, workers and tasks that need attention.
 import type { Clock } from "../../clock.ts";
 import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
+import type { PoolController } from "../../dispatch/pools/pool-controller.ts";
 import { plural, span } from "../../domain/explain/reason.ts";
 import { rejectionWords } from "../../domain/explain/workers/rejected.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
@@ -92,11 +93,11 @@ export class OverviewSource {
   }
 
   async #read(): Promise<Overview> {
-    const { store, classes, clock, scheduler } = this.#parts;
+    const { store, classes, clock, pools, scheduler } = this.#parts;
     const began = clock.monotonic();
     const [facts, holds, schedulers, recent, starting, failed] = await Promise.all([
       readFleet(store, classes, MAX_LIMIT),
-      readHolds(store, MAX_LIMIT),
+      readHolds(store, pools, MAX_LIMIT),
       store.listSchedulers(),
       store.recentCompletions(RECENT_MS),
       store.waitingLaunches(MAX_LIMIT),
@@ -139,6 +140,7 @@ export interface OverviewParts {
     Pick<StatisticsStore, "recentCompletions">;
   readonly classes: ClassIndex;
   readonly clock: Clock;
+  readonly pools: Pick<PoolController, "any" | "plan">;
   readonly scheduler: { readonly id: string; readonly version: string };
 }
 

@@ -1,7 +1,7 @@
 /** Declares the gauges, and the metrics of the process. */
 import type { Attributes, Meter } from "@opentelemetry/api";
 import type { DatabaseMeasures } from "./database-measures.ts";
-import { type Gauges, TASK_STATES } from "./gauge-values.ts";
+import { type Gauges, GUARD_STATES, POOL_WORKER_STATES, TASK_STATES } from "./gauge-values.ts";
 import { OTHER } from "./tally.ts";
 
 export function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => Promise<Gauges>): void {
@@ -27,6 +27,22 @@ export function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: 
     "muster_workers",
     "Living workers of the whole database; the same on every scheduler.",
   );
+  const pools = {
+    workers: gauge(
+      "muster_pool_workers",
+      "Launches of pools that have not ended, by where they stand; the same on every scheduler.",
+    ),
+    wanted: gauge("muster_pool_wanted_workers", "Workers that a pool wants within its bounds."),
+    max: gauge("muster_pool_max_workers", "Most workers of a pool."),
+    waiting: gauge(
+      "muster_pool_waiting_tasks",
+      "Tasks that could start now and for which a pool launches workers.",
+    ),
+    guard: gauge(
+      "muster_pool_launch_guard",
+      "1 for the state in which the launch guard of a pool is; open and half_open are suspended.",
+    ),
+  };
   const stuck = gauge(
     "muster_stuck_tasks",
     "Attempts of this scheduler's workers that are stuck in a phase.",
@@ -91,6 +107,14 @@ export function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: 
         }
         for (const { pool, state, count } of current.database.workers)
           result.observe(workers, count, { pool, state });
+        for (const { pool, ...counts } of current.database.pools) {
+          for (const state of POOL_WORKER_STATES)
+            result.observe(pools.workers, counts.workers[state], { pool, state });
+          for (const state of GUARD_STATES) result.observe(pools.guard, counts.guard[state], { pool, state });
+          result.observe(pools.wanted, counts.wanted, { pool });
+          result.observe(pools.max, counts.max, { pool });
+          result.observe(pools.waiting, counts.waiting, { pool });
+        }
       }
       const phases: readonly (readonly [string, number])[] = [[OTHER, 0], ...current.stuck];
       for (const [phase, count] of phases) result.observe(stuck, count, { phase });
@@ -131,6 +155,7 @@ export function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: 
       }
     },
     [
+      ...Object.values(pools),
       ...[tasks, oldest, unserved, workers, stuck, streams, paused, quarantined, capacity, capacityUsed],
       ...[oldestFirst, recentCompleted, fairnessKeys, lastRun, interval, up, listening, circuits, pausedKeys],
       ...[connections, waiting, cpu, rss, started, openFds, maxFds],

@@ -28,6 +28,25 @@ export interface TaskGauges {
   readonly unserved: number;
 }
 
+/** Where the launches of a pool stand, the label of `muster_pool_workers`. */
+export const POOL_WORKER_STATES = ["starting", "ready", "draining"] as const;
+
+/** States of a launch guard, the label of `muster_pool_launch_guard`. */
+export const GUARD_STATES = ["closed", "open", "half_open"] as const;
+
+/** A pool, or those without a label of their own together. */
+export interface PoolGauges {
+  readonly pool: string;
+  /** Workers that are wanted, within the bounds. */
+  readonly wanted: number;
+  readonly max: number;
+  /** Tasks that could start now and that count for it. */
+  readonly waiting: number;
+  readonly workers: Readonly<Record<(typeof POOL_WORKER_STATES)[number], number>>;
+  /** Pools by the state of their guard: of a single one, 1 for its state. */
+  readonly guard: Readonly<Record<(typeof GUARD_STATES)[number], number>>;
+}
+
 /** What the gauges show. */
 export interface Gauges {
   /** Of the whole database; undefined while that does not answer. */
@@ -35,6 +54,7 @@ export interface Gauges {
     | {
         readonly tasks: Iterable<TaskGauges>;
         readonly workers: Iterable<{ readonly pool: string; readonly state: string; readonly count: number }>;
+        readonly pools: Iterable<PoolGauges>;
       }
     | undefined;
   readonly databaseUp: boolean;

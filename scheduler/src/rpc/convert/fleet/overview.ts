@@ -55,13 +55,15 @@ const HOLD_KINDS: Readonly<Record<HoldOverview["kind"], HoldKind>> = {
   circuit_open: HoldKind.CIRCUIT_OPEN,
   circuit_half_open: HoldKind.CIRCUIT_HALF_OPEN,
   key_paused: HoldKind.KEY_PAUSED,
+  pool_suspended: HoldKind.POOL_SUSPENDED,
+  pool_at_max: HoldKind.POOL_AT_MAX,
 };
 
 function fromHold(hold: HoldOverview): MessageInitShape<typeof HoldOverviewSchema> {
   return {
     key: hold.key,
     kind: HOLD_KINDS[hold.kind],
-    age: age(hold.ageMs),
+    ...(hold.ageMs === undefined ? {} : { age: age(hold.ageMs) }),
     problem: hold.problem,
     ...(hold.leftMs === undefined ? {} : { remaining: age(hold.leftMs) }),
   };
