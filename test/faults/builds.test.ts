@@ -92,6 +92,11 @@ describe("a queue whose tasks run on builds", () => {
       /^start a worker with MUSTER_BUILD_ID=13, or .*`muster queue build pinned --clear`$/,
     );
     assert.deepEqual(pair.fleet.runs(task.id), []);
+    const { explanation } = await pair.atOne.fleet.explainQueue({ queue });
+    assert.match(
+      explanation?.reasons.find(({ code }) => code === "QUEUE_BUILD_RULE")?.summary ?? "",
+      /^the queue binds its tasks to build 13, set .* ago: a test$/,
+    );
     await worker("first-13", "13", queue, pair.two.grpc);
     assert.deepEqual(await task.result(), { n: 1 });
     assert.deepEqual(await buildsOf(task.id), ["13"]);

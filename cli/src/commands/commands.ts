@@ -141,7 +141,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "pool",
-      summary: "apply, list, show, scale, pause, resume, plan or delete pools of workers",
+      summary: "manage pools: workers that start by themselves",
       load: async () => (await import("./pools/pool.ts")).definePool,
     },
     {
@@ -156,7 +156,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "queue",
-      summary: "pause, resume, limit or rate-limit a queue, set its weight or its settings",
+      summary: "pause, limit or bind a queue, or change its settings",
       load: async () => (await import("./fleet/queue.ts")).defineQueue,
     },
     {

@@ -42,6 +42,7 @@ export function defineQueue(queue: Command, io: Io): void {
     .helpCommand(false);
   const pause = queue
     .command("pause")
+    .summary("assign none of its tasks until it is resumed")
     .argument("<name>", "queue name; a queue that does not exist is created")
     .description("Assigns no task of the queue until it is resumed. Running tasks continue.")
     .option("--reason <text>", "reason to record; your user name is added")
@@ -52,6 +53,7 @@ export function defineQueue(queue: Command, io: Io): void {
   addConnectionOptions(pause);
   const resume = queue
     .command("resume")
+    .summary("end a pause")
     .argument("<name>", "queue name")
     .description(
       "Ends a pause. Resuming a queue that is not paused is harmless; a queue that does not exist is an error.",
@@ -62,6 +64,7 @@ export function defineQueue(queue: Command, io: Io): void {
   addConnectionOptions(resume);
   const limit = queue
     .command("limit")
+    .summary("refuse submits while so many tasks wait")
     .argument("<name>", "queue name; a queue that does not exist is created")
     .argument("<count>", "tasks that may wait in it; none ends the limit", argument(limitCount))
     .description(
@@ -79,6 +82,7 @@ export function defineQueue(queue: Command, io: Io): void {
   addConnectionOptions(limit);
   const rateLimit = queue
     .command("rate-limit")
+    .summary("start at most so many tasks in each period")
     .argument("<name>", "queue name; a queue that does not exist is created")
     .argument(
       "<rate>",
@@ -101,6 +105,7 @@ export function defineQueue(queue: Command, io: Io): void {
   addConnectionOptions(rateLimit);
   const weight = queue
     .command("weight")
+    .summary("set its share of workers that serve several queues")
     .argument("<name>", "queue name; a queue that does not exist is created")
     .argument("<weight>", "1 to 1000; the default is 1", wholeNumber(1, 1_000))
     .description(
@@ -113,8 +118,11 @@ export function defineQueue(queue: Command, io: Io): void {
       setQueueWeight(name, count, options, self, io),
     );
   addConnectionOptions(weight);
-  defineQueueBuild(queue.command("build"), io);
-  defineQueueSet(queue.command("set"), io);
+  defineQueueBuild(
+    queue.command("build").summary("bind its tasks, or a share, to a build of the workers"),
+    io,
+  );
+  defineQueueSet(queue.command("set").summary("set retries, backoff, retention and modes"), io);
 }
 
 /** A rate, or `none`. */

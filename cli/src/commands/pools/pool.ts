@@ -51,22 +51,29 @@ export function definePool(pool: Command, io: Io): void {
       "Applies, lists, shows, scales, pauses, resumes, rolls back, plans or deletes pools: workers that start by themselves.",
     )
     .helpCommand(false);
-  defineApply(pool.command("apply"), io);
-  defineList(pool.command("list"), io);
-  named(pool.command("show"), show, io).description("Shows a pool with its settings and its workers.");
-  defineStatus(pool.command("status"), io);
-  defineScale(pool.command("scale"), io);
-  withReason(named(pool.command("pause"), pause, io), "maintenance of the registry").description(
-    "Pauses a pool: nothing is launched or stopped until it is resumed. Its workers continue.",
+  defineApply(pool.command("apply").summary("create a pool, or replace its spec"), io);
+  defineList(pool.command("list").summary("list pools by name"), io);
+  named(pool.command("show").summary("show a pool with its settings and workers"), show, io).description(
+    "Shows a pool with its settings and its workers.",
   );
-  withReason(named(pool.command("resume"), resume, io), "the image is fixed").description(
+  defineStatus(pool.command("status").summary("list the launches of a pool, newest first"), io);
+  defineScale(pool.command("scale").summary("set the minimum and the maximum of workers"), io);
+  withReason(
+    named(pool.command("pause").summary("launch and stop nothing until it is resumed"), pause, io),
+    "maintenance of the registry",
+  ).description("Pauses a pool: nothing is launched or stopped until it is resumed. Its workers continue.");
+  withReason(
+    named(pool.command("resume").summary("end a pause, a suspension, or the pause of a rollout"), resume, io),
+    "the image is fixed",
+  ).description(
     "Ends a pause of a pool, a suspension of its launches after failed starts, and the pause of a rollout.",
   );
-  defineRollback(pool.command("rollback"), io);
-  definePlan(pool.command("plan"), io);
-  withReason(named(pool.command("delete"), remove, io), "replaced by another").description(
-    "Deletes a pool: its workers finish what they hold and end, then it is removed.",
-  );
+  defineRollback(pool.command("rollback").summary("take an earlier template again"), io);
+  definePlan(pool.command("plan").summary("show what would be launched and stopped now"), io);
+  withReason(
+    named(pool.command("delete").summary("drain its workers, then remove it"), remove, io),
+    "replaced by another",
+  ).description("Deletes a pool: its workers finish what they hold and end, then it is removed.");
 }
 
 type Action = (name: string, options: Options, command: Command, io: Io) => Promise<void>;

@@ -46,6 +46,11 @@ export const WAITING_CODES = {
       "of a queue: as many tasks wait in it as its limit allows, and submits are refused; shows both numbers and who set the limit",
     remedy: "wait, add workers, or `muster queue limit NAME none`",
   },
+  QUEUE_BUILD_RULE: {
+    means:
+      "of a queue: it binds its tasks, or a share of them, to a build; shows the builds, and who set it and why",
+    remedy: "nothing while that is meant; `muster queue build NAME --clear` takes it back",
+  },
   CONCURRENCY_KEY_HELD: {
     means:
       "as many tasks as its limit allows hold one of its concurrency keys; shows the limit, who set it, and the tasks that hold the key with their workers and since when",

@@ -1,5 +1,6 @@
 /** Explains why the next waiting task of each kind of a queue does not move. */
 import { shownCount } from "../../dispatch/matching/backlog.ts";
+import { queueBuildRule } from "../../domain/explain/limits/queue-build-rule.ts";
 import { queueFull } from "../../domain/explain/limits/queue-full.ts";
 import { type Explanation, plural, type Reason } from "../../domain/explain/reason.ts";
 import { formatTaskId } from "../../domain/ids.ts";
@@ -68,6 +69,8 @@ export class QueueExplainer {
       const full = limited && queueFull(limited, await store.databaseTime());
       if (full) reasons.push(full);
     }
+    const rule = queue.settings?.builds;
+    const bound = rule && queueBuildRule(name, rule, queue.settingsSet, await store.databaseTime());
     if (reasons.length === 0) {
       reasons.push({
         code: "IDLE_NO_WORK",
@@ -76,6 +79,7 @@ export class QueueExplainer {
         remedy: "nothing to do",
       });
     }
+    if (bound) reasons.push(bound);
     const state = pause ? "paused" : waits > 0 ? "waiting" : "empty";
     return { subject: `queue:${name}`, state, reasons };
   }

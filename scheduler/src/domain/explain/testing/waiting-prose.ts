@@ -1,4 +1,5 @@
 /** Cases of the prose snapshot: tasks that wait, in the order of the snapshot. */
+import { queueBuildRule } from "../limits/queue-build-rule.ts";
 import { queueFull } from "../limits/queue-full.ts";
 import { BUSY_PROSE } from "./busy-prose.ts";
 import { CAPACITY_PROSE } from "./capacity-prose.ts";
@@ -25,6 +26,19 @@ const QUEUE_PROSE: readonly ProseCase[] = [
       const limit = { max: 1_000, reason: "disk is small (by ana)", since: ago(90_000), waiting: 1_001 };
       return [queueFull({ name: "nightly", ...limit }, NOW)].filter((reason) => reason !== undefined);
     },
+  },
+  {
+    code: "QUEUE_BUILD_RULE",
+    when: "a pin and a ramp",
+    write: () => {
+      const setting = { reason: "release 13 (by ana)", since: ago(90_000) };
+      return [queueBuildRule("ocr", { pin: "12", ramp: { build: "13", share: 0.1 } }, setting, NOW)];
+    },
+  },
+  {
+    code: "QUEUE_BUILD_RULE",
+    when: "a pin alone",
+    write: () => [queueBuildRule("ocr", { pin: "12" }, undefined, NOW)],
   },
 ];
 
