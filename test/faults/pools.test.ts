@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import {
+  HoldKind,
   LaunchGuardState,
   type Pool,
   PoolLaunchOutcome,
@@ -12,6 +13,7 @@ import { Fleet } from "../support/fleet/fleet.ts";
 import { launchesOf, poolSpec, TestLauncher, type TestPool } from "../support/fleet/pool-launcher.ts";
 import { killAll } from "../support/programs/program.ts";
 import { workerCommand } from "../support/programs/supervised.ts";
+import { Scrape } from "../support/telemetry/scrape.ts";
 import { until, within } from "../support/waits.ts";
 
 const TOKEN = "the-token-of-the-pools-test";
@@ -115,6 +117,28 @@ describe("a pool of workers that a launcher runs as processes", () => {
       diagnosis?.checks.find(({ name }) => name === "work.pools")?.summary ?? "",
       /^1 pool is suspended, paused or without a launcher: launches of pool night are suspended: /,
     );
+    const metrics = await fetch(`${fleet.scheduler.http}/metrics`, {
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    const scrape = new Scrape(await metrics.text());
+    const gauge = (name: string, labels = {}) =>
+      scrape.sum(`muster_pool_${name}`, { pool: "night", ...labels });
+    assert.deepEqual(
+      [
+        gauge("launch_guard", { state: "open" }),
+        gauge("wanted_workers"),
+        gauge("max_workers"),
+        gauge("waiting_tasks"),
+      ],
+      [1, 6, 6, 6],
+    );
+    const { overview } = await fleet.client.fleet.getOverview({});
+    const held = overview?.holds.map(({ key, kind, problem }) => [key, kind, problem]);
+    assert.deepEqual(
+      held?.slice(0, 1).map(([key, kind]) => [key, kind]),
+      [["night", HoldKind.POOL_SUSPENDED]],
+    );
+    assert.match(String(held?.[0]?.[2]), /^\d of \d starts failed, \d with CANNOT_REACH$/);
     // A corrected template is another one: it is launched at once.
     await apply({ name: "night", max: 6, idleMs: 300 });
     for (const task of tasks) assert.deepEqual(await task.result(), {});
@@ -219,6 +243,47 @@ describe("a pool of workers that a launcher runs as processes", () => {
       await remove(name);
     }
     await until("no process is left", () => launcher.launches().length === 0 || undefined);
+  });
+
+  it("T92: workers that become ready and never accept are replaced, then launches are suspended; a probe has to accept", async () => {
+    const gate = fleet.gate();
+    await apply({
+      ...{ name: "wedged", max: 6, command: workerCommand("wedged.ts"), env: { GATE: gate.path } },
+      ...{ minSamples: 2, maxUnaccepted: 1, firstBackoffMs: 1_000 },
+    });
+    const task = await fleet.client.submit("echo", { n: 1 }, { queue: "wedged" });
+    await poolReason("wedged", "LAUNCHES_SUSPENDED");
+    const suspended = await until("a ready probe has accepted nothing", async () => {
+      const { launchGuard } = await poolOf("wedged");
+      return (launchGuard?.failedCount ?? 0) >= 3 ? launchGuard : undefined;
+    });
+    assert.equal(suspended.cause, "NEVER_ACCEPTS");
+    const failed = await poolReason("wedged", "LAUNCHES_FAILED");
+    assert.match(
+      failed.summary,
+      /failed with NEVER_ACCEPTS; of wedged-\w+, .*: it became ready, and did not accept 1 assignment in a row in time; its main loop has not run for \d/,
+    );
+    assert.equal(evidence(failed, "unaccepted"), "1");
+    const before = await launchesOf(fleet, "wedged");
+    const probes = before.filter(({ probe }) => probe).length;
+    // One more may have been launched for the task before the heartbeat that shows the second failure.
+    assert.ok(before.length - probes <= 3, `${before.length} launches, ${probes} of them probes`);
+    gate.open();
+    assert.deepEqual(await task.result(), { n: 1 });
+    // The first one may have been accepted late, by a worker that is to end.
+    const next = await fleet.client.submit("echo", { n: 2 }, { queue: "wedged" });
+    assert.deepEqual(await next.result(), { n: 2 });
+    await until("a worker that has accepted closes the guard", async () => {
+      const { launchGuard } = await poolOf("wedged");
+      return launchGuard?.state === LaunchGuardState.CLOSED || undefined;
+    });
+    // Their processes end by SIGTERM now that their loops run again.
+    await remove("wedged");
+    const outcomes = (await launchesOf(fleet, "wedged")).map(({ outcome, cause }) =>
+      outcome === PoolLaunchOutcome.STOPPED ? "stopped" : `${outcome} ${cause}`,
+    );
+    const expected = [`${PoolLaunchOutcome.FAILED_START} NEVER_ACCEPTS`, "stopped"];
+    assert.deepEqual([...new Set(outcomes)].sort(), expected);
   });
 
   it("T74: a launcher that is killed between a launch and its report launches nothing twice, and its workers go on", async () => {

@@ -61,6 +61,7 @@ describe("deadlines", () => {
     await Promise.resolve();
     assert.deepEqual([ended, lapsed, events], [["unaccepted"], [1], ["task.unaccepted"]]);
     assert.ok(session.acceptStalledUntil > ACCEPT_MS);
+    assert.equal(session.unaccepted, 1);
   });
 
   it("leave an assignment that is not accepted in time in the modes observe and off, and record it once", () => {

@@ -62,6 +62,7 @@ export class Deadlines {
     if (mode === "observe") this.#observeUnaccepted(session, attempt, now);
     if (mode !== "act") return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
+    session.noteUnaccepted(now);
     session.stall(now, UNANSWERED, ACCEPT_STALL_MS.first, ACCEPT_STALL_MS.last);
     log.warn("task.unaccepted", {
       worker_id: session.workerId,

@@ -23,6 +23,7 @@ export interface TestPool {
   readonly drainMs?: number;
   readonly firstBackoffMs?: number;
   readonly minSamples?: number;
+  readonly maxUnaccepted?: number;
   readonly maxStarting?: number;
   readonly rollout?: MessageInitShape<typeof RolloutRuleSchema>;
 }
@@ -43,6 +44,7 @@ export function poolSpec(fleet: Fleet, pool: TestPool): MessageInitShape<typeof 
     launchGuard: {
       window: durationFromMs(600_000),
       minSamples: pool.minSamples ?? 0,
+      maxUnaccepted: pool.maxUnaccepted ?? 0,
       firstBackoff: durationFromMs(pool.firstBackoffMs ?? 600_000),
       maxBackoff: durationFromMs(600_000),
     },

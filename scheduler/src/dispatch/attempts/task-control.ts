@@ -166,6 +166,7 @@ export class TaskControl {
   async drain(sessionId: number, reason: string, deadlineMs: number | undefined): Promise<void> {
     const session = this.#parts.registry.byId(sessionId);
     if (session?.link) {
+      session.orderDrain();
       session.link.drain(reason, deadlineMs);
       return;
     }
@@ -203,7 +204,9 @@ export class TaskControl {
         return;
       case "drain": {
         const deadlineMs = body.deadline_ms === undefined ? undefined : Number(body.deadline_ms);
-        registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
+        const session = registry.byId(sessionId);
+        session?.orderDrain();
+        session?.link?.drain(body.reason ?? "", deadlineMs);
         return;
       }
       case "revoke":

@@ -155,6 +155,20 @@ describe("a session", () => {
     assert.equal(session.acceptStalledUntil, 110);
   });
 
+  it("counts assignments in a row that were not accepted, those that were sent together as one", () => {
+    const session = madeSession({ types: {} });
+    const pass = (now: number) => {
+      session.noteUnaccepted(now);
+      session.stall(now, "left it unanswered", 10, 30);
+    };
+    for (const now of [100, 100, 101]) pass(now);
+    assert.equal(session.unaccepted, 1, "three of one moment");
+    pass(200);
+    assert.equal(session.unaccepted, 2);
+    session.endStall();
+    assert.equal(session.unaccepted, 0);
+  });
+
   it("keeps what it was asked to load with the first moment, and a committed result for one copy", () => {
     const session = madeSession({ types: {} });
     session.noteAsk("model:x", 1);

@@ -86,6 +86,8 @@ export class Session extends SessionPlaces implements Candidate {
   #stallMs = 0;
   /** Assignments in a row that it refused or did not answer in time. */
   #stalls = 0;
+  #unaccepted = 0;
+  #drainOrdered = false;
   #keptFreeUntil = 0;
   #keptRoom: KeptRoom | undefined;
   #quarantine: SessionQuarantine | undefined;
@@ -160,6 +162,11 @@ export class Session extends SessionPlaces implements Candidate {
 
   get draining(): boolean {
     return this.#intake === "draining" || this.#intake === "drainingInStartup";
+  }
+
+  /** It is assigned nothing more: it drains, or was asked to and has not answered yet. */
+  get closing(): boolean {
+    return this.draining || this.#drainOrdered;
   }
 
   /** Registered, startup finished, stream live. */
@@ -244,6 +251,11 @@ export class Session extends SessionPlaces implements Candidate {
     return this.#stallMs;
   }
 
+  /** Assignments in a row that it did not accept in time; those that were sent together count as one. */
+  get unaccepted(): number {
+    return this.#unaccepted;
+  }
+
   /** Until then (monotonic) it is kept free for a task that must run alone. */
   get keptFreeUntil(): number {
     return this.#keptFreeUntil;
@@ -292,6 +304,11 @@ export class Session extends SessionPlaces implements Candidate {
   /** The worker takes no more tasks. */
   drain(): void {
     this.#intake = nextState(INTAKE_MACHINE, this.#intake, "drain", workerIdOf, this);
+  }
+
+  /** Its worker is asked to drain. */
+  orderDrain(): void {
+    this.#drainOrdered = true;
   }
 
   notePhase(phase: StartupPhaseRecord): void {
@@ -361,6 +378,11 @@ export class Session extends SessionPlaces implements Candidate {
     return this.#committed.size > 0 && this.#committed.delete(formatAttemptId(key));
   }
 
+  /** It did not accept an assignment in time. To be called before the wait that follows. @param now Monotonic milliseconds. */
+  noteUnaccepted(now: number): void {
+    if (now >= this.#acceptStalledUntil) this.#unaccepted++;
+  }
+
   /**
    * It is given nothing for a while, for longer each time that this follows another.
    *
@@ -377,6 +399,7 @@ export class Session extends SessionPlaces implements Candidate {
   endStall(): void {
     this.#acceptStalledUntil = 0;
     this.#stalls = 0;
+    this.#unaccepted = 0;
   }
 
   /** It is kept free for a task that must run alone. @param until Monotonic milliseconds. */

@@ -126,14 +126,14 @@ function paused({ spec, pause }: PoolRecord, nowMs: number): Reason {
   };
 }
 
-function suspended({ pool }: ExplainedPool, nowMs: number): Reason[] {
+function suspended({ pool, open }: ExplainedPool, nowMs: number): Reason[] {
   const { now } = pool.memory.guard;
   if (now.state === "closed") return [];
   const { name } = pool.spec;
   const { starts, failed, cause, causeCount, exampleLaunchId } = now;
   const probe =
     now.state === "half_open"
-      ? `the probe ${now.probeLaunchId} is starting`
+      ? probing(now.probeLaunchId, open)
       : now.probeMs <= nowMs
         ? "the next probe is due"
         : `the next probe is launched in ${span(now.probeMs - nowMs)}`;
@@ -151,6 +151,14 @@ function suspended({ pool }: ExplainedPool, nowMs: number): Reason[] {
       remedy: `\`muster why pool:${name}\` has the causes; fix them. A probe that becomes ready ends the suspension, and \`muster pool resume ${name}\` ends it now`,
     },
   ];
+}
+
+/** A probe that is ready has to accept something where workers never did. */
+function probing(launchId: string, open: readonly PoolLaunch[]): string {
+  const isReady = open.some((launch) => launch.launchId === launchId && launchState(launch) === "ready");
+  return isReady
+    ? `the probe ${launchId} is ready and has not accepted an assignment yet`
+    : `the probe ${launchId} is starting`;
 }
 
 function limited({ pool, decision }: ExplainedPool, { code, text }: LaunchLimit): Reason[] {
@@ -210,9 +218,11 @@ function starting({ pool, open, usualStartMs }: ExplainedPool, nowMs: number): R
 
 /** The last launches by cause, most frequent first, each with the newest one as its example. */
 function causes({ last, nowMs }: PoolExplanationFacts): Reason[] {
-  const failed = last.flatMap(({ launchId, workerId, end }) =>
-    end?.diagnosis ? [{ launchId, workerId, atMs: end.atMs, diagnosis: end.diagnosis }] : [],
-  );
+  // Of one that does not end by SIGTERM the cause is known before its end.
+  const failed = last.flatMap(({ launchId, workerId, end, stop }) => {
+    const diagnosis = end ? end.diagnosis : stop?.diagnosis;
+    return diagnosis ? [{ launchId, workerId, atMs: end?.atMs ?? stop?.atMs ?? nowMs, diagnosis }] : [];
+  });
   return [...Map.groupBy(failed, ({ diagnosis }) => diagnosis.cause).values()]
     .toSorted((a, b) => b.length - a.length)
     .slice(0, MAX_CAUSES)

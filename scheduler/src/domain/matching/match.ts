@@ -51,6 +51,8 @@ export interface Candidate extends CapacityHolder {
   /** Registered, preflight passed, stream live. */
   readonly ready: boolean;
   readonly draining: boolean;
+  /** It drains, or was asked to and has not answered yet; absent where that is not known. */
+  readonly closing?: boolean;
   /** Why it takes no new work, when it does not. */
   readonly pauseReason: string | undefined;
   readonly queues: ReadonlySet<string>;
@@ -180,7 +182,7 @@ export function shapeOf({ queue, type, requirements, alone = false }: TaskClass)
 /** The filter that removes the worker whatever the task; undefined when it is open. @param now As above. */
 export function closedBy(worker: Candidate, now: number): Filter | undefined {
   if (!worker.ready) return "starting";
-  if (worker.draining) return "draining";
+  if (worker.draining || worker.closing) return "draining";
   if (worker.pauseReason !== undefined) return "paused";
   if (isQuarantined(worker, now)) return "quarantined";
   if (worker.credit <= 0) return "slots";

@@ -1,12 +1,16 @@
 /** Finds out why a launch failed, from what its supervisor, its driver and its session reported. */
-import { span } from "../explain/reason.ts";
+import { plural, span } from "../explain/reason.ts";
 import { type ExitRecord, endingSignal, exitInWords } from "../workers/launch.ts";
 import { lastDialError } from "./engines/dial-error.ts";
 import { ENDS, engineCause, isDisruption } from "./engines/engine-cause.ts";
+import { NEVER_ACCEPTS } from "./guard.ts";
 import type { Diagnosis, KnownLaunch, LaunchCause, LaunchObservation } from "./pool-launch.ts";
 
 /** Output that is younger than this is still growing, milliseconds. */
 const GROWING_MS = 60_000;
+
+/** A main loop that has not run for this long is named, milliseconds. */
+const BLOCKED_MS = 1_000;
 
 /** Characters of the output's end that stand in a summary. */
 const QUOTED = 200;
@@ -78,7 +82,7 @@ function ended(
   const removed = !supervised?.end && observation?.reason === "ContainerRemoved";
   const words = removed
     ? "lost its container, which was removed"
-    : `${exitInWords({ stopRequested: false, ranForMs: 0, ...exit })}${observation && ENDS.has(observation.reason) ? ` (${inEngineWords(observation)})` : ""}`;
+    : `${exitInWords({ stopRequested: false, ranForMs: 0, ...exit })}${supervised?.end || !observation ? "" : engineNote(observation)}`;
   if (exit.startError || NOT_FOUND_CODES.has(exit.exitCode ?? 0)) {
     return {
       cause: "COMMAND_NOT_FOUND",
@@ -150,6 +154,23 @@ function neverReady({ launch, session }: KnownLaunch, nowMs: number): Found {
   };
 }
 
+/** It is ready, and answers no assignment. */
+export function diagnoseUnaccepted({ launch, session }: KnownLaunch): Diagnosis {
+  const { unaccepted = 0, loopAgeMs = 0 } = session ?? {};
+  const blocked = loopAgeMs >= BLOCKED_MS ? `; its main loop has not run for ${span(loopAgeMs)}` : "";
+  return {
+    cause: NEVER_ACCEPTS,
+    summary: `it became ready, and did not accept ${plural(unaccepted, "assignment")} in a row in time${blocked}`,
+    evidence: [
+      { key: "unaccepted", value: String(unaccepted) },
+      ...(blocked ? [{ key: "loop_age_ms", value: String(Math.round(loopAgeMs)) }] : []),
+      ...context({ launch, session, supervised: undefined, rejection: "" }),
+    ],
+    remedy: `find out what keeps its main loop from running: \`muster why ${launch.workerId}\` and \`muster stack\` while such a worker runs, or its last output`,
+    logTail: launch.observation?.logTail ?? "",
+  };
+}
+
 /** Never registered, and its process was not seen to end. */
 function unregistered({ launch, supervised, rejection }: KnownLaunch, nowMs: number): Found {
   const { observation } = launch;
@@ -213,6 +234,12 @@ function pending(observation: LaunchObservation, after: string, nowMs: number): 
 
 function inEngineWords({ reason, detail }: LaunchObservation): string {
   return [reason, oneLine(detail)].filter(Boolean).join(": ");
+}
+
+/** What the engine says of an end besides its exit code. */
+function engineNote(observation: LaunchObservation): string {
+  const { reason, detail } = observation;
+  return ENDS.has(reason) || (reason === "" && detail !== "") ? ` (${inEngineWords(observation)})` : "";
 }
 
 function engineEvidence({ reason }: LaunchObservation): Evidence[] {

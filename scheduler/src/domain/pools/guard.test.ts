@@ -6,8 +6,10 @@ import {
   backoffMs,
   type GuardRecord,
   type GuardRule,
+  NEVER_ACCEPTS,
   NEW_GUARD,
   probing,
+  withAccepted,
   withoutProbe,
   withStart,
 } from "./guard.ts";
@@ -18,6 +20,7 @@ const RULE: GuardRule = {
   failureRate: 0.5,
   firstBackoffMs: 30_000,
   maxBackoffMs: 900_000,
+  maxUnaccepted: 3,
 };
 
 const failed = (guard: GuardRecord, atMs: number, cause = "EXITED", healthy = 0, launchId = `f-${atMs}`) =>
@@ -49,6 +52,25 @@ describe("the guard of a pool", () => {
     guard = failed(guard, 2 + RULE.windowMs);
     assert.equal(guard.now.state, "closed", "one within the window");
     assert.equal(guard.samples.length, 1);
+  });
+
+  it("counts a start that became ready and then failed once, as failed", () => {
+    let guard = NEW_GUARD;
+    for (const id of ["a", "b", "c"]) guard = succeeded(guard, 1, id);
+    for (const id of ["a", "b"]) guard = failed(guard, 2, NEVER_ACCEPTS, 0, id);
+    const { now } = guard;
+    assert.deepEqual([now.state, now.state === "open" && [now.failed, now.starts]], ["open", [2, 3]]);
+  });
+
+  it("is not closed by a probe that is only ready where workers never accept, and is by one that has accepted", () => {
+    const open = [1, 2, 3].reduce((guard, at) => failed(guard, at, NEVER_ACCEPTS), NEW_GUARD);
+    const probe = succeeded(probing(open, "probe"), 40_000, "probe");
+    assert.equal(probe.now.state, "half_open");
+    const again = failed(probe, 41_000, NEVER_ACCEPTS, 0, "probe");
+    assert.deepEqual([again.now.state, again.now.state === "open" && again.now.openings], ["open", 2]);
+    assert.deepEqual(withAccepted(probe, "probe", 42_000).now, { state: "closed" });
+    const other = openedAt(10);
+    assert.equal(withAccepted(other, "probe", 42_000), other, "of another cause a ready worker is the proof");
   });
 
   it("weighs each healthy worker as a start that succeeded", () => {

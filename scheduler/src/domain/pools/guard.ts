@@ -9,7 +9,15 @@ export interface GuardRule {
   /** Until the first probe; it doubles with each probe that fails. */
   readonly firstBackoffMs: number;
   readonly maxBackoffMs: number;
+  /** A ready worker that holds nothing and has left so many assignments in a row unanswered has failed to start. */
+  readonly maxUnaccepted: number;
 }
+
+/** Of a pool that does not say, or whose spec an older scheduler stored. */
+export const DEFAULT_MAX_UNACCEPTED = 3;
+
+/** A worker that became ready and never accepted anything: to be ready proves nothing where starts fail by this. */
+export const NEVER_ACCEPTS = "NEVER_ACCEPTS";
 
 /** Starts that are kept at most: the newest decide. */
 const MOST_SAMPLES = 200;
@@ -93,9 +101,10 @@ export function withStart(
   const { now } = guard;
   const nowMs = sample.atMs;
   // A start that succeeds proves that starts can: also one from before the guard opened.
-  if (sample.cause === undefined && now.state !== "closed")
+  if (sample.cause === undefined && now.state !== "closed" && now.cause !== NEVER_ACCEPTS)
     return { now: { state: "closed" }, samples: [sample] };
-  const samples = [...guard.samples, sample]
+  // One that became ready and failed afterwards has not succeeded.
+  const samples = [...guard.samples.filter(({ launchId }) => launchId !== sample.launchId), sample]
     .filter(({ atMs }) => atMs > nowMs - rule.windowMs)
     .slice(-MOST_SAMPLES);
   if (sample.cause === undefined) return { now, samples };
@@ -107,6 +116,13 @@ export function withStart(
   const starts = failed + succeeded;
   const opens = starts >= rule.minSamples && failed / starts >= rule.failureRate;
   return { now: opens ? opened(rule, samples, nowMs, 1, nowMs) : now, samples };
+}
+
+/** The guard after a worker has accepted something: where workers never did, this ends the suspension. */
+export function withAccepted(guard: GuardRecord, launchId: string, nowMs: number): GuardRecord {
+  const { now } = guard;
+  if (now.state === "closed" || now.cause !== NEVER_ACCEPTS) return guard;
+  return { now: { state: "closed" }, samples: [{ atMs: nowMs, launchId, cause: undefined }] };
 }
 
 /** The guard after the end of a probe that neither succeeded nor failed: it was stopped as planned. The next one is due now. */

@@ -24,7 +24,13 @@ export interface LaunchObservation {
 }
 
 /** Why a launch is to stop. */
-export type StopKind = "scale_down" | "rollout" | "pool_deleted" | "startup_timeout" | "lost";
+export type StopKind =
+  | "scale_down"
+  | "rollout"
+  | "pool_deleted"
+  | "startup_timeout"
+  | "never_accepts"
+  | "lost";
 
 /** A decision to stop a launch. */
 export interface PoolStop {
@@ -39,7 +45,7 @@ export interface PoolStop {
 
 /** How a launch ended. */
 export type LaunchOutcome =
-  /** It was not ready in time, or ended before. */
+  /** It was not ready in time, or ended before, or was ready and never accepted an assignment. */
   | "failed_start"
   /** It was stopped by the pool. */
   | "stopped"
@@ -103,6 +109,7 @@ export const LAUNCH_CAUSES = [
   "EXITED",
   "KILLED",
   "NEVER_READY",
+  "NEVER_ACCEPTS",
   "STILL_STARTING",
   "NO_OUTPUT",
   "PENDING",
@@ -133,6 +140,12 @@ export interface LaunchSession {
   readonly idleMs: number | undefined;
   /** Successes of the last five minutes. */
   readonly recentCompletions: number;
+  /** It holds something that it has accepted. */
+  readonly accepted: boolean;
+  /** Assignments in a row that it did not accept in time; those that were sent together count as one. */
+  readonly unaccepted: number;
+  /** Since its main loop last ran, milliseconds, by its last heartbeat. */
+  readonly loopAgeMs: number;
 }
 
 /** A launch with all that is known of its process. */

@@ -26,6 +26,7 @@ export function madeSpec(given: Partial<PoolSpec> = {}): PoolSpec {
       failureRate: 0.5,
       firstBackoffMs: 30_000,
       maxBackoffMs: 900_000,
+      maxUnaccepted: 3,
     },
     rollout: DEFAULT_ROLLOUT,
     template: { driver: "process", command: ["worker"], env: {}, secrets: [], directory: "" },
@@ -97,6 +98,9 @@ export function madeSession(given: Partial<LaunchSession> = {}): LaunchSession {
     held: 0,
     idleMs: 0,
     recentCompletions: 0,
+    unaccepted: 0,
+    accepted: false,
+    loopAgeMs: 0,
     ...given,
   };
 }

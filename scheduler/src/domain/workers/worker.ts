@@ -207,6 +207,8 @@ export interface SeenRecord {
   readonly held: readonly SeenAttempt[];
   /** Until it is given work again, because it left an assignment unanswered; absent when it is not held back. */
   readonly stalledMs?: number;
+  /** Assignments in a row that it did not accept in time, those sent together as one; absent when it accepted the last. */
+  readonly unaccepted?: number;
   /** How its attempts ended within the window, by type: finished, and failed among them; absent when none has. */
   readonly outcomes?: Readonly<Record<string, readonly [finished: number, failed: number]>>;
   /** Its successes; absent from an older scheduler. */

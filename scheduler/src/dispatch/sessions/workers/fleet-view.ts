@@ -199,6 +199,7 @@ function seenOf(session: Session, now: number): SeenRecord {
     types,
     ...(Object.keys(used).length === 0 ? {} : { used }),
     ...(stalledMs === undefined ? {} : { stalledMs: Math.round(stalledMs) }),
+    ...(session.unaccepted === 0 ? {} : { unaccepted: session.unaccepted }),
     ...(outcomes.length === 0 ? {} : { outcomes: Object.fromEntries(outcomes) }),
     completed: session.completions.record(now),
     ...(session.idleSince === undefined ? {} : { idleMs: Math.round(now - session.idleSince) }),

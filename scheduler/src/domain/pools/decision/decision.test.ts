@@ -109,6 +109,76 @@ describe("launches that are decided", () => {
   });
 });
 
+describe("a ready worker that never accepts", () => {
+  const wedged = (launchId: string, session: Parameters<typeof madeSession>[0] = {}) =>
+    idle(launchId, 5_000, { unaccepted: 3, loopAgeMs: 40_000, ...session });
+
+  it("is ended and replaced, and its launch is a failed start with its cause", () => {
+    const open = [wedged("gpu-1"), idle("gpu-2", 0, { held: 1, idleMs: undefined })];
+    const { changes, guard, launches } = decide(madeFacts({ open, waiting: 1 }));
+    assert.deepEqual(kinds(changes), ["gpu-1 stop"]);
+    const [change] = changes;
+    assert.ok(change?.kind === "stop");
+    assert.deepEqual([change.stop.kind, change.stop.endMs, change.drain], ["never_accepts", NOW_MS, 7]);
+    assert.match(
+      change.stop.diagnosis?.summary ?? "",
+      /^it became ready, and did not accept 3 assignments in a row in time; its main loop has not run for 40 s$/,
+    );
+    assert.deepEqual(
+      guard.samples.map(({ launchId, cause }) => [launchId, cause]),
+      [["gpu-1", "NEVER_ACCEPTS"]],
+    );
+    assert.equal(launches.length, 1);
+    const { launch } = wedged("gpu-1");
+    const ended = known(
+      { ...launch, stop: change.stop, observation: EXITED },
+      { session: madeSession({ live: false, goneMs: NOW_MS }) },
+    );
+    assert.deepEqual(kinds(decide(madeFacts({ open: [ended], waiting: 1 })).changes), ["gpu-1 failed_start"]);
+  });
+
+  it("is left alone while it holds something, drains, or has not left enough unanswered", () => {
+    for (const session of [{ accepted: true }, { draining: true }, { live: false }, { unaccepted: 2 }])
+      assert.deepEqual(
+        decide(madeFacts({ open: [wedged("gpu-1", session)], waiting: 1 })).changes,
+        [],
+        JSON.stringify(session),
+      );
+  });
+
+  it("costs at most 4 launches an hour when every one is like that", () => {
+    let guard = NEW_GUARD;
+    const orders: number[] = [];
+    for (let at = 0; at < 4 * 3_600_000; at += 60_000) {
+      const nowMs = NOW_MS + at;
+      const pool = madePool({
+        memory: { guard, wanted: [] },
+        launcher: { id: "host-1", session: "s", hostname: "host", untilMs: nowMs + 1 },
+      });
+      const look = (open: readonly KnownLaunch[]) =>
+        decide(madeFacts({ pool: { ...pool, memory: { guard, wanted: [] } }, open, waiting: 1, nowMs }));
+      const { launches, guard: before } = look([]);
+      guard = before;
+      for (const { launchId: id } of launches) {
+        const launchId = `${id}-${at}`;
+        guard =
+          guard.now.state === "half_open"
+            ? { ...guard, now: { ...guard.now, probeLaunchId: launchId } }
+            : guard;
+        orders.push(nowMs);
+        const launch = { launchId, orderMs: nowMs, sendMs: nowMs };
+        guard = look([known(launch, { session: madeSession() })]).guard;
+        guard = look([
+          known({ ...launch, readyMs: nowMs }, { session: madeSession({ unaccepted: 3 }) }),
+        ]).guard;
+      }
+    }
+    const last = orders.filter((at) => at > NOW_MS + 2 * 3_600_000);
+    assert.ok(orders.length >= 10 && orders.length <= 22, `${orders.length} in four hours`);
+    assert.ok(last.length <= 8, `${last.length} in the last two hours`);
+  });
+});
+
 describe("the end of a launch", () => {
   const outcome = (launch: KnownLaunch) => kinds(decide(madeFacts({ open: [launch] })).changes);
 

@@ -1,9 +1,24 @@
 /** What became of the launches of a pool since the last look. */
-import { span } from "../../explain/reason.ts";
-import { diagnose, exitOf, startOf } from "../diagnosis.ts";
+import { plural, span } from "../../explain/reason.ts";
+import { diagnose, diagnoseUnaccepted, exitOf, startOf } from "../diagnosis.ts";
 import { isDisruption } from "../engines/engine-cause.ts";
-import { type GuardRecord, NEW_GUARD, withoutProbe, withStart } from "../guard.ts";
-import type { Diagnosis, KnownLaunch, LaunchOutcome, PoolLaunch } from "../pool-launch.ts";
+import {
+  type GuardRecord,
+  type GuardRule,
+  NEW_GUARD,
+  withAccepted,
+  withoutProbe,
+  withStart,
+} from "../guard.ts";
+import type {
+  Diagnosis,
+  KnownLaunch,
+  LaunchOutcome,
+  LaunchSession,
+  PoolLaunch,
+  PoolStop,
+  StopKind,
+} from "../pool-launch.ts";
 import { launchedTemplate, rolloutOf, withFailure, withReady } from "../rollout.ts";
 import type { RolloutRecord } from "../rollout-record.ts";
 import { stopped } from "./launch-stops.ts";
@@ -14,6 +29,9 @@ const GONE_GRACE_MS = 60_000;
 
 /** A stopped process whose end nothing reports counts as ended after this, milliseconds. */
 const UNSEEN_END_MS = 600_000;
+
+/** Stops that are failed starts. */
+const FAILED_STARTS: ReadonlySet<StopKind> = new Set(["startup_timeout", "never_accepts"]);
 
 /** What became of the launches since the last look. */
 export interface Advanced {
@@ -44,6 +62,8 @@ export function advance(facts: PoolFacts): Advanced {
   };
   for (const known of open) {
     const { launch } = known;
+    if (isProof(known, launchedTemplate(rollout, pool).version, guard))
+      guard = withAccepted(guard, launch.launchId, nowMs);
     const change = next(known, facts);
     if (!change) continue;
     changes.push(change);
@@ -51,7 +71,7 @@ export function advance(facts: PoolFacts): Advanced {
       count(launch, undefined);
       rollout = withReady(rollout, pool, launch.templateVersion);
     }
-    if (change.kind === "stop" && change.stop.kind === "startup_timeout") {
+    if (change.kind === "stop" && FAILED_STARTS.has(change.stop.kind)) {
       count(launch, change.stop.diagnosis?.cause ?? "");
       fail(launch, change.stop.diagnosis);
     } else if (change.kind === "stop" && change.stop.kind === "lost") fail(launch, change.stop.diagnosis);
@@ -64,6 +84,13 @@ export function advance(facts: PoolFacts): Advanced {
       fail(launch, diagnosis);
   }
   return { changes, guard, rollout };
+}
+
+/** True of a worker that has accepted or completed something, and became ready after launches were suspended. */
+function isProof({ launch, session }: KnownLaunch, version: number, { now }: GuardRecord): boolean {
+  if (now.state === "closed" || launch.templateVersion !== version) return false;
+  const after = launch.readyMs !== undefined && launch.readyMs >= now.sinceMs;
+  return after && session?.live === true && (session.accepted || session.recentCompletions > 0);
 }
 
 /** Ready workers of the template version. */
@@ -95,12 +122,25 @@ function next(known: KnownLaunch, { pool, nowMs }: PoolFacts): LaunchChange | un
     const diagnosis = diagnose(known, nowMs);
     return stopped(known, { kind: "startup_timeout", reason, atMs: nowMs, endMs: nowMs, diagnosis });
   }
+  if (session && neverAccepts(session, spec.guard)) {
+    const reason = `it has left ${plural(session.unaccepted, "assignment")} in a row unanswered`;
+    const diagnosis = diagnoseUnaccepted(known);
+    const stop: PoolStop = { kind: "never_accepts", reason, atMs: nowMs, endMs: nowMs, diagnosis };
+    // Nothing more is assigned to it until it has ended.
+    return { kind: "stop", launch, stop, drain: session.id };
+  }
   if (session?.goneMs !== undefined && nowMs > session.goneMs + GONE_GRACE_MS) {
     const reason = `its worker has been ${session.goneReason || "gone"} for ${span(nowMs - session.goneMs)}`;
     const diagnosis = diagnose(known, nowMs);
     return stopped(known, { kind: "lost", reason, atMs: nowMs, endMs: nowMs, diagnosis });
   }
   return undefined;
+}
+
+/** A worker that holds something that it has accepted, or drains, is not one. Its link may list what it has not accepted. */
+function neverAccepts(session: LaunchSession, { maxUnaccepted }: GuardRule): boolean {
+  const { live, ready, draining, accepted, unaccepted } = session;
+  return live && ready && !draining && !accepted && unaccepted >= maxUnaccepted;
 }
 
 /** How it ended; undefined while it has not. */
@@ -112,7 +152,7 @@ function endOf(
   const { stop } = launch;
   const unseen = stop?.endMs !== undefined && nowMs > stop.endMs + UNSEEN_END_MS && !session?.live;
   if (!exitOf(known) && !supervised?.end && !unseen) return undefined;
-  if (stop?.kind === "startup_timeout" || stop?.kind === "lost") {
+  if (stop && (FAILED_STARTS.has(stop.kind) || stop.kind === "lost")) {
     const seen = diagnose(known, nowMs);
     const diagnosis = stop.diagnosis ? withTail(stop.diagnosis, seen.logTail) : seen;
     return { outcome: stop.kind === "lost" ? "lost" : "failed_start", diagnosis };

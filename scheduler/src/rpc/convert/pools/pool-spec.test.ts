@@ -49,6 +49,7 @@ describe("the spec of a pool", () => {
         failureRate: 0.5,
         firstBackoffMs: 30_000,
         maxBackoffMs: 900_000,
+        maxUnaccepted: 3,
       },
       rollout: {
         ...{ maxSurge: 1, maxUnavailable: 0, minReadyMs: 10_000 },

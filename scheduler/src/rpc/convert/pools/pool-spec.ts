@@ -13,7 +13,7 @@ import {
 } from "@muster/protocol";
 import type { Violation } from "../../../domain/errors.ts";
 import { MAX_AMOUNT, SLOTS } from "../../../domain/matching/capacity.ts";
-import type { GuardRule } from "../../../domain/pools/guard.ts";
+import { DEFAULT_MAX_UNACCEPTED, type GuardRule } from "../../../domain/pools/guard.ts";
 import type * as domain from "../../../domain/pools/pool.ts";
 import { POOL_NAME, POOL_NAME_RULE } from "../../../domain/pools/pool.ts";
 import { buildOf } from "../../../domain/pools/rollout.ts";
@@ -243,6 +243,14 @@ function toGuard(guard: LaunchGuardRule | undefined, startupTimeoutMs: number, r
     failureRate: rate || 0.5,
     firstBackoffMs,
     maxBackoffMs,
+    maxUnaccepted: count(
+      guard?.maxUnaccepted ?? 0,
+      1,
+      MAX_SAMPLES,
+      DEFAULT_MAX_UNACCEPTED,
+      "launch_guard.max_unaccepted",
+      report,
+    ),
   };
 }
 

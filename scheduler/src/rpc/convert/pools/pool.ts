@@ -181,6 +181,7 @@ export function fromSpec(spec: PoolSpec): MessageInitShape<typeof PoolSpecSchema
       failureRate: guard.failureRate,
       firstBackoff: durationFromMs(guard.firstBackoffMs),
       maxBackoff: durationFromMs(guard.maxBackoffMs),
+      maxUnaccepted: guard.maxUnaccepted,
     },
     launchTemplate: fromTemplate(spec.template),
     rollout: {

@@ -1,4 +1,5 @@
 /** Reads the rows of pools and of their launches. */
+import { DEFAULT_MAX_UNACCEPTED } from "../../../domain/pools/guard.ts";
 import type { PoolRecord } from "../../../domain/pools/pool.ts";
 import type {
   KnownLaunch,
@@ -48,6 +49,8 @@ const OPEN: Statement = {
       coalesce(l.lease_until > now() and not l.disconnected, false) as live,
       coalesce(jsonb_array_length(l.heartbeat -> 'running'), 0) as held,
       (l.heartbeat #>> '{seen,idleMs}')::float8 as idle_ms, l.heartbeat #> '{seen,completed}' as completed,
+      coalesce((l.heartbeat #>> '{seen,unaccepted}')::int, 0) as unaccepted, coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms,
+      coalesce(jsonb_path_exists(l.heartbeat, '$.seen.held[*] ? (@.stage != "assigned")'), false) as accepted,
       ${ms("now()")} - ${ms("l.heartbeat_time")} as heartbeat_age_ms,
       coalesce((select f.message from worker_refusal f where f.worker_id = q.launch_id and s.id is null
          order by f.last_time desc limit 1), '') as rejection
@@ -112,6 +115,9 @@ interface KnownColumns {
   readonly idle_ms: number | null;
   readonly completed: CompletionRecord | null;
   readonly heartbeat_age_ms: number | null;
+  readonly unaccepted: number;
+  readonly loop_age_ms: number;
+  readonly accepted: boolean;
   readonly rejection: string;
 }
 
@@ -166,6 +172,9 @@ async function readOpen(runner: Runner, pools: readonly string[]): Promise<Known
             goneReason: row.gone_reason ?? "",
             held: row.held,
             idleMs: row.idle_ms === null ? undefined : row.idle_ms + Math.max(0, row.heartbeat_age_ms ?? 0),
+            unaccepted: row.unaccepted,
+            loopAgeMs: row.loop_age_ms,
+            accepted: row.accepted,
             recentCompletions: row.completed ? recentCount(row.completed, row.heartbeat_age_ms ?? 0) : 0,
           },
     supervised: row.launch_row === null ? undefined : toLaunch(row as unknown as LaunchColumns),
@@ -176,8 +185,12 @@ async function readOpen(runner: Runner, pools: readonly string[]): Promise<Known
 /** A pool from its row. */
 export function toPool(row: PoolColumns): PoolRecord {
   return {
-    // A spec that an older scheduler stored has no rule.
-    spec: { ...row.spec, rollout: row.spec.rollout ?? DEFAULT_ROLLOUT },
+    // A spec that an older scheduler stored has no such rules.
+    spec: {
+      ...row.spec,
+      rollout: row.spec.rollout ?? DEFAULT_ROLLOUT,
+      guard: { ...row.spec.guard, maxUnaccepted: row.spec.guard.maxUnaccepted ?? DEFAULT_MAX_UNACCEPTED },
+    },
     version: row.version,
     templateVersion: row.template_version,
     createMs: row.create_ms,
