@@ -135,6 +135,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./fleet/conformance.ts")).defineConformance,
     },
     {
+      usage: "link <command...>",
+      summary: "connect a worker in any language, which speaks lines of JSON",
+      load: async () => (await import("./fleet/link.ts")).defineLink,
+    },
+    {
       usage: "launches",
       summary: "list starts of supervised workers, newest first",
       load: async () => (await import("./fleet/launches.ts")).defineLaunches,

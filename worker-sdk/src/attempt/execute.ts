@@ -105,12 +105,14 @@ async function seal(
 /** Some editors and shells begin every file with it; JSON.parse refuses it. */
 const BYTE_ORDER_MARK = "\ufeff";
 
-interface Checked {
+/** A value that was checked, or its fault. */
+export interface Checked {
   readonly value?: unknown;
   readonly fault?: string;
 }
 
-function decodePayload(attempt: Attempt): Checked {
+/** The input of an attempt, parsed, or what is wrong with it. */
+export function decodePayload(attempt: Pick<Attempt, "input">): Checked {
   const { payload, contentType } = attempt.input;
   // Bytes that claim to be JSON were not UTF-8.
   if (typeof payload !== "string") {
@@ -219,14 +221,16 @@ export function outcomeOfThrow(
   }
 }
 
-function tooLarge(bytes: number, maxBytes: number): Outcome {
+/** A result above the scheduler's limit. */
+export function tooLarge(bytes: number, maxBytes: number): Outcome {
   return refusal(
     "RESULT_TOO_LARGE",
     `The result has ${bytes} bytes; the scheduler takes ${maxBytes}. Store it elsewhere and return a reference.`,
   );
 }
 
-function refusal(code: string, message: string): Outcome {
+/** A failure that another attempt would meet, too. */
+export function refusal(code: string, message: string): Outcome {
   return {
     kind: "failed",
     failureClass: "non_retryable",

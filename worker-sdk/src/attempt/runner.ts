@@ -309,10 +309,7 @@ export class Runner {
     }
     if (type.syncMs > BLOCKING_MS) link.flush();
     attempt.trace = RunTrace.start(attempt.assignment, this.#options.id);
-    const run = () =>
-      attempt.definition.isolate === undefined || this.#isolated === undefined
-        ? execute(attempt, this.#executeOptions())
-        : this.#isolated.run(attempt);
+    const run = () => this.#run(attempt);
     const outcome = withinAttempt(attempt.id, attempt.trace?.bind(run) ?? run);
     const decayed = Number.isFinite(type.syncMs) ? type.syncMs * 0.9 : 0;
     type.syncMs = Math.max(clock.monotonicMs() - startedMs, decayed);
@@ -320,6 +317,13 @@ export class Runner {
       (ended) => this.#ended(attempt, type, ended),
       (error) => this.#ended(attempt, type, { kind: "failed", ...classifyError(error, undefined) }),
     );
+  }
+
+  #run(attempt: Attempt): Promise<Outcome> {
+    const { elsewhere, isolate } = attempt.definition;
+    if (elsewhere !== undefined) return elsewhere.run(attempt, this.#executeOptions());
+    if (isolate !== undefined && this.#isolated !== undefined) return this.#isolated.run(attempt);
+    return execute(attempt, this.#executeOptions());
   }
 
   #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {

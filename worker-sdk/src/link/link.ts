@@ -5,7 +5,7 @@ import { Worker as WorkerThread } from "node:worker_threads";
 import { type Clock, settledWithin } from "../clock.ts";
 import { LinkWatch } from "./link-watch.ts";
 import type { FatalMessage, FromLink, ToLink } from "./messages.ts";
-import { SharedState } from "./shared.ts";
+import { type BlockedPart, SharedState } from "./shared.ts";
 import type { LinkData } from "./thread-data.ts";
 import { threadFile } from "./thread-file.ts";
 
@@ -17,6 +17,12 @@ const DELAY_RESOLUTION_MS = 20;
 
 /** Longest wait for the end of the thread; a thread inside a system call cannot be terminated. */
 const TERMINATE_MS = 1000;
+
+/** When the loop of a worker in another process last turned, and what of it does not turn. */
+export type ReadTurns = (nowMs: number) => {
+  readonly lastTurnMs: number;
+  readonly blocked: BlockedPart | undefined;
+};
 
 /** Callbacks of a link. */
 export interface LinkListener {
@@ -38,6 +44,7 @@ export class Link {
   readonly #delay: ReturnType<typeof monitorEventLoopDelay>;
   readonly #stopTicks: () => void;
   readonly #watch: LinkWatch;
+  readonly #turns: ReadTurns | undefined;
   #batch: ToLink[] = [];
   #transfers: TransferListItem[] = [];
   #flushScheduled = false;
@@ -45,10 +52,12 @@ export class Link {
   /** Resolves when the thread has ended. */
   readonly closed: Promise<void>;
 
-  constructor(data: Omit<LinkData, "shared">, clock: Clock, listener: LinkListener) {
+  /** @param turns Of a worker in another process, in place of this thread's loop. */
+  constructor(data: Omit<LinkData, "shared">, clock: Clock, listener: LinkListener, turns?: ReadTurns) {
     // First: it throws where a bundle lacks the file, and nothing may run by then.
     const file = threadFile(import.meta.url);
     this.#clock = clock;
+    this.#turns = turns;
     this.#delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
     this.#delay.enable();
     this.#watch = new LinkWatch(clock.monotonicMs(), process.uptime() * 1_000, (silentMs) => {
@@ -150,6 +159,12 @@ export class Link {
   #tick(): void {
     const nowMs = this.#clock.monotonicMs();
     this.#watch.look(this.#shared.linkTurns, nowMs);
+    if (this.#turns !== undefined) {
+      const { lastTurnMs, blocked } = this.#turns(nowMs);
+      this.#shared.blockedPart = blocked;
+      this.#shared.tick(lastTurnMs, 0);
+      return;
+    }
     const startOver = this.#shared.tick(nowMs, this.#delay.percentile(99) / 1e6);
     if (startOver) {
       this.#delay.reset();

@@ -42,6 +42,8 @@ export interface FatalMessage {
   readonly exitCode: number;
   /** Attempt whose handler threw it; empty when unknown. */
   readonly attemptId: string;
+  /** It is sent after the acknowledgement of the results that were reported before. */
+  readonly afterResults?: boolean;
 }
 
 /** A resource that is being loaded or could not be loaded. */

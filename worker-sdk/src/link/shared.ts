@@ -7,6 +7,13 @@ const RESET_DELAY = 0;
 const FATAL_SENT = 1;
 const MAIN_EXITS = 2;
 const LINK_TURNS = 3;
+const BLOCKED_PART = 4;
+
+/** What of a worker does not turn. */
+export type BlockedPart = "loop" | "interpreter";
+
+/** By the value of BLOCKED_PART; 0 is nothing. */
+const PARTS: readonly (BlockedPart | undefined)[] = [undefined, "loop", "interpreter"];
 
 /** Values of FATAL_SENT. */
 const SENT = 1;
@@ -18,10 +25,10 @@ export class SharedState {
   readonly #micros: BigInt64Array;
   readonly #flags: Int32Array;
 
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(48)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(56)) {
     this.buffer = buffer;
     this.#micros = new BigInt64Array(buffer, 0, 4);
-    this.#flags = new Int32Array(buffer, 32, 4);
+    this.#flags = new Int32Array(buffer, 32, 6);
   }
 
   /**
@@ -41,6 +48,16 @@ export class SharedState {
   /** Link: heap that main uses. */
   get heapUsedBytes(): number {
     return Number(Atomics.load(this.#micros, HEAP_USED));
+  }
+
+  /** Main: what of a worker in another process does not turn; undefined when all does. */
+  set blockedPart(part: BlockedPart | undefined) {
+    Atomics.store(this.#flags, BLOCKED_PART, PARTS.indexOf(part));
+  }
+
+  /** Link: the same. */
+  get blockedPart(): BlockedPart | undefined {
+    return PARTS[Atomics.load(this.#flags, BLOCKED_PART)];
   }
 
   /** Link: when main's loop last turned, in milliseconds of the monotonic clock. */

@@ -41,6 +41,14 @@ export interface LinkData {
   /** Resources that it can load on request; an empty list with the feature `prepare_resource` means every resource. */
   readonly loadable: readonly string[];
   readonly launchId: string;
+  /** The worker, where it is another process. */
+  readonly elsewhere?: {
+    readonly pid: number;
+    readonly sdk: string;
+    readonly sdkVersion: string;
+    readonly language: string;
+    readonly runtime: string;
+  };
   readonly host: {
     readonly hostname: string;
     readonly cpuCount: number;

@@ -14,8 +14,9 @@ import {
   WorkerStoppedError,
 } from "../errors.ts";
 import type { LastReport } from "../link/connection/fatal-dial.ts";
-import { Link } from "../link/link.ts";
+import { Link, type LinkListener, type ReadTurns } from "../link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
+import type { LinkData } from "../link/thread-data.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
@@ -51,6 +52,21 @@ export interface EngineMode {
   readonly registerTimeoutFromMs: number;
   /** Level of the log when `createProgramLogger` made it and it writes JSON; undefined otherwise. */
   readonly stdoutLogLevel: LogLevel | undefined;
+  /** Set when the handlers are in another process. */
+  readonly elsewhere?: ElsewhereWorker;
+}
+
+/** A worker whose handlers are in another process. */
+export interface ElsewhereWorker {
+  readonly process: NonNullable<LinkData["elsewhere"]>;
+  /** Phases that were reported before the engine was made. */
+  readonly earlierPhases: readonly StartupPhaseMessage[];
+  readonly turns: ReadTurns;
+  /** The scheduler has registered it. */
+  welcomed(message: Extract<FromLink, { kind: "registered" }>): void;
+  /** An operator has paused it, or ends that. */
+  paused(message: Extract<FromLink, { kind: "pause" | "resume" }>): void;
+  draining(reason: string, timeoutS: number): void;
 }
 
 /** One run of a worker, from the dial to the end; it does not touch the process itself. */
@@ -65,6 +81,7 @@ export class Engine {
   readonly #children: Children;
   readonly #pauses: Pauses;
   readonly #probe: ProbeLoop | undefined;
+  readonly #elsewhere: ElsewhereWorker | undefined;
   readonly #metrics = new OtelMetrics();
   readonly #ready = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<FatalInfo | undefined>();
@@ -81,7 +98,9 @@ export class Engine {
     this.#log = log.child({ worker_id: options.id });
     const { elapsed_ms: _, ...facts } = startFacts(options);
     logStarted(this.#log, options);
-    const early: StartupPhaseMessage[] = [];
+    const { elsewhere } = mode;
+    this.#elsewhere = elsewhere;
+    const early: StartupPhaseMessage[] = [...(elsewhere?.earlierPhases ?? [])];
     let report = (phase: StartupPhaseMessage): void => {
       early.push(phase);
     };
@@ -93,13 +112,15 @@ export class Engine {
       program: mode.program,
       stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
       registerInMs: Math.max(0, mode.registerTimeoutFromMs + timeoutMs - processAgeMs()),
+      ...(elsewhere === undefined ? {} : { elsewhere: elsewhere.process }),
     });
-    this.#link = new Link(this.#linkData, systemClock, {
+    const listener: LinkListener = {
       message: (message) => this.#receive(message),
       died: (error) => this.#linkFailed(`died: ${error.message}`, error),
       hung: (silentMs) =>
         this.#linkFailed(`hangs: its loop has not turned for ${Math.round(silentMs / 1000)} s`),
-    });
+    };
+    this.#link = new Link(this.#linkData, systemClock, listener, elsewhere?.turns);
     this.#answers = { link: this.#link, log: this.#log };
     this.#delivery = new FatalDelivery({ log: this.#log, link: this.#link, linkData: this.#linkData });
     report = (phase) => {
@@ -159,6 +180,12 @@ export class Engine {
   drain(reason: string, timeoutS = this.#options.drainTimeoutS): Promise<void> {
     this.#drain ??= this.#drainOnce(reason, timeoutS);
     return this.#drain;
+  }
+
+  /** Takes nothing more, and gives back what has not started: the process of the handlers has ended. */
+  giveBack(reason: string): void {
+    this.#attempts.runner.setRejectReason("DRAINING");
+    this.#attempts.runner.releaseWaiting(reason);
   }
 
   /** Ends at once with `error`: logs it, reports it to the scheduler (blocks up to 3 s), aborts every handler. */
@@ -271,9 +298,11 @@ export class Engine {
         return;
       case "pause":
         this.#pauses.pause("operator", message.reason);
+        this.#elsewhere?.paused(message);
         return;
       case "resume":
         this.#pauses.resume("operator", message.reason);
+        this.#elsewhere?.paused(message);
         return;
       case "assignments":
       case "cancel":
@@ -330,6 +359,7 @@ export class Engine {
     this.#attempts.runner.slots.setSupported(message.slotRelease);
     this.#pauses.welcomed(message.pauseReason);
     this.#attempts.runner.registered(message.followsLimits);
+    this.#elsewhere?.welcomed(message);
     if (!message.first) {
       this.#log.info({ event: "worker.reconnected", address, server_id: serverId }, "connected again");
       return;
@@ -347,6 +377,7 @@ export class Engine {
     this.#probe?.stop();
     this.#ready.reject(new WorkerStoppedError());
     this.#link.send({ kind: "draining", reason, deadlineMs: timeoutS * 1000 });
+    this.#elsewhere?.draining(reason, timeoutS);
     const running = this.#attempts.runner.runningCount;
     this.#log.info({ event: "worker.draining", reason, running, timeout_s: timeoutS }, "worker draining");
     this.#attempts.runner.releaseWaiting("drain");

@@ -4,19 +4,23 @@ import { currentAttemptId } from "../attempt/attempt-scope.ts";
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
 import { LinkError, StartupTimeoutError, SupersededError, VerdictError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
+import { ReportedError } from "./reported-error.ts";
 
 /** Longest message of an error that is reported, in characters. */
 const MAX_MESSAGE = 4096;
 
 /** Describes the error that ends the worker, for the scheduler. Call it in the async context of the throw. */
 export function describeFatal(phase: string, error: Error) {
+  const reported = error instanceof ReportedError ? error : undefined;
   return {
-    attemptId: currentAttemptId() ?? "",
+    attemptId: reported?.attemptId ?? currentAttemptId() ?? "",
     phase,
     exceptionClass: classNameOf(error),
     exceptionMessage: cutWellFormed(messageOf(error), MAX_MESSAGE),
     traceback: tracebackOf(error),
-    exitCode: 1,
+    exitCode: reported?.exitCode ?? 1,
+    // Its attempts were ended one by one before.
+    ...(reported === undefined ? {} : { afterResults: true }),
   };
 }
 

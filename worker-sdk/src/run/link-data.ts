@@ -37,7 +37,7 @@ export function linkData(
   options: CompiledOptions,
   { resources, loaders, settings }: LinkParts,
   startupPhases: readonly StartupPhaseMessage[],
-  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel">,
+  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel" | "elsewhere">,
 ): Omit<LinkData, "shared"> {
   const { addresses, token, tls } = options.connection;
   const { uid, gid, cwd } = processFacts();
@@ -76,10 +76,11 @@ export function linkData(
       ...(loaders.any ? ["prepare_resource"] : []),
       // The scheduler writes the spans of runs for workers that do not.
       ...(isTracing() ? ["tracing"] : []),
-      "stacks",
+      // A program in another language has its own.
+      ...(rest.elsewhere === undefined ? ["stacks"] : []),
     ],
     pressure: options.backpressure?.limits,
-    stacks: options.stacks,
+    stacks: options.stacks && rest.elsewhere === undefined,
     isolates: [...options.tasks.values()].some(({ isolate }) => isolate !== undefined),
     redactPatterns: options.taskLogs?.redactPatterns ?? [],
     loadable: loaders.names,

@@ -4,8 +4,8 @@ import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify
 import { settledWithin, systemClock } from "../clock.ts";
 import type { Logger } from "../logging/logger.ts";
 import { processEnvironment } from "../options/connection-options.ts";
+import type { FatalInfo } from "../options/worker-options.ts";
 import { flushSpans } from "../tracing/provider.ts";
-import type { Engine } from "./engine.ts";
 import { removeFatalHandler } from "./fatal-handler.ts";
 import { watchSupervisor } from "./supervisor-watch.ts";
 
@@ -17,13 +17,29 @@ const FLUSH_SPANS_MS = 3000;
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
+/** A worker that runs as the program. */
+export interface RunningProgram {
+  /** `startup`, `run` or `task`. */
+  readonly phase: string;
+  /** Resolves at the end: with `undefined` after a drain, with the error otherwise. */
+  readonly ended: Promise<FatalInfo | undefined>;
+  /** What the program exits with after its end; 1 after an error, by default 0. */
+  readonly exitCode?: number;
+  drain(reason: string, timeoutS: number): Promise<void>;
+  fail(phase: string, error: Error): void;
+}
+
 /**
  * Runs a worker as the program: signals drain it, uncaught errors end it with a report. Resolves after a drain, with
  * the listeners of the process as they were before.
  */
-export async function runProgram(log: Logger, drainTimeoutS: number, begin: () => Engine): Promise<void> {
+export async function runProgram(
+  log: Logger,
+  drainTimeoutS: number,
+  begin: () => RunningProgram,
+): Promise<void> {
   let signalled = false;
-  let engine: Engine | undefined;
+  let engine: RunningProgram | undefined;
   const onSignal = (signal: NodeJS.Signals): void => {
     const code = 128 + (constants.signals[signal] ?? 0);
     if (signalled || engine === undefined) {
@@ -68,7 +84,8 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
       const fields = { event: "worker.spans.unsent", waited_ms: FLUSH_SPANS_MS };
       log.warn(fields, "the last spans could not be exported in time");
     }
-    if (fatal !== undefined) process.exit(1);
+    const { exitCode = 0 } = engine;
+    if (fatal !== undefined || exitCode !== 0) process.exit(exitCode || 1);
     // A start that was not over goes on by itself, and there is nothing that it could finish.
     if (engine.phase === "startup") process.exit(0);
   } finally {

@@ -1,6 +1,7 @@
 /** `muster run`: starts a worker and supervises its process. */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { fileURLToPath } from "node:url";
 import { parseDuration } from "@muster/common/duration";
 import { WORKER_ID } from "@muster/common/text/name-forms";
 import { Redactor } from "@muster/common/text/redact";
@@ -31,6 +32,7 @@ interface Options {
   readonly restartReset?: number;
   readonly stopTimeout?: number;
   readonly reportTimeout?: number;
+  readonly link?: true | "stdio";
   readonly logFile?: string;
   readonly logFileMaxMb: number;
   readonly logFileKeep: number;
@@ -63,6 +65,12 @@ export function defineRun(command: Command, io: Io, setExitCode: (code: number) 
     )
     .option("--pool <name>", "pool of the worker (env: MUSTER_POOL)")
     .option("--worker-id <id>", "worker id; default: WORKER_ID, else derived from the host name")
+    .addOption(
+      new Option(
+        "--link [transport]",
+        "the command speaks lines of JSON: run it below `muster link`; stdio: over its standard input and output",
+      ).choices(["stdio"]),
+    )
     .addOption(
       new Option(
         "--restart <policy>",
@@ -139,7 +147,7 @@ async function runCommand(
     });
   }
   const supervised: SuperviseOptions = {
-    command: argv,
+    command: options.link === undefined ? argv : linked(argv, options.link),
     env,
     workerId,
     pool: options.pool ?? io.env.MUSTER_POOL ?? "",
@@ -176,6 +184,14 @@ async function runCommand(
   } finally {
     pretty?.end();
   }
+}
+
+/** The command below `muster link`, which this program starts with the same Node. */
+function linked(argv: readonly string[], transport: true | "stdio"): string[] {
+  const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+  const program = fileURLToPath(new URL(`../../main${extension}`, import.meta.url));
+  const options = transport === "stdio" ? ["--stdio"] : [];
+  return [process.execPath, ...process.execArgv, program, "link", ...options, "--", ...argv];
 }
 
 /** The environment with the connection options added; variables that are set stay unchanged. */

@@ -9,6 +9,7 @@ import { type HealthFacts, type HealthReport, liveness, readiness } from "../hea
 import { HeartbeatSender } from "../health/heartbeat.ts";
 import { prometheusText } from "../health/measures.ts";
 import { ProcessMetrics } from "../health/process-metrics.ts";
+import { useOf } from "../health/process-use.ts";
 import { WorkerStatus } from "../health/worker-status.ts";
 import type { FromLink, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
@@ -72,7 +73,11 @@ export class Connection {
     this.#clock = clock;
     this.#emit = emit;
     this.#phases = new StartupPhases(data.startupPhases);
-    this.#processMetrics = new ProcessMetrics(clock, shared);
+    this.#processMetrics = new ProcessMetrics(
+      clock,
+      shared,
+      data.elsewhere === undefined ? undefined : useOf(data.elsewhere.pid),
+    );
     this.#checkpoints = new CheckpointQueue(this.#inFlight, emit);
     this.#outbox = new Outbox(
       this.#inFlight,
@@ -164,6 +169,7 @@ export class Connection {
     });
     this.#fatal = new FatalSender(clock, this.#dialer, {
       unsentPhases: () => this.#phases.takeUnsent(),
+      pendingResults: () => this.#inFlight.pendingResults,
       answered: (accepted) => shared.markFatalSent(accepted),
     });
     this.#shutdown = new Shutdown({
@@ -180,6 +186,7 @@ export class Connection {
       heartbeats: this.#heartbeats,
       counters: this.#counters,
       shutdown: this.#shutdown,
+      fatal: this.#fatal,
       logs: this.#logs,
       keyPauses: this.#keyPauses,
       outbox: this.#outbox,

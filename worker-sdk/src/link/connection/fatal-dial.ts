@@ -61,7 +61,11 @@ export function dialFatal(
       verdict() {},
       superseded() {},
     });
-    const report = new FatalSender(systemClock, dialer, { unsentPhases: () => [], answered: end });
+    const report = new FatalSender(systemClock, dialer, {
+      unsentPhases: () => [],
+      pendingResults: () => 0,
+      answered: end,
+    });
     report.send(fatal);
   });
 }

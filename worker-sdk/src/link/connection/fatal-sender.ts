@@ -11,10 +11,15 @@ const ANSWER_MS = 400;
 /** Wait before the report is sent again. */
 const REDIAL_MS = 50;
 
+/** Longest wait for the acknowledgement of results that have to come before the report. */
+const RESULTS_MS = 1_000;
+
 /** Callbacks of a fatal sender. */
 export interface FatalSenderListener {
   /** Returns the startup phases that are not sent yet; they count as sent afterwards. */
   unsentPhases(): readonly StartupPhaseMessage[];
+  /** Results that the scheduler has not acknowledged. */
+  pendingResults(): number;
   /** The scheduler has taken the report, or refused it. */
   answered(accepted: boolean): void;
 }
@@ -25,6 +30,7 @@ export class FatalSender {
   readonly #dialer: Dialer;
   readonly #owner: FatalSenderListener;
   #fatal: FatalMessage | undefined;
+  #waiting: (() => void) | undefined;
 
   constructor(clock: Clock, dialer: Dialer, owner: FatalSenderListener) {
     this.#clock = clock;
@@ -37,13 +43,28 @@ export class FatalSender {
     if (this.#fatal !== undefined) return;
     this.#fatal = fatal;
     this.#dialer.stop();
-    this.#send(fatal);
+    if (fatal.afterResults !== true || this.#owner.pendingResults() === 0 || !this.#dialer.up)
+      return this.#send(fatal);
+    const go = (): void => {
+      cancel();
+      this.#waiting = undefined;
+      this.#send(fatal);
+    };
+    const cancel = this.#clock.after(RESULTS_MS, go);
+    this.#waiting = go;
+  }
+
+  /** Results were acknowledged. */
+  resultsAcknowledged(): void {
+    if (this.#owner.pendingResults() === 0) this.#waiting?.();
   }
 
   /** A stream ended, perhaps the one of the report. */
   streamEnded(end: StreamEnd): void {
     const fatal = this.#fatal;
     if (fatal === undefined) return;
+    // It was not sent on this one.
+    if (this.#waiting !== undefined) return this.#waiting();
     if (end.status === "OK") this.#owner.answered(true);
     else if (end.verdict) this.#owner.answered(false);
     // Main waits for a bounded time and then ends this thread.

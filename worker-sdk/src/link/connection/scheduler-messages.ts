@@ -12,6 +12,7 @@ import type { LogOutbox } from "../outbox/log-outbox.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { StackRequests } from "../stacks/stack-requests.ts";
 import { controlMessageFor } from "./control-messages.ts";
+import type { FatalSender } from "./fatal-sender.ts";
 import type { Shutdown } from "./shutdown.ts";
 
 export interface SchedulerMessagesParts {
@@ -23,6 +24,7 @@ export interface SchedulerMessagesParts {
   readonly keyPauses: Pick<KeyPauseRequests, "answered">;
   readonly outbox: Pick<Outbox, "checkpointAnswered">;
   readonly logs: Pick<LogOutbox, "acknowledged">;
+  readonly fatal: Pick<FatalSender, "resultsAcknowledged">;
   readonly stacks: Pick<StackRequests, "asked">;
   readonly emit: (message: FromLink) => void;
 }
@@ -90,7 +92,7 @@ export class SchedulerMessages {
   }
 
   #acknowledged(acks: readonly ResultAck[]): void {
-    const { attempts, inFlight, counters, shutdown, emit } = this.#parts;
+    const { attempts, inFlight, counters, shutdown, fatal, emit } = this.#parts;
     const notified: string[] = [];
     for (const { attemptId, stale, invalid, detail } of acks) {
       const notify = inFlight.get(attemptId)?.notify === true;
@@ -104,5 +106,6 @@ export class SchedulerMessages {
     }
     if (notified.length > 0) emit({ kind: "acknowledged", attemptIds: notified });
     shutdown.endWhenAcknowledged();
+    fatal.resultsAcknowledged();
   }
 }

@@ -18,7 +18,6 @@ export function measureWorker(parts: {
   readonly connected: boolean;
 }): Measures {
   const { counters, inFlight, processMetrics, shared, slots, limits, connected } = parts;
-  const { user, system } = process.cpuUsage();
   return {
     concurrentJobs: inFlight.runningCount,
     slots,
@@ -47,7 +46,7 @@ export function measureWorker(parts: {
     finished: Object.fromEntries(OUTCOMES.map((outcome) => [outcome, counters.get(`tasks_${outcome}`)])),
     eventLoopDelayS: Math.max(shared.delayP99Ms, processMetrics.loopAgeMs) / 1000,
     connected,
-    cpuS: (user + system) / 1e6,
+    cpuS: processMetrics.cpuS,
     rssBytes: processMetrics.rssBytes,
     heapUsedBytes: shared.heapUsedBytes,
   };

@@ -1,9 +1,10 @@
 /** Measurements of the process: loop, CPU, memory. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HeartbeatSchema } from "@muster/protocol";
+import { BlockedBy, type HeartbeatSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import { durationFromMs } from "../../duration.ts";
 import type { SharedState } from "../shared.ts";
+import { ownUse, type ProcessUse } from "./process-use.ts";
 
 /** A main loop that turned less than this ago does not count as blocked; it records turns every 100 ms. */
 const LOOP_SLACK_MS = 150;
@@ -12,19 +13,30 @@ const LOOP_SLACK_MS = 150;
 export class ProcessMetrics {
   readonly #clock: Clock;
   readonly #shared: SharedState;
-  #cpu = process.cpuUsage();
+  readonly #use: ProcessUse;
+  #cpuS: number;
   #cpuAtMs: number;
-  #rssBytes = process.memoryUsage.rss();
+  #rssBytes: number;
 
-  constructor(clock: Clock, shared: SharedState) {
+  /** @param use What is measured: this process, or that of a worker. */
+  constructor(clock: Clock, shared: SharedState, use: ProcessUse = ownUse) {
     this.#clock = clock;
     this.#shared = shared;
+    this.#use = use;
+    const { cpuS, rssBytes } = use();
+    this.#cpuS = cpuS;
+    this.#rssBytes = rssBytes;
     this.#cpuAtMs = clock.monotonicMs();
   }
 
   /** Resident memory at the last measurement, in bytes. */
   get rssBytes(): number {
     return this.#rssBytes;
+  }
+
+  /** Processor time that it has used, in seconds. */
+  get cpuS(): number {
+    return this.#cpuS;
   }
 
   /** How long the main loop has been blocked, in milliseconds; 0 when it is not. */
@@ -36,17 +48,22 @@ export class ProcessMetrics {
   /** Measures now. */
   measure(): MessageInitShape<typeof HeartbeatSchema> {
     const nowMs = this.#clock.monotonicMs();
-    const used = process.cpuUsage(this.#cpu);
+    const { cpuS, rssBytes } = this.#use();
+    const usedS = Math.max(0, cpuS - this.#cpuS);
     const elapsedMs = Math.max(1, nowMs - this.#cpuAtMs);
-    this.#cpu = process.cpuUsage();
+    this.#cpuS = cpuS;
     this.#cpuAtMs = nowMs;
-    this.#rssBytes = process.memoryUsage.rss();
+    this.#rssBytes = rssBytes;
+    const blocked = this.#shared.blockedPart;
     return {
       eventLoopAge: durationFromMs(this.loopAgeMs),
       eventLoopDelayP99: durationFromMs(this.#shared.takeDelayP99Ms()),
-      cpuUsage: (used.user + used.system) / 1000 / elapsedMs,
+      cpuUsage: (usedS * 1000) / elapsedMs,
       rssBytes: BigInt(this.#rssBytes),
       heapUsedBytes: BigInt(this.#shared.heapUsedBytes),
+      ...(blocked === undefined
+        ? {}
+        : { blockedBy: blocked === "loop" ? BlockedBy.LOOP : BlockedBy.INTERPRETER }),
     };
   }
 }
