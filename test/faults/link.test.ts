@@ -2,11 +2,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { Reason } from "@muster/protocol";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
-import { ROOT } from "../support/repo/checks.ts";
+import { hasProgram, ROOT } from "../support/repo/checks.ts";
+import { WAIT_MS, within } from "../support/waits.ts";
 
 const SHELL_WORKER = ["sh", join(ROOT, "examples", "link-shell", "worker.sh")];
+const hasPython = await hasProgram("python3", "--version");
 
 describe("a worker behind a link", () => {
   let fleet: Fleet;
@@ -52,5 +55,93 @@ describe("a worker behind a link", () => {
     await fleet.eventually(last.id, "started");
     assert.deepEqual(await program.end(), { code: 0, signal: null });
     assert.equal(await last.result(), "slept");
+  });
+
+  describe("in Python", {
+    skip: hasPython ? false : "python3 is not on the PATH: install Python 3.9 or newer",
+  }, () => {
+    const held = ["python3", join(ROOT, "test", "support", "workers", "link", "held.py")];
+    const evidence = ({ evidence: facts }: Reason, wanted: string): string =>
+      facts.find(({ key }) => key === wanted)?.value ?? "";
+
+    it("tells a blocked loop from a held interpreter, and keeps the attempts of both", async () => {
+      const program = await link("link-held", held, { env: { QUEUE: "link-held" } });
+      const submit = (type: string, payload: unknown) =>
+        fleet.client.submit(type, payload, { queue: "link-held", retry: { maxRetries: 0 } });
+      const holding = await submit("hold", 2);
+      const { reason: interpreter } = await fleet.workerReason("link-held", "LOOP_BLOCKED", WAIT_MS);
+      assert.equal(evidence(interpreter, "blocked_by"), "interpreter");
+      assert.match(interpreter.summary, /no thread of its interpreter has run for/);
+      assert.equal(await holding.result(), 2);
+      const blocking = await submit("block", 2);
+      // The last heartbeat of the hold is shown until the next one.
+      await within("the loop is blocked", WAIT_MS, async () => {
+        const { reason } = await fleet.workerReason("link-held", "LOOP_BLOCKED", WAIT_MS);
+        return evidence(reason, "blocked_by") === "loop" || undefined;
+      });
+      await blocking.result();
+      for (const each of [holding, blocking]) assert.equal((await fleet.task(each.id)).attemptCount, 1);
+      assert.deepEqual(await program.end(), { code: 0, signal: null });
+    });
+
+    it("reports the death of the worker with its signal and last output, and gives attempts back", async () => {
+      const program = await link("link-crash", held, { env: { QUEUE: "link-crash", SLOTS: "1" } });
+      const alone = await fleet.client.submit("crash", null, {
+        queue: "link-crash",
+        retry: { maxRetries: 0 },
+      });
+      await assert.rejects(alone.result(), { code: "KILLED_BY_SIGSEGV" });
+      const { failure } = await fleet.task(alone.id);
+      assert.match(failure?.message ?? "", /was ended by SIGSEGV; its last lines: about to crash/);
+      assert.deepEqual(await program.ended, { code: 139, signal: null });
+      const { reason } = await fleet.workerReason("link-crash", "FATAL", WAIT_MS);
+      assert.match(
+        evidence(reason, "exception"),
+        /^WorkerProcessEnded: the worker's process was ended by SIGSEGV/,
+      );
+      assert.equal(evidence(reason, "traceback"), "importing\nabout to crash");
+    });
+
+    it("releases the attempts of a process that several ran in", async () => {
+      const program = await link("link-two", held, { env: { QUEUE: "link-two" } });
+      const tasks = await Promise.all(
+        [60, 61].map((payload) =>
+          fleet.client.submit("rest", payload, { queue: "link-two", retry: { maxRetries: 0 } }),
+        ),
+      );
+      for (const { id } of tasks) await fleet.eventually(id, "started");
+      const { pid } = (await fleet.workerState("link-two")).host ?? { pid: 0 };
+      process.kill(pid, "SIGKILL");
+      for (const { id } of tasks) await fleet.eventually(id, "requeued:worker_ended");
+      assert.deepEqual(await program.ended, { code: 137, signal: null });
+      for (const each of tasks) await each.cancel("the test is over");
+    });
+
+    it("skips garbage and survives a flood", async () => {
+      const program = await link("link-garbage", held, { env: { QUEUE: "link-garbage" } });
+      const garbage = await fleet.client.submit("garbage", 1, { queue: "link-garbage" });
+      assert.equal(await garbage.result(), 1);
+      const codes = program.lines.filter(({ event }) => event === "worker.link.line").map(({ code }) => code);
+      assert.deepEqual(codes, ["NOT_JSON", "NOT_JSON", "LINE_TOO_LONG", "NOT_JSON", "INVALID_FIELD"]);
+      const flood = await fleet.client.submit("flood", 20_000, { queue: "link-garbage" });
+      assert.equal(await flood.result(), 20_000);
+      assert.deepEqual(await program.end(), { code: 0, signal: null });
+    });
+
+    it("ends at once on SIGTERM while the worker imports", async () => {
+      const program = await link("link-import", held, { env: { IMPORT_S: "60" }, waitReady: false });
+      await program.line("worker.startup.phase", ({ phase }) => phase === "custom:import");
+      assert.deepEqual(await program.end(), { code: 0, signal: null });
+    });
+
+    it("gives up a worker that does not say hello within the register timeout", async () => {
+      const program = await link("link-late", held, {
+        env: { IMPORT_S: "60", WORKER_REGISTER_TIMEOUT_S: "0.8" },
+        waitReady: false,
+      });
+      const line = await program.line("worker.startup_timeout_unregistered");
+      assert.match(String(line.exception_message), /has not written `hello`/);
+      assert.deepEqual(await program.ended, { code: 1, signal: null });
+    });
   });
 });

@@ -136,6 +136,8 @@ export interface HeartbeatRecord {
   readonly slots: number;
   readonly running: readonly RunningRecord[];
   readonly loopAgeMs: number;
+  /** What does not run, where the worker can tell. */
+  readonly blockedBy?: "loop" | "interpreter";
   readonly loopDelayP99Ms: number;
   readonly cpuUsage: number;
   readonly rssBytes: number;

@@ -74,7 +74,7 @@ export function readHello(fields: Fields): HelloLine {
     ready: fields.flag("ready"),
     ticks: fields.oneOf("ticks", ["none", "file", "lines"]) ?? "none",
     killable: fields.oneOf("killable", ["none", "process"]) ?? "none",
-    inlineBytes: fields.integer("inline_bytes", 0, 1_000_000) ?? DEFAULT_INLINE,
+    inlineBytes: fields.integer("inline_bytes", 0, 700_000) ?? DEFAULT_INLINE,
   };
 }
 

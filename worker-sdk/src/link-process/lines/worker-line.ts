@@ -264,7 +264,7 @@ function readFields(kind: string, fields: Fields, text: string): Report | undefi
     case "fact":
       return { kind, name: fields.need("name", fields.name("name", 64), ""), value: factValue(fields) };
     case "checkpoint":
-      return { kind, request: requestOf(fields), value: valueOf(fields, "value", text) };
+      return { kind, request: requestOf(fields), value: lineValue(fields, "value", text) };
     case "scratch":
       return { kind, request: requestOf(fields) };
     case "artifact":
@@ -289,7 +289,7 @@ function resultOf(fields: Fields, text: string): ResultLine {
     case "succeeded":
       return {
         outcome,
-        output: valueOf(fields, "output", text),
+        output: lineValue(fields, "output", text),
         contentType: fields.name("content_type"),
       };
     case "failed":
@@ -312,7 +312,7 @@ function resultOf(fields: Fields, text: string): ResultLine {
   }
 }
 
-function valueOf(fields: Fields, name: string, text: string): LineValue {
+function lineValue(fields: Fields, name: string, text: string): LineValue {
   const given = [name, `${name}_b64`, `${name}_file`].filter((each) => fields.has(each));
   if (given.length > 1) fields.faults.push(`${given.join(", ")}: give one of them`);
   const bytes = fields.base64(`${name}_b64`);

@@ -5,6 +5,7 @@ import type { RunningRecord, WorkerRecord } from "../../workers/worker.ts";
 import { becauseOf, mechanismNotActing } from "../not-acting.ts";
 import { type Evidence, plural, type Reason, span } from "../reason.ts";
 import type { ActiveFacts, Holder } from "./active-facts.ts";
+import { blockedEvidence, blockedWords, unblockRemedy } from "./blocked-part.ts";
 import { stackEvidence } from "./main-stack.ts";
 
 /** `AWAITING_ACCEPT`: assigned and not answered; has the time left until it is requeued. */
@@ -106,10 +107,11 @@ export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): 
   });
   return {
     code: "LOOP_BLOCKED",
-    summary: `${worker} is alive, but its main loop has been blocked for ${span(loopAge)}${running.phase ? ` in ${running.phase}` : ""}; the task keeps its attempt`,
+    summary: `${worker} is alive, but ${blockedWords(record.heartbeat)}${running.phase ? ` in ${running.phase}` : ""}; the task keeps its attempt`,
     since: new Date(now.getTime() - beatAge - loopAge),
     evidence: [
       beat("event_loop_age_ms", Math.round(loopAge)),
+      ...blockedEvidence(record.heartbeat, beatAge),
       ...stackEvidence(record.heartbeat, beatAge),
       ...(running.phase ? [beat("phase", `${running.phase} for ${span(running.phaseAgeMs)}`)] : []),
       fact("worker", worker, "database"),
@@ -117,7 +119,7 @@ export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): 
       ...(record.heartbeatTime ? [beat("last_beat", record.heartbeatTime.toISOString())] : []),
       ...processEvidence(holder),
     ],
-    remedy: `move the computation of the handler to a thread or a child process: it blocks every task on ${worker}; its result is committed when the loop is free. If it never ends, stop the process${processOf(holder)}: the task is then tried again on another worker`,
+    remedy: `${unblockRemedy(record.heartbeat, `every task on ${worker}`)}; its result is committed when it runs again. If it never ends, stop the process${processOf(holder)}: the task is then tried again on another worker`,
   };
 }
 

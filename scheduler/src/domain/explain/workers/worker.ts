@@ -2,6 +2,7 @@
 import type { EarlierStart } from "../../workers/startup-history.ts";
 import { LOOP_BLOCKED_MS, type WorkerRecord } from "../../workers/worker.ts";
 import { processEvidence, processOf } from "../assigned/assigned.ts";
+import { blockedEvidence, blockedWords, unblockRemedy } from "../assigned/blocked-part.ts";
 import { stackEvidence } from "../assigned/main-stack.ts";
 import { stalledAttempts } from "../assigned/stalled.ts";
 import type { ReasonCode } from "../codes.ts";
@@ -69,7 +70,7 @@ export function explainLiving(
     const loopAge = beat.loopAgeMs;
     reasons.push({
       code: "LOOP_BLOCKED",
-      summary: `it is alive, but its main loop has been blocked for ${span(loopAge)}${inside ? ` in ${inside.attemptId}${inside.phase ? `, phase ${inside.phase}` : ""}` : ""}`,
+      summary: `it is alive, but ${blockedWords(beat)}${inside ? ` in ${inside.attemptId}${inside.phase ? `, phase ${inside.phase}` : ""}` : ""}`,
       since: new Date(now.getTime() - beatAge - loopAge),
       evidence: [
         {
@@ -78,11 +79,12 @@ export function explainLiving(
           source: "heartbeat",
           ageMs: beatAge,
         },
+        ...blockedEvidence(beat, beatAge),
         ...stackEvidence(beat, beatAge),
         ...heldFacts,
         ...processEvidence(member),
       ],
-      remedy: `move the computation of the handler to a thread or a child process: it blocks every task on this worker; its attempts are not requeued. If it never ends, stop the process${processOf(member)}: its attempts are then tried again on other workers`,
+      remedy: `${unblockRemedy(beat, "every task on this worker")}; its attempts are not requeued. If it never ends, stop the process${processOf(member)}: its attempts are then tried again on other workers`,
     });
   }
   reasons.push(...revokedRunning(member, now));

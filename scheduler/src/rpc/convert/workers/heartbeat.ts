@@ -1,7 +1,7 @@
 // A heartbeat in protobuf, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Heartbeat, HeartbeatSchema, QuietExpectation } from "@muster/protocol";
+import { BlockedBy, type Heartbeat, type HeartbeatSchema, type QuietExpectation } from "@muster/protocol";
 import type { HeartbeatRecord, RunningRecord } from "../../../domain/workers/worker.ts";
 import { fromSlotRelease, toSlotRelease } from "../tasks/attempts/slot-release.ts";
 import { toCount, toFraction } from "../values/numbers.ts";
@@ -77,6 +77,10 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
     slotCount: beat.slots,
     running,
     eventLoopAge: durationFromMs(Math.round(beat.loopAgeMs)),
+    ...optional(
+      "blockedBy",
+      beat.blockedBy && (beat.blockedBy === "loop" ? BlockedBy.LOOP : BlockedBy.INTERPRETER),
+    ),
     eventLoopDelayP99: durationFromMs(Math.round(beat.loopDelayP99Ms)),
     cpuUsage: beat.cpuUsage,
     rssBytes: BigInt(Math.round(beat.rssBytes)),
@@ -131,6 +135,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       })),
     })),
     loopAgeMs: toMs(beat.eventLoopAge) ?? 0,
+    ...optional("blockedBy", toBlockedBy(beat.blockedBy)),
     loopDelayP99Ms: toMs(beat.eventLoopDelayP99) ?? 0,
     cpuUsage: finite(beat.cpuUsage),
     rssBytes: toCount(beat.rssBytes),
@@ -173,6 +178,12 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       error: storable(state.error, MAX_TEXT),
     })),
   };
+}
+
+/** Undefined where the worker cannot tell, and for a value of a newer one. */
+function toBlockedBy(part: BlockedBy): HeartbeatRecord["blockedBy"] {
+  if (part === BlockedBy.LOOP) return "loop";
+  return part === BlockedBy.INTERPRETER ? "interpreter" : undefined;
 }
 
 /** Nothing where the worker names no time. */
