@@ -14,6 +14,7 @@ import { Attempt } from "./attempt.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { withinAttempt } from "./attempt-scope.ts";
 import { Condition } from "./condition.ts";
+import type { ElsewhereHandler } from "./elsewhere.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import { classifyError } from "./failure/classify.ts";
@@ -36,6 +37,7 @@ export class Runner {
   readonly #options: CompiledOptions;
   readonly #executeOptions: () => ExecuteOptions;
   readonly #isolated: { run(attempt: Attempt): Promise<Outcome> } | undefined;
+  readonly #elsewhere: ElsewhereHandler | undefined;
   readonly #room: Room;
   readonly #running = new ChurnMap<string, Attempt>();
   readonly #unacknowledged = new UnacknowledgedRuns();
@@ -52,13 +54,15 @@ export class Runner {
   /** The scheduler assigns no more of a type than its limit: what waits beyond it goes back. */
   #followsLimits = false;
 
-  /** @param isolated Runs isolated handlers in processes of their own; undefined where all run in this one. */
+  /** @param isolated Runs isolated handlers in processes of their own; undefined where all run in this one. @param elsewhere Runs all of them in another program. */
   constructor(
     host: AttemptHost,
     options: CompiledOptions,
     executeOptions: () => ExecuteOptions,
     isolated?: { run(attempt: Attempt): Promise<Outcome> },
+    elsewhere?: ElsewhereHandler,
   ) {
+    this.#elsewhere = elsewhere;
     this.#host = host;
     this.#options = options;
     this.#executeOptions = executeOptions;
@@ -320,9 +324,9 @@ export class Runner {
   }
 
   #run(attempt: Attempt): Promise<Outcome> {
-    const { elsewhere, isolate } = attempt.definition;
-    if (elsewhere !== undefined) return elsewhere.run(attempt, this.#executeOptions());
-    if (isolate !== undefined && this.#isolated !== undefined) return this.#isolated.run(attempt);
+    if (this.#elsewhere !== undefined) return this.#elsewhere.run(attempt, this.#executeOptions());
+    if (attempt.definition.isolate !== undefined && this.#isolated !== undefined)
+      return this.#isolated.run(attempt);
     return execute(attempt, this.#executeOptions());
   }
 

@@ -1,5 +1,5 @@
 /** The options of a worker whose handlers are in another process. */
-import type { CompiledOptions, ElsewhereHandler } from "../options/compiled-options.ts";
+import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { Environment } from "../options/connection-options.ts";
 import { compileOptions } from "../options/options.ts";
 import type { WorkerOptions } from "../options/worker-options.ts";
@@ -9,7 +9,7 @@ import type { HelloLine } from "./lines/hello-line.ts";
 /** Options that the command line of the link gives. */
 export type GivenOptions = Pick<WorkerOptions, "scheduler" | "token" | "tls" | "id" | "pool">;
 
-/** Never called: `elsewhere` runs the attempts. */
+/** Never called: the worker's process runs the attempts. */
 function unreachable(): never {
   throw new Error("the handler of a worker in another process was called in the link");
 }
@@ -23,10 +23,10 @@ export function helloOptions(
   hello: HelloLine,
   given: GivenOptions,
   env: Environment,
-  parts: { readonly elsewhere: ElsewhereHandler; readonly preflight: (startup: StartupReporter) => unknown },
+  preflight: (startup: StartupReporter) => unknown,
 ): CompiledOptions {
   const { slots, prefetch, queues, labels, capacities, resources, pool, buildId } = hello;
-  const options = compileOptions(
+  return compileOptions(
     {
       ...given,
       ...(given.pool === undefined && pool !== undefined ? { pool } : {}),
@@ -37,7 +37,7 @@ export function helloOptions(
       ...(capacities === undefined ? {} : { capacities }),
       ...(resources === undefined ? {} : { resources }),
       ...(buildId === undefined ? {} : { buildId }),
-      preflight: parts.preflight,
+      preflight,
       tasks: Object.fromEntries(
         hello.types.map(({ name, concurrency, warnAfterS }) => [
           name,
@@ -53,6 +53,4 @@ export function helloOptions(
     },
     env,
   );
-  for (const [type, task] of options.tasks) options.tasks.set(type, { ...task, elsewhere: parts.elsewhere });
-  return options;
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { Redactor } from "@muster/common/text/redact";
 import { messageOf } from "../attempt/failure/classify.ts";
+import { ReportedError } from "../attempt/failure/reported-error.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import { StartupTimeoutError } from "../errors.ts";
 import type { StartupPhaseMessage } from "../link/messages.ts";
@@ -10,14 +11,14 @@ import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { Environment } from "../options/connection-options.ts";
 import { OptionsError } from "../options/options-error.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
-import { type ElsewhereWorker, Engine } from "../run/engine.ts";
+import { Engine } from "../run/engine.ts";
 import { describeFatal, logFatal } from "../run/fatal-report.ts";
 import { startFacts } from "../run/lifecycle-log.ts";
 import type { RunningProgram } from "../run/program.ts";
-import { ReportedError } from "../run/reported-error.ts";
 import { Startup, type StartupReporter } from "../run/startup.ts";
 import { LineFiles } from "./attempts/line-files.ts";
 import { LineHandlers } from "./attempts/line-handlers.ts";
+import { type ElsewhereWorker, tellsWorker } from "./elsewhere-worker.ts";
 import { type GivenOptions, helloOptions } from "./hello-options.ts";
 import { LineErrors } from "./line-errors.ts";
 import { LineResources } from "./line-resources.ts";
@@ -238,10 +239,7 @@ export class LinkProgram implements RunningProgram {
     let options: CompiledOptions;
     let resources: LineResources;
     try {
-      options = helloOptions(hello, given, env, {
-        elsewhere: handlers,
-        preflight: (startup) => this.#becomesReady(startup),
-      });
+      options = helloOptions(hello, given, env, (startup) => this.#becomesReady(startup));
       resources = new LineResources(
         [...options.resources],
         hello.loadable,
@@ -264,30 +262,19 @@ export class LinkProgram implements RunningProgram {
       program: false,
       registerTimeoutFromMs: 0,
       stdoutLogLevel: undefined,
-      elsewhere: this.#elsewhere(hello),
+      elsewhere: this.#elsewhere(hello, handlers),
     });
     this.#engine = engine;
     void engine.ended.then((fatal) => this.#engineEnded(fatal));
   }
 
-  #elsewhere({ sdk, sdkVersion, language, runtime }: HelloLine): ElsewhereWorker {
+  #elsewhere({ sdk, sdkVersion, language, runtime }: HelloLine, handler: LineHandlers): ElsewhereWorker {
     return {
       process: { pid: this.#worker.pid, sdk, sdkVersion, language, runtime },
+      handler,
       earlierPhases: this.#earlier,
       turns: (nowMs) => this.#turns.look(nowMs),
-      welcomed: ({ address, first, maxResultBytes, phaseWarningsMs }) =>
-        this.#channel.write({
-          kind: "welcome",
-          worker_id: this.#options.base.id,
-          scheduler: address,
-          first,
-          ...(maxResultBytes > 0 ? { max_result_bytes: maxResultBytes } : {}),
-          phase_warnings_s: Object.fromEntries(
-            Object.entries(phaseWarningsMs).map(([phase, ms]) => [phase, ms / 1_000]),
-          ),
-        }),
-      paused: ({ kind, reason }) => this.#channel.inform({ kind, reason, by: "operator" }),
-      draining: (reason, timeoutS) => this.#channel.write({ kind: "drain", reason, timeout_s: timeoutS }),
+      ...tellsWorker(this.#options.base.id, (line) => this.#channel.write(line)),
     };
   }
 
@@ -366,16 +353,11 @@ export class LinkProgram implements RunningProgram {
   }
 
   async #enforceEnd(graceMs: number): Promise<void> {
-    const { ended } = this.#worker;
-    if (graceMs === 0 || !(await settledWithin(ended, graceMs))) this.#worker.signal("SIGTERM");
-    if (!(await settledWithin(ended, STOP_GRACE_MS))) {
+    if (await this.#worker.endWithin(graceMs, STOP_GRACE_MS))
       this.#log.warn(
         { event: "worker.link.killed", pid: this.#worker.pid },
         "the worker did not end: it is killed",
       );
-      this.#worker.kill();
-    }
-    await ended;
     await this.#finish();
   }
 

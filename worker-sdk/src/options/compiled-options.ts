@@ -1,11 +1,8 @@
 /** The options of a worker, checked, each with its effective value. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { Attempt } from "../attempt/attempt.ts";
-import type { ExecuteOptions } from "../attempt/execute.ts";
 import type { Batches } from "../batching/batches.ts";
 import type { IsolateSettings } from "../isolate/isolate-options.ts";
 import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
-import type { Outcome } from "../link/outcome.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { PayloadOptions, PayloadSettings } from "../payloads/payload-options.ts";
 import type { StartupReporter } from "../run/startup.ts";
@@ -38,14 +35,6 @@ export interface CompiledTask {
   readonly batches?: Batches;
   /** Set when its handler runs in a process of its own. */
   readonly isolate?: IsolateSettings | undefined;
-  /** Set when its handler runs in a program that is not this SDK's; `handler` is then never called. */
-  readonly elsewhere?: ElsewhereHandler;
-}
-
-/** Runs attempts in another program. */
-export interface ElsewhereHandler {
-  /** Runs an attempt to its outcome. Never rejects. */
-  run(attempt: Attempt, options: ExecuteOptions): Promise<Outcome>;
 }
 
 /** Where probes and metrics are served, checked. */

@@ -1,6 +1,7 @@
 /** The parts of a worker that run attempts: everything but the connection and the process. */
 import type { AttemptHost } from "../attempt/attempt-host.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
+import type { ElsewhereHandler } from "../attempt/elsewhere.ts";
 import { warnAfterS } from "../attempt/phases/warn-after.ts";
 import { KeyPauses } from "../attempt/reports/key-pauses.ts";
 import { Runner } from "../attempt/runner.ts";
@@ -30,6 +31,8 @@ export interface AttemptPartsNeeds {
   readonly children?: AttemptHost["children"];
   /** False runs isolated handlers in this process. @default true */
   readonly isolate?: boolean;
+  /** Runs the attempts in another program. @default they run here */
+  readonly elsewhere?: ElsewhereHandler | undefined;
 }
 
 /** What a scheduler sets for its workers. */
@@ -102,6 +105,7 @@ export class AttemptParts {
         maxResultBytes: this.settings.maxResultBytes,
       }),
       this.isolated,
+      needs.elsewhere,
     );
   }
 

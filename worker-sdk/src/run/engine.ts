@@ -14,9 +14,9 @@ import {
   WorkerStoppedError,
 } from "../errors.ts";
 import type { LastReport } from "../link/connection/fatal-dial.ts";
-import { Link, type LinkListener, type ReadTurns } from "../link/link.ts";
+import { Link, type LinkListener } from "../link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
-import type { LinkData } from "../link/thread-data.ts";
+import type { ElsewhereWorker } from "../link-process/elsewhere-worker.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/compiled-options.ts";
 import type { FatalInfo } from "../options/worker-options.ts";
@@ -56,19 +56,6 @@ export interface EngineMode {
   readonly elsewhere?: ElsewhereWorker;
 }
 
-/** A worker whose handlers are in another process. */
-export interface ElsewhereWorker {
-  readonly process: NonNullable<LinkData["elsewhere"]>;
-  /** Phases that were reported before the engine was made. */
-  readonly earlierPhases: readonly StartupPhaseMessage[];
-  readonly turns: ReadTurns;
-  /** The scheduler has registered it. */
-  welcomed(message: Extract<FromLink, { kind: "registered" }>): void;
-  /** An operator has paused it, or ends that. */
-  paused(message: Extract<FromLink, { kind: "pause" | "resume" }>): void;
-  draining(reason: string, timeoutS: number): void;
-}
-
 /** One run of a worker, from the dial to the end; it does not touch the process itself. */
 export class Engine {
   readonly #options: CompiledOptions;
@@ -98,9 +85,8 @@ export class Engine {
     this.#log = log.child({ worker_id: options.id });
     const { elapsed_ms: _, ...facts } = startFacts(options);
     logStarted(this.#log, options);
-    const { elsewhere } = mode;
-    this.#elsewhere = elsewhere;
-    const early: StartupPhaseMessage[] = [...(elsewhere?.earlierPhases ?? [])];
+    this.#elsewhere = mode.elsewhere;
+    const early: StartupPhaseMessage[] = [...(mode.elsewhere?.earlierPhases ?? [])];
     let report = (phase: StartupPhaseMessage): void => {
       early.push(phase);
     };
@@ -112,7 +98,7 @@ export class Engine {
       program: mode.program,
       stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
       registerInMs: Math.max(0, mode.registerTimeoutFromMs + timeoutMs - processAgeMs()),
-      ...(elsewhere === undefined ? {} : { elsewhere: elsewhere.process }),
+      ...(mode.elsewhere && { elsewhere: mode.elsewhere.process }),
     });
     const listener: LinkListener = {
       message: (message) => this.#receive(message),
@@ -120,7 +106,7 @@ export class Engine {
       hung: (silentMs) =>
         this.#linkFailed(`hangs: its loop has not turned for ${Math.round(silentMs / 1000)} s`),
     };
-    this.#link = new Link(this.#linkData, systemClock, listener, elsewhere?.turns);
+    this.#link = new Link(this.#linkData, systemClock, listener, mode.elsewhere?.turns);
     this.#answers = { link: this.#link, log: this.#log };
     this.#delivery = new FatalDelivery({ log: this.#log, link: this.#link, linkData: this.#linkData });
     report = (phase) => {
@@ -133,6 +119,7 @@ export class Engine {
       resources: parts.resources,
       loaders: parts.loaders,
       children: this.#children,
+      elsewhere: mode.elsewhere?.handler,
     });
     void this.#attempts.scratch.cleanUp();
     this.#pauses = new Pauses({ runner: this.#attempts.runner, link: this.#link, log: this.#log });

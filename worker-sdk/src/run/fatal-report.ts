@@ -2,9 +2,9 @@
 import { cutWellFormed } from "@muster/common/text/text";
 import { currentAttemptId } from "../attempt/attempt-scope.ts";
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
+import { ReportedError } from "../attempt/failure/reported-error.ts";
 import { LinkError, StartupTimeoutError, SupersededError, VerdictError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
-import { ReportedError } from "./reported-error.ts";
 
 /** Longest message of an error that is reported, in characters. */
 const MAX_MESSAGE = 4096;

@@ -208,7 +208,7 @@ export const ASSIGNED_CODES = {
   },
   LOOP_BLOCKED: {
     means:
-      "the worker sends heartbeats, but its main loop is blocked: it is alive, and the task keeps its attempt; shows the innermost frames of its stack",
+      "the worker sends heartbeats, but its main loop is blocked: it is alive, and the task keeps its attempt; shows the innermost frames of its stack, or that its interpreter is held",
     remedy: "move the computation to a thread; stop the named process if it never ends",
   },
   WORKER_SUSPECT: {
@@ -302,7 +302,7 @@ export const WORKER_CODES = {
   MISSING_AT_WORKER: { means: "it accepted attempts that its heartbeats do not list" },
   LOOP_BLOCKED: {
     means:
-      "a handler blocks its main loop; heartbeats continue from their own thread; shows the innermost frames of its stack",
+      "a handler blocks its main loop; heartbeats continue from their own thread; shows the innermost frames of its stack, or that its interpreter is held",
   },
   PAUSED: {
     means:

@@ -55,6 +55,12 @@ const OTHERS: readonly Omit<VariableRow, "sets">[] = [
     meaning: "Id of the launch of this process. Not for you to set; `MUSTER_SUPERVISOR_PID` likewise.",
   },
   {
+    variable: "MUSTER_LINK_ID",
+    default: "set by `muster link`",
+    meaning:
+      "Id by which what a worker behind a link starts is found. Not for you to set; `MUSTER_LINK_FD`, `MUSTER_LINK_TICK`, `MUSTER_LINK_DIR` and `MUSTER_LINK_VERSION` are for the worker ([link.md](../link.md)).",
+  },
+  {
     variable: "MUSTER_ISOLATE_ID",
     default: "set for the process of an isolated handler",
     meaning: "Id by which what that process starts is found. Not for you to set.",

@@ -1,8 +1,8 @@
 /** The attempts that run in the worker's process. */
 import type { Attempt } from "../../attempt/attempt.ts";
+import type { ElsewhereHandler } from "../../attempt/elsewhere.ts";
 import type { ExecuteOptions } from "../../attempt/execute.ts";
 import type { Outcome } from "../../link/outcome.ts";
-import type { ElsewhereHandler } from "../../options/compiled-options.ts";
 import type { AttemptLine } from "../lines/worker-line.ts";
 import { LineRun, type LineRunParts } from "./line-run.ts";
 

@@ -1,7 +1,7 @@
 /** What the end of a worker's process means: for its attempts, for the report, for the exit code of the link. */
 import { constants } from "node:os";
+import { ReportedError } from "../../attempt/failure/reported-error.ts";
 import type { Outcome } from "../../link/outcome.ts";
-import { ReportedError } from "../../run/reported-error.ts";
 import type { WorkerEnd } from "./worker-process.ts";
 
 /** Lines of the output in a message, and their characters. */

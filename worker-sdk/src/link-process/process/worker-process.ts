@@ -124,6 +124,16 @@ export class WorkerProcess {
     this.#tree?.signal("SIGKILL");
   }
 
+  /** Waits for its end, then sends SIGTERM, then kills it. True when it had to be killed. */
+  async endWithin(graceMs: number, termMs: number): Promise<boolean> {
+    const { clock } = this.#options;
+    if (graceMs === 0 || !(await settledWithin(this.ended, graceMs, clock))) this.signal("SIGTERM");
+    const kills = !(await settledWithin(this.ended, termMs, clock));
+    if (kills) this.kill();
+    await this.ended;
+    return kills;
+  }
+
   /** Ends what it has left behind. */
   async endRest(graceMs: number): Promise<void> {
     if (!this.#tree?.isRunning) return;

@@ -63,7 +63,7 @@ export class ProcessMetrics {
       heapUsedBytes: BigInt(this.#shared.heapUsedBytes),
       ...(blocked === undefined
         ? {}
-        : { blockedBy: blocked === "loop" ? BlockedBy.LOOP : BlockedBy.INTERPRETER }),
+        : { blockedBy: blocked === "loop" ? BlockedBy.EVENT_LOOP : BlockedBy.INTERPRETER }),
     };
   }
 }

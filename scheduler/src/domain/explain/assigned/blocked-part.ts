@@ -13,7 +13,7 @@ export function blockedWords(beat: HeartbeatRecord | undefined): string {
 /** What to do about it. @param what That it blocks, for example `every task on gpu-1`. */
 export function unblockRemedy(beat: HeartbeatRecord | undefined, what: string): string {
   return beat?.blockedBy === "interpreter"
-    ? `run the native code that holds the interpreter in a process of its own, or let it release the interpreter's lock: it blocks ${what}; a process that was stopped (SIGSTOP) looks the same`
+    ? `run the native code that holds the interpreter in a process of its own, or let it release the interpreter's lock: it blocks ${what} (a process that was stopped by SIGSTOP looks the same)`
     : `move the computation of the handler to a thread or a child process: it blocks ${what}`;
 }
 

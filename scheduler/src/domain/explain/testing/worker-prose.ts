@@ -238,6 +238,11 @@ export const WORKER_PROSE: readonly ProseCase[] = [
       }),
   },
   {
+    code: "LOOP_BLOCKED",
+    when: "by its interpreter",
+    write: () => living({ record: { heartbeat: { ...BEAT, loopAgeMs: 20_000, blockedBy: "interpreter" } } }),
+  },
+  {
     code: "PAUSED",
     when: "by memory",
     write: () => living({ candidate: { pauseReason: "memory: 97 % used" } }),

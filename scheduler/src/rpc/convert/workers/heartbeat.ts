@@ -79,7 +79,7 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
     eventLoopAge: durationFromMs(Math.round(beat.loopAgeMs)),
     ...optional(
       "blockedBy",
-      beat.blockedBy && (beat.blockedBy === "loop" ? BlockedBy.LOOP : BlockedBy.INTERPRETER),
+      beat.blockedBy && (beat.blockedBy === "loop" ? BlockedBy.EVENT_LOOP : BlockedBy.INTERPRETER),
     ),
     eventLoopDelayP99: durationFromMs(Math.round(beat.loopDelayP99Ms)),
     cpuUsage: beat.cpuUsage,
@@ -182,7 +182,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
 
 /** Undefined where the worker cannot tell, and for a value of a newer one. */
 function toBlockedBy(part: BlockedBy): HeartbeatRecord["blockedBy"] {
-  if (part === BlockedBy.LOOP) return "loop";
+  if (part === BlockedBy.EVENT_LOOP) return "loop";
   return part === BlockedBy.INTERPRETER ? "interpreter" : undefined;
 }
 
