@@ -64,7 +64,7 @@ describe("a worker behind a link", () => {
     const evidence = ({ evidence: facts }: Reason, wanted: string): string =>
       facts.find(({ key }) => key === wanted)?.value ?? "";
 
-    it("tells a blocked loop from a held interpreter, and keeps the attempts of both", async () => {
+    it("distinguishes a blocked loop from a held interpreter, and keeps the attempts of both", async () => {
       const program = await link("link-held", held, { env: { QUEUE: "link-held" } });
       const submit = (type: string, payload: unknown) =>
         fleet.client.submit(type, payload, { queue: "link-held", retry: { maxRetries: 0 } });

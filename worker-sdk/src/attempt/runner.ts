@@ -36,7 +36,7 @@ export class Runner {
   readonly #host: AttemptHost;
   readonly #options: CompiledOptions;
   readonly #executeOptions: () => ExecuteOptions;
-  readonly #isolated: { run(attempt: Attempt): Promise<Outcome> } | undefined;
+  readonly #isolated: ElsewhereHandler | undefined;
   readonly #elsewhere: ElsewhereHandler | undefined;
   readonly #room: Room;
   readonly #running = new ChurnMap<string, Attempt>();
@@ -59,7 +59,7 @@ export class Runner {
     host: AttemptHost,
     options: CompiledOptions,
     executeOptions: () => ExecuteOptions,
-    isolated?: { run(attempt: Attempt): Promise<Outcome> },
+    isolated?: ElsewhereHandler,
     elsewhere?: ElsewhereHandler,
   ) {
     this.#elsewhere = elsewhere;
@@ -324,10 +324,9 @@ export class Runner {
   }
 
   #run(attempt: Attempt): Promise<Outcome> {
-    if (this.#elsewhere !== undefined) return this.#elsewhere.run(attempt, this.#executeOptions());
-    if (attempt.definition.isolate !== undefined && this.#isolated !== undefined)
-      return this.#isolated.run(attempt);
-    return execute(attempt, this.#executeOptions());
+    const isolated = attempt.definition.isolate === undefined ? undefined : this.#isolated;
+    const options = this.#executeOptions();
+    return (this.#elsewhere ?? isolated)?.run(attempt, options) ?? execute(attempt, options);
   }
 
   #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {

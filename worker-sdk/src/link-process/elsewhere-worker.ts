@@ -19,7 +19,7 @@ export interface ElsewhereWorker {
 }
 
 /** Passes what happens to a worker on to its process, as lines. */
-export function tellsWorker(
+export function forwardTo(
   workerId: string,
   write: (line: { readonly kind: string } & Readonly<Record<string, unknown>>) => void,
 ): Pick<ElsewhereWorker, "welcomed" | "paused" | "draining"> {

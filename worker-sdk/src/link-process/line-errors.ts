@@ -1,4 +1,4 @@
-/** Tells a worker, and the log, of lines that are skipped. */
+/** Reports lines that are skipped, to the worker and in the log. */
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logging/logger.ts";
 

@@ -18,7 +18,7 @@ import type { RunningProgram } from "../run/program.ts";
 import { Startup, type StartupReporter } from "../run/startup.ts";
 import { LineFiles } from "./attempts/line-files.ts";
 import { LineHandlers } from "./attempts/line-handlers.ts";
-import { type ElsewhereWorker, tellsWorker } from "./elsewhere-worker.ts";
+import { type ElsewhereWorker, forwardTo } from "./elsewhere-worker.ts";
 import { type GivenOptions, helloOptions } from "./hello-options.ts";
 import { LineErrors } from "./line-errors.ts";
 import { LineResources } from "./line-resources.ts";
@@ -274,7 +274,7 @@ export class LinkProgram implements RunningProgram {
       handler,
       earlierPhases: this.#earlier,
       turns: (nowMs) => this.#turns.look(nowMs),
-      ...tellsWorker(this.#options.base.id, (line) => this.#channel.write(line)),
+      ...forwardTo(this.#options.base.id, (line) => this.#channel.write(line)),
     };
   }
 

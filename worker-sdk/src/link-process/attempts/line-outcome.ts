@@ -41,7 +41,7 @@ export function outcomeOfLine(
         kind: "failed",
         failureClass: "retryable",
         code: "NOT_CANCELLED",
-        message: `The worker reported a cancellation that nobody had asked for${line.message === "" ? "" : `: ${line.message}`}`,
+        message: `The worker reported a cancellation without a request for it${line.message === "" ? "" : `: ${line.message}`}`,
         traceback: "",
       };
     case "failed":

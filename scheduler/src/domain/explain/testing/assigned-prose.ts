@@ -199,11 +199,6 @@ export const ASSIGNED_PROSE: readonly ProseCase[] = [
     write: () => active({}, beating({ loopAgeMs: 18_000, ...listed() })),
   },
   {
-    code: "LOOP_BLOCKED",
-    when: "by its interpreter",
-    write: () => active({}, beating({ loopAgeMs: 18_000, blockedBy: "interpreter", ...listed() })),
-  },
-  {
     code: "WORKER_SUSPECT",
     when: "its holder",
     write: () =>
