@@ -92,7 +92,7 @@ describe("a worker behind a link", () => {
       });
       await assert.rejects(alone.result(), { code: "KILLED_BY_SIGSEGV" });
       const { failure } = await fleet.task(alone.id);
-      assert.match(failure?.message ?? "", /was ended by SIGSEGV; its last lines: about to crash/);
+      assert.match(failure?.message ?? "", /was ended by SIGSEGV; its last lines: importing \| about to crash/);
       assert.deepEqual(await program.ended, { code: 139, signal: null });
       const { reason } = await fleet.workerReason("link-crash", "FATAL", WAIT_MS);
       assert.match(

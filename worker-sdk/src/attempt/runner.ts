@@ -36,8 +36,7 @@ export class Runner {
   readonly #host: AttemptHost;
   readonly #options: CompiledOptions;
   readonly #executeOptions: () => ExecuteOptions;
-  readonly #isolated: ElsewhereHandler | undefined;
-  readonly #elsewhere: ElsewhereHandler | undefined;
+  readonly #elsewhere: (attempt: Attempt) => ElsewhereHandler | undefined;
   readonly #room: Room;
   readonly #running = new ChurnMap<string, Attempt>();
   readonly #unacknowledged = new UnacknowledgedRuns();
@@ -54,19 +53,17 @@ export class Runner {
   /** The scheduler assigns no more of a type than its limit: what waits beyond it goes back. */
   #followsLimits = false;
 
-  /** @param isolated Runs isolated handlers in processes of their own; undefined where all run in this one. @param elsewhere Runs all of them in another program. */
+  /** @param elsewhere What runs an attempt outside of this process; undefined for one whose handler is here. */
   constructor(
     host: AttemptHost,
     options: CompiledOptions,
     executeOptions: () => ExecuteOptions,
-    isolated?: ElsewhereHandler,
-    elsewhere?: ElsewhereHandler,
+    elsewhere: (attempt: Attempt) => ElsewhereHandler | undefined,
   ) {
-    this.#elsewhere = elsewhere;
     this.#host = host;
     this.#options = options;
     this.#executeOptions = executeOptions;
-    this.#isolated = isolated;
+    this.#elsewhere = elsewhere;
     this.#room = new Room(options, host.clock, {
       running: this.#running,
       waiting: () => this.#waiting,
@@ -324,9 +321,8 @@ export class Runner {
   }
 
   #run(attempt: Attempt): Promise<Outcome> {
-    const isolated = attempt.definition.isolate === undefined ? undefined : this.#isolated;
     const options = this.#executeOptions();
-    return (this.#elsewhere ?? isolated)?.run(attempt, options) ?? execute(attempt, options);
+    return this.#elsewhere(attempt)?.run(attempt, options) ?? execute(attempt, options);
   }
 
   #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {

@@ -104,8 +104,7 @@ export class AttemptParts {
         classify: options.classify,
         maxResultBytes: this.settings.maxResultBytes,
       }),
-      this.isolated,
-      needs.elsewhere,
+      ({ definition }) => needs.elsewhere ?? (definition.isolate && this.isolated),
     );
   }
 
