@@ -5,10 +5,13 @@ import { after, before, describe, it } from "node:test";
 import type { Reason } from "@muster/protocol";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
+import { supervise } from "../support/programs/supervised.ts";
 import { hasProgram, ROOT } from "../support/repo/checks.ts";
 import { WAIT_MS, within } from "../support/waits.ts";
 
-const SHELL_WORKER = ["sh", join(ROOT, "examples", "link-shell", "worker.sh")];
+const WORKERS = join(ROOT, "examples", "link-workers");
+const SHELL_WORKER = ["sh", join(WORKERS, "worker.sh")];
+const hasMawk = await hasProgram("mawk", "-W", "version");
 const hasPython = await hasProgram("python3", "--version");
 
 describe("a worker behind a link", () => {
@@ -57,6 +60,70 @@ describe("a worker behind a link", () => {
     assert.equal(await last.result(), "slept");
   });
 
+  it("runs tasks of an awk program on standard input and output", async () => {
+    const awk = hasMawk ? ["mawk", "-W", "interactive"] : ["awk"];
+    const program = await link("link-awk", [...awk, "-f", join(WORKERS, "worker.awk")], {
+      args: ["--stdio"],
+    });
+    const sum = await fleet.client.submit("sum", [1, 2.5, -10]);
+    assert.equal(await sum.result(), -6.5);
+    const wrong = await fleet.client.submit("sum", { no: "list" });
+    await assert.rejects(wrong.result(), { code: "NO_NUMBERS" });
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+  });
+
+  it("drains a worker that reads nothing, and gives back what it holds", async () => {
+    const hello = JSON.stringify({
+      ...{ kind: "hello", version: 1, types: ["unread"], slots: 8, queues: ["link-deaf"], ready: true },
+    });
+    const program = await link("link-deaf", ["sh", "-c", `echo '${hello}' >&3; sleep 600`], {
+      env: { WORKER_DRAIN_TIMEOUT_S: "0.2" },
+    });
+    const text = "x".repeat(60_000);
+    const tasks = await fleet.client.submitMany(
+      Array.from({ length: 8 }, () => ({ type: "unread", payload: text, queue: "link-deaf" })),
+    );
+    for (const { id } of tasks) await fleet.eventually(id, "started");
+    program.kill("SIGTERM");
+    for (const { id } of tasks) await fleet.eventually(id, "requeued:drain");
+    assert.deepEqual(await program.ended, { code: 0, signal: null });
+    for (const each of tasks) await each.cancel("the test is over");
+  });
+
+  it("keeps an attempt while the scheduler is killed and started again", async () => {
+    const program = await link("link-restart");
+    const task = await fleet.client.submit("sleep", { seconds: 1 });
+    await fleet.eventually(task.id, "started");
+    await fleet.scheduler.program.end("SIGKILL");
+    await fleet.restart(fleet.scheduler);
+    assert.equal(await task.result(), "slept");
+    assert.equal((await fleet.task(task.id)).attemptCount, 1);
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+  });
+
+  it("under `muster run --link`, a worker that is killed is reported and started again", async () => {
+    const { supervisor, pid } = await supervise(fleet, "link-run", {
+      command: SHELL_WORKER,
+      args: ["--link", "--restart", "on-failure", "--restart-delay", "50ms"],
+    });
+    const { host } = await fleet.workerState("link-run");
+    assert.notEqual(host?.pid, pid());
+    const task = await fleet.client.submit("sleep", { seconds: 0.5 }, { retry: { delaysS: [0.01] } });
+    await fleet.eventually(task.id, "started");
+    const mark = supervisor.mark();
+    process.kill(host?.pid ?? 0, "SIGKILL");
+    await supervisor.line("worker.startup.phase", ({ phase }) => phase === "ready", { after: mark });
+    assert.equal(await task.result(), "slept");
+    const { attempts } = await fleet.task(task.id);
+    assert.equal(attempts[0]?.failure?.code, "KILLED_BY_SIGKILL");
+    // The link itself: the worker reads the end of file, and both are started again.
+    const again = supervisor.mark();
+    process.kill(pid(), "SIGKILL");
+    await supervisor.line("worker.startup.phase", ({ phase }) => phase === "ready", { after: again });
+    supervisor.kill("SIGTERM");
+    assert.deepEqual(await supervisor.ended, { code: 0, signal: null });
+  });
+
   describe("in Python", {
     skip: hasPython ? false : "python3 is not on the PATH: install Python 3.9 or newer",
   }, () => {
@@ -92,7 +159,10 @@ describe("a worker behind a link", () => {
       });
       await assert.rejects(alone.result(), { code: "KILLED_BY_SIGSEGV" });
       const { failure } = await fleet.task(alone.id);
-      assert.match(failure?.message ?? "", /was ended by SIGSEGV; its last lines: importing \| about to crash/);
+      assert.match(
+        failure?.message ?? "",
+        /was ended by SIGSEGV; its last lines: importing \| about to crash/,
+      );
       assert.deepEqual(await program.ended, { code: 139, signal: null });
       const { reason } = await fleet.workerReason("link-crash", "FATAL", WAIT_MS);
       assert.match(
@@ -115,6 +185,27 @@ describe("a worker behind a link", () => {
       for (const { id } of tasks) await fleet.eventually(id, "requeued:worker_ended");
       assert.deepEqual(await program.ended, { code: 137, signal: null });
       for (const each of tasks) await each.cancel("the test is over");
+    });
+
+    it("delivers a result that was written right before the end of the worker", async () => {
+      const program = await link("link-last", held, { env: { QUEUE: "link-last", SLOTS: "1" } });
+      const task = await fleet.client.submit("last", null, { queue: "link-last" });
+      assert.equal(await task.result(), "kept");
+      assert.deepEqual(await program.ended, { code: 3, signal: null });
+    });
+
+    it("kills a worker that allows it when a hard timeout is over", async () => {
+      const env = { QUEUE: "link-kill", KILLABLE: "process" };
+      const program = await link("link-kill", held, { env });
+      const other = await fleet.client.submit("rest", 60, { queue: "link-kill" });
+      await fleet.eventually(other.id, "started");
+      const task = await fleet.client.submit("hold", 60, {
+        ...{ queue: "link-kill", timeouts: { runS: 0.3 }, retry: { maxRetries: 0 } },
+      });
+      await assert.rejects(task.result(), { code: "TIMED_OUT" });
+      await fleet.eventually(other.id, "requeued:worker_ended");
+      assert.deepEqual(await program.ended, { code: 137, signal: null });
+      await other.cancel("the test is over");
     });
 
     it("skips garbage and survives a flood", async () => {
