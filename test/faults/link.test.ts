@@ -1,5 +1,6 @@
 /** The link as a process, with workers in a shell. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Reason } from "@muster/protocol";
@@ -58,6 +59,12 @@ describe("a worker behind a link", () => {
     await fleet.eventually(last.id, "started");
     assert.deepEqual(await program.end(), { code: 0, signal: null });
     assert.equal(await last.result(), "slept");
+  });
+
+  it("is shown in the docs", async () => {
+    const page = await readFile(join(ROOT, "docs", "link.md"), "utf8");
+    for (const name of ["worker.sh", "worker.awk"])
+      assert.ok(page.includes(await readFile(join(WORKERS, name), "utf8")), `docs/link.md lacks ${name}`);
   });
 
   it("runs tasks of an awk program on standard input and output", async () => {
@@ -213,7 +220,19 @@ describe("a worker behind a link", () => {
       const garbage = await fleet.client.submit("garbage", 1, { queue: "link-garbage" });
       assert.equal(await garbage.result(), 1);
       const codes = program.lines.filter(({ event }) => event === "worker.link.line").map(({ code }) => code);
-      assert.deepEqual(codes, ["NOT_JSON", "NOT_JSON", "LINE_TOO_LONG", "NOT_JSON", "INVALID_FIELD"]);
+      assert.deepEqual(codes, [
+        "NOT_JSON",
+        "NOT_JSON",
+        "LINE_TOO_LONG",
+        "NOT_JSON",
+        "INVALID_FIELD",
+        "INVALID_FIELD",
+      ]);
+      const events = await fleet.events(garbage.id);
+      assert.deepEqual(
+        events.filter((name) => name.startsWith("task.")),
+        ["task.one.started", "task.one.completed", "task.two.started", "task.two.failed"],
+      );
       const flood = await fleet.client.submit("flood", 20_000, { queue: "link-garbage" });
       assert.equal(await flood.result(), 20_000);
       assert.deepEqual(await program.end(), { code: 0, signal: null });

@@ -151,11 +151,11 @@ export class LinkProgram implements RunningProgram {
   fail(phase: string, error: Error): void {
     if (this.#engine !== undefined) this.#engine.fail(phase, error);
     else this.#logFatal(error);
-    this.#worker.kill();
+    this.#worker.kill("the link has failed");
   }
 
   readonly #killAtExit = (): void => {
-    this.#worker.kill();
+    this.#worker.kill("the link ends");
     this.#files.close();
   };
 
@@ -234,7 +234,8 @@ export class LinkProgram implements RunningProgram {
     const handlers = new LineHandlers({
       ...{ clock: systemClock, files: this.#files, inlineBytes: hello.inlineBytes, workerPid: worker.pid },
       write: (text) => this.#channel.writeText(text),
-      kill: hello.killable === "process" ? () => worker.kill() : undefined,
+      refused: (message) => this.#skipped("INVALID_FIELD", message, ""),
+      kill: hello.killable === "process" ? (why) => worker.kill(why) : undefined,
     });
     let options: CompiledOptions;
     let resources: LineResources;
@@ -332,7 +333,7 @@ export class LinkProgram implements RunningProgram {
   /** The worker has closed its side, or has said what ends it: its process ends, or is ended. */
   async #closed(): Promise<void> {
     if (await settledWithin(this.#worker.ended, STOP_GRACE_MS)) return;
-    this.#worker.kill();
+    this.#worker.kill("it had closed its connection or reported a fatal error, and went on");
   }
 
   /** The connection to the scheduler is over. */

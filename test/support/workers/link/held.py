@@ -56,6 +56,14 @@ def work(task):
             sock.sendall(chunk)
         say(kind="progress", attempt=task["attempt"], fraction=7)
         say(kind="result", attempt="unknown", outcome="succeeded")
+        phases = [
+            {"kind": "phase_start", "name": "one"},
+            {"kind": "phase_end"},
+            {"kind": "phase_end"},
+            {"kind": "phase_start", "name": "two"},
+            {"kind": "phase_end", "name": "two", "failed": True},
+        ]
+        sock.sendall("".join(json.dumps({**phase, "attempt": task["attempt"]}) + "\n" for phase in phases).encode())
     elif kind == "flood":
         for number in range(payload):
             say(kind="progress", attempt=task["attempt"], done=number, total=payload)

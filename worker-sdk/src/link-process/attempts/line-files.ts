@@ -22,9 +22,14 @@ export class LineFiles {
     return `value-${this.#count}`;
   }
 
+  /** Bytes of a file. @throws Error when there is none. */
+  size(path: string): number {
+    return statSync(path).size;
+  }
+
   /** The content of a file. @throws Error when it cannot be read, or is too large. */
   read(path: string): Uint8Array {
-    const { size } = statSync(path);
+    const size = this.size(path);
     if (size > MAX_FILE) throw new Error(`${path} has ${size} bytes; at most ${MAX_FILE} are read`);
     return new Uint8Array(readFileSync(path));
   }

@@ -10,30 +10,15 @@ import { LineRun, type LineRunParts } from "./line-run.ts";
 export class LineHandlers implements ElsewhereHandler {
   readonly #parts: LineRunParts;
   readonly #runs = new Map<string, LineRun>();
-  #timedOut: string | undefined;
   #over = false;
 
-  constructor(parts: Omit<LineRunParts, "kill"> & { readonly kill: (() => void) | undefined }) {
-    const { kill } = parts;
-    this.#parts = {
-      ...parts,
-      kill:
-        kill &&
-        ((why) => {
-          this.#timedOut = why;
-          kill();
-        }),
-    };
+  constructor(parts: LineRunParts) {
+    this.#parts = parts;
   }
 
   /** Attempts that the worker runs. */
   get runningCount(): number {
     return this.#runs.size;
-  }
-
-  /** Why the process was killed to enforce a timeout; undefined when it was not. */
-  get killed(): string | undefined {
-    return this.#timedOut;
   }
 
   async run(attempt: Attempt, { maxResultBytes }: ExecuteOptions): Promise<Outcome> {

@@ -7,6 +7,7 @@ import { outcomeOfStop, outcomeOfThrow, refusal, tooLarge } from "../../attempt/
 import { toCode } from "../../attempt/failure/classify.ts";
 import type { Outcome } from "../../link/outcome.ts";
 import type { LineValue, ResultLine } from "../lines/worker-line.ts";
+import type { LineFiles } from "./line-files.ts";
 
 const JSON_TYPE = "application/json";
 const BYTES_TYPE = "application/octet-stream";
@@ -25,14 +26,14 @@ export function outcomeOfLine(
   attempt: Attempt,
   line: ResultLine,
   maxBytes: number,
-  read: (path: string) => Uint8Array,
+  files: Pick<LineFiles, "size" | "take">,
 ): Outcome {
   // Whatever it says: the attempt was cancelled, or a hard timeout or another limit was exceeded.
   const stopped = outcomeOfStop(attempt);
   if (stopped !== undefined) return stopped;
   switch (line.outcome) {
     case "succeeded":
-      return succeeded(attempt, line, maxBytes, read);
+      return succeeded(attempt, line, maxBytes, files);
     case "released":
       return { kind: "released", reason: line.reason || "released by the worker" };
     case "cancelled":
@@ -57,9 +58,13 @@ function succeeded(
   attempt: Attempt,
   { output: value, contentType }: Extract<ResultLine, { outcome: "succeeded" }>,
   maxBytes: number,
-  read: (path: string) => Uint8Array,
+  files: Pick<LineFiles, "size" | "take">,
 ): Outcome {
-  const content = contentOf(value, read);
+  if (value.form === "file") {
+    const size = files.size(value.path);
+    if (size > maxBytes) return tooLarge(size, maxBytes);
+  }
+  const content = contentOf(value, (path) => files.take(path));
   const type = contentType ?? (value.form === "json" ? JSON_TYPE : BYTES_TYPE);
   const bytes = typeof content === "string" ? Buffer.byteLength(content) : content.byteLength;
   if (bytes > maxBytes) return tooLarge(bytes, maxBytes);

@@ -1,5 +1,6 @@
 /** The open phases of an attempt whose handler is in the worker's process. */
 import type { Attempt } from "../../attempt/attempt.ts";
+import { messageOf } from "../../attempt/failure/classify.ts";
 import type { PhaseOptions } from "../../attempt/phases/phase-options.ts";
 import type { AttemptLine } from "../lines/worker-line.ts";
 
@@ -21,10 +22,13 @@ class PhaseFailed extends Error {
 /** Begins and ends phases. */
 export class LinePhases {
   readonly #attempt: Pick<Attempt, "phase">;
+  readonly #refused: (message: string) => void;
   readonly #open: OpenPhase[] = [];
 
-  constructor(attempt: Pick<Attempt, "phase">) {
+  /** @param refused Reports a phase that could not be begun. */
+  constructor(attempt: Pick<Attempt, "phase">, refused: (message: string) => void) {
     this.#attempt = attempt;
+    this.#refused = refused;
   }
 
   /** @throws Error when too many are open. */
@@ -39,7 +43,7 @@ export class LinePhases {
     const done = this.#attempt
       .phase(name, () => promise, options)
       .catch((error: unknown) => {
-        if (!(error instanceof PhaseFailed)) throw error;
+        if (!(error instanceof PhaseFailed)) this.#refused(`phase_start: ${messageOf(error)}`);
       });
     const end = (failed: boolean): void => (failed ? reject(new PhaseFailed(name)) : resolve());
     this.#open.push({ name, end, done });

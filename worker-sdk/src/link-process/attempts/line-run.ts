@@ -36,6 +36,8 @@ export interface LineRunParts {
   readonly workerPid: number;
   /** Writes a line. */
   write(text: string): void;
+  /** Reports a line that could not be taken after a wait. */
+  refused(message: string): void;
   /** Kills the process of the worker; undefined where the worker does not allow it. */
   readonly kill: ((why: string) => void) | undefined;
 }
@@ -51,14 +53,15 @@ export class LineRun {
   readonly #spilled: string[] = [];
   #pid: number | undefined;
   #cancelKill: () => void = () => undefined;
-  #settling: Promise<void> | undefined;
+  readonly #queue: AttemptLine[] = [];
+  #isSettling = false;
   #ended = false;
 
   constructor(attempt: Attempt, maxResultBytes: number, parts: LineRunParts) {
     this.#attempt = attempt;
     this.#maxResultBytes = maxResultBytes;
     this.#parts = parts;
-    this.#phases = new LinePhases(attempt);
+    this.#phases = new LinePhases(attempt, parts.refused);
     this.#requests = new LineRequests((line) => parts.write(JSON.stringify(line)));
   }
 
@@ -75,10 +78,13 @@ export class LineRun {
       else attempt.signal.addEventListener("abort", stop, { once: true });
       return await this.#outcome.promise;
     } catch (error) {
-      return refusal(
-        "LINK_FILE_ERROR",
-        `The input could not be put into a file for the worker: ${messageOf(error)}`,
-      );
+      return {
+        kind: "failed",
+        failureClass: "retryable",
+        code: "LINK_FILE_ERROR",
+        message: `The input could not be put into a file for the worker: ${messageOf(error)}`,
+        traceback: "",
+      };
     } finally {
       this.#ended = true;
       attempt.signal.removeEventListener("abort", stop);
@@ -90,12 +96,11 @@ export class LineRun {
   /** Takes a report. @throws Error of one sentence for one that cannot be taken. */
   receive(line: AttemptLine): void {
     if (this.#ended) return;
-    // The end of a phase takes a turn; what follows it waits, so that events stay in order.
-    if (this.#settling === undefined) this.#take(line);
-    else
-      this.#settling = this.#settling.then(() => {
-        if (!this.#ended) this.#take(line);
-      });
+    if (this.#isSettling) this.#queue.push(line);
+    else {
+      const settled = this.#take(line);
+      if (settled !== undefined) void this.#settle(settled);
+    }
   }
 
   /** Ends it without the worker. */
@@ -111,18 +116,18 @@ export class LineRun {
     this.end(outcomeOfStop(attempt) ?? outcomeOfThrow(attempt, new Error(outcome.message), undefined));
   }
 
-  #take(line: AttemptLine): void {
+  /** @returns What the next line has to wait for. */
+  #take(line: AttemptLine): Promise<void> | undefined {
     const attempt = this.#attempt;
     switch (line.kind) {
       case "start":
         this.#started(line.pid);
-        return;
+        return undefined;
       case "phase_start":
         this.#phases.start(line);
-        return;
+        return undefined;
       case "phase_end":
-        this.#settle(this.#phases.end(line.name, line.failed));
-        return;
+        return this.#phases.end(line.name, line.failed);
       case "progress": {
         const { fraction, done = 0, total, unit, message } = line;
         if (fraction !== undefined) attempt.progress(fraction, message);
@@ -133,26 +138,26 @@ export class LineRun {
             ...(unit === undefined ? {} : { unit }),
             ...(message === undefined ? {} : { message }),
           });
-        return;
+        return undefined;
       }
       case "output":
         attempt.output(line.data);
-        return;
+        return undefined;
       case "log":
         attempt.log[line.level](line.fields, line.message);
-        return;
+        return undefined;
       case "warning":
         attempt.warn(line);
-        return;
+        return undefined;
       case "expect":
         attempt.expect({ quietForS: line.quietForS, reason: line.reason });
-        return;
+        return undefined;
       case "metric":
         attempt.metric(line.name, line.amount);
-        return;
+        return undefined;
       case "fact":
         attempt.fact(line.name, line.value);
-        return;
+        return undefined;
       case "checkpoint":
         this.#requests.answer(line.request, async () => {
           const { value } = line;
@@ -164,10 +169,10 @@ export class LineRun {
             );
           return {};
         });
-        return;
+        return undefined;
       case "scratch":
         this.#requests.answer(line.request, async () => ({ path: await attempt.scratch() }));
-        return;
+        return undefined;
       case "artifact":
         this.#requests.answer(line.request, async () => ({
           artifact: await attempt.artifact(
@@ -176,19 +181,19 @@ export class LineRun {
             line.contentType === undefined ? {} : { contentType: line.contentType },
           ),
         }));
-        return;
+        return undefined;
       case "result":
         this.end(this.#outcomeOf(line));
-        return;
+        return undefined;
       default:
-        line satisfies never;
+        return line satisfies never;
     }
   }
 
   #outcomeOf(line: Extract<AttemptLine, { kind: "result" }>): Outcome {
     const { files } = this.#parts;
     try {
-      return outcomeOfLine(this.#attempt, line, this.#maxResultBytes, (path) => files.take(path));
+      return outcomeOfLine(this.#attempt, line, this.#maxResultBytes, files);
     } catch (error) {
       return refusal("INVALID_RESULT", `The result's file cannot be read: ${messageOf(error)}`);
     }
@@ -212,11 +217,18 @@ export class LineRun {
     this.#pid = pid;
   }
 
-  #settle(done: Promise<void>): void {
-    const settling = done.finally(() => {
-      if (this.#settling === settling) this.#settling = undefined;
-    });
-    this.#settling = settling;
+  /** The end of a phase takes a turn; what follows it waits, so that events stay in order. */
+  async #settle(settled: Promise<void>): Promise<void> {
+    this.#isSettling = true;
+    await settled;
+    for (let line = this.#queue.shift(); line !== undefined && !this.#ended; line = this.#queue.shift()) {
+      try {
+        await this.#take(line);
+      } catch (error) {
+        this.#parts.refused(messageOf(error));
+      }
+    }
+    this.#isSettling = false;
   }
 
   #stop(): void {

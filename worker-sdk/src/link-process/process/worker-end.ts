@@ -20,15 +20,17 @@ export function exitCodeOf({ code, signal, startError }: WorkerEnd): number {
 
 /** One sentence. */
 export function endWords(end: WorkerEnd): string {
-  const { code, signal, startError, outOfMemory, lastLines } = end;
+  const { code, signal, startError, outOfMemory, killed, lastLines } = end;
   if (startError !== undefined) return `the worker's process could not be started: ${startError.message}`;
   const shown = lastLines.slice(-SHOWN_LINES).join(" | ").slice(-SHOWN_CHARACTERS);
   const how = signal === null ? `exited with ${code}` : `was ended by ${signal}`;
   const memory = outOfMemory === undefined ? "" : ` because its memory ran out (${outOfMemory})`;
-  const hint =
-    signal === "SIGKILL" && outOfMemory === undefined
-      ? "; nothing shows who sent it: it may have been the kernel for its memory"
-      : "";
+  const unknown = signal === "SIGKILL" && outOfMemory === undefined && killed === undefined;
+  const hint = unknown
+    ? "; nothing shows who sent it: it may have been the kernel for its memory"
+    : killed === undefined
+      ? ""
+      : `; the link killed it: ${killed}`;
   return `the worker's process ${how}${memory}${hint}${shown === "" ? "" : `; its last lines: ${shown}`}`;
 }
 

@@ -36,6 +36,8 @@ export interface WorkerEnd {
   readonly startError: NodeJS.ErrnoException | undefined;
   /** That the kernel killed it for its memory; undefined without evidence. */
   readonly outOfMemory: string | undefined;
+  /** Why the link has killed it; undefined when it has not. */
+  readonly killed: string | undefined;
   /** Its last lines, without secrets. */
   readonly lastLines: readonly string[];
 }
@@ -65,7 +67,7 @@ export class WorkerProcess {
   readonly #options: WorkerProcessOptions;
   readonly #memory: MemoryWatch | undefined;
   #lastLines: string[] = [];
-  #killed = false;
+  #killed: string | undefined;
   #over = false;
 
   constructor(options: WorkerProcessOptions) {
@@ -116,10 +118,10 @@ export class WorkerProcess {
     if (!this.#over && this.pid !== 0) this.#child.kill(signal);
   }
 
-  /** Kills it and all that it has started. */
-  kill(): void {
+  /** Kills it and all that it has started. The first reason stays. */
+  kill(why: string): void {
     if (this.#over) return;
-    this.#killed = true;
+    this.#killed ??= why;
     this.#child.kill("SIGKILL");
     this.#tree?.signal("SIGKILL");
   }
@@ -129,7 +131,7 @@ export class WorkerProcess {
     const { clock } = this.#options;
     if (graceMs === 0 || !(await settledWithin(this.ended, graceMs, clock))) this.signal("SIGTERM");
     const kills = !(await settledWithin(this.ended, termMs, clock));
-    if (kills) this.kill();
+    if (kills) this.kill("it did not end when it was asked to");
     await this.ended;
     return kills;
   }
@@ -151,13 +153,14 @@ export class WorkerProcess {
       });
       child.once("exit", (code, signal) => resolve({ code, signal, startError: undefined }));
     });
-    const outOfMemory = end.signal === "SIGKILL" && !this.#killed ? this.#memory?.evidence() : undefined;
+    const outOfMemory =
+      end.signal === "SIGKILL" && this.#killed === undefined ? this.#memory?.evidence() : undefined;
     if (end.startError === undefined) await settledWithin(closed, LAST_OUTPUT_MS, this.#options.clock);
     this.#over = true;
     // A process that it left behind may keep the pipes open, and with them this process.
     child.stdout?.destroy();
     child.stderr?.destroy();
-    return { ...end, outOfMemory, lastLines: this.#lastLines };
+    return { ...end, outOfMemory, killed: this.#killed, lastLines: this.#lastLines };
   }
 
   /** Passes output through with back-pressure, and keeps its last lines; drops it when the reader has closed. */

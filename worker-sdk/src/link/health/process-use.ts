@@ -4,9 +4,8 @@ import { readFileSync } from "node:fs";
 /** Reads what a process has used so far. */
 export type ProcessUse = () => { readonly cpuS: number; readonly rssBytes: number };
 
-/** Clock ticks in a second, and bytes in a page, of every Linux that Node runs on but a few with larger pages. */
+/** Clock ticks in a second, as Linux shows them to programs. */
 const TICKS = 100;
-const PAGE_BYTES = 4_096;
 
 /** This process. */
 export const ownUse: ProcessUse = () => {
@@ -19,10 +18,11 @@ export function useOf(pid: number): ProcessUse {
   return () => {
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      // After the name in brackets: state is field 3, utime 14, stime 15, rss 24.
+      // After the name in brackets: state is field 3, utime 14, stime 15.
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      const [user, system, pages] = [fields[11], fields[12], fields[21]].map(Number);
-      return { cpuS: ((user ?? 0) + (system ?? 0)) / TICKS, rssBytes: (pages ?? 0) * PAGE_BYTES };
+      const [user = 0, system = 0] = [fields[11], fields[12]].map(Number);
+      const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+      return { cpuS: (user + system) / TICKS, rssBytes: Number(kib) * 1_024 };
     } catch (error) {
       if (error instanceof Error && "code" in error) return { cpuS: 0, rssBytes: 0 };
       throw error;
