@@ -95,6 +95,27 @@ describe("store: changes of many tasks", () => {
     return (await fixture.store.taskEvents(taskId, 100)).map(({ name }) => name);
   }
 
+  it("is for the tasks whose last failure was at one line of code", async () => {
+    const queue = "frames";
+    const at = (place: string) => ({
+      kind: "failed" as const,
+      failure: {
+        failureClass: "non_retryable" as const,
+        ...{ code: "X", message: "no", traceback: `Error: no\n    at ${place}` },
+      },
+    });
+    const [one, other, none] = await fixture.submit("t", 3, { queue });
+    await end(one ?? 0, at("read (file:///app/a.ts:1:1)"));
+    await end(other ?? 0, at("read (file:///app/a.ts:2:1)"));
+    await end(none ?? 0, failed("non_retryable"));
+    const queues = [queue];
+    const topFrame = "read (file:///app/a.ts:1:1)";
+    assert.equal((await change(RETRY, { queues, topFrame }, { dryRun: true })).done, 1);
+    assert.equal((await change(RETRY, { queues, topFrame: "read" })).done, 0);
+    assert.equal((await change(RETRY, { queues, topFrame })).done, 1);
+    assert.deepEqual(await statesOf([one ?? 0]), { "0": 1 });
+  });
+
   it("runs a step alone again of ended tasks of which it has failed, and leaves the others as they are", async () => {
     const step = { place: 1, epoch: 1, atMs: 1 } as const;
     const steps = {

@@ -17,6 +17,7 @@ export interface FilterOptions {
   readonly detail?: string[];
   readonly failureCode?: string[];
   readonly error?: string;
+  readonly frame?: string;
   readonly tag?: string[];
   readonly worker?: string;
   readonly batch?: string;
@@ -62,6 +63,10 @@ export function addFilterOptions(command: Command, states: readonly State[]): vo
       "only tasks whose last failure has this code; repeat or use commas",
     ).argParser(names),
     new Option("--error <text>", ERROR_HELP),
+    new Option(
+      "--frame <line>",
+      "only tasks whose last failure has this line of its traceback at the top, as the page of errors shows it",
+    ),
     new Option(
       "--tag <tag>",
       "only tasks with this tag; repeat or use commas; a task must have all of them",
@@ -120,6 +125,7 @@ export function filterOf(options: FilterOptions): BulkFilter | undefined {
     ...(options.detail ? { details: options.detail } : {}),
     ...(options.failureCode ? { failureCodes: options.failureCode } : {}),
     ...(options.error ? { errorText: options.error } : {}),
+    ...(options.frame ? { topFrame: options.frame } : {}),
     ...(options.tag ? { tags: options.tag } : {}),
     ...(options.withStep ? { step: options.withStep } : {}),
     ...(options.worker ? { workerId: options.worker } : {}),

@@ -84,7 +84,7 @@ export function ErrorGroup({
             note={
               alike === 0
                 ? ""
-                : `Those of ${plural(alike, "group")} with the same type and code but another line of code are among them.`
+                : `Those of ${plural(alike, "group")} with the same type and code are among them.`
             }
           />
         ) : null}

@@ -19,6 +19,7 @@ describe("a group of failures", () => {
       taskTypes: ["ocr.page"],
       details: ["RETRIES_EXHAUSTED"],
       failureCodes: ["RESET"],
+      topFrame: "read (a.ts:1:1)",
       maxEndedAge: { seconds: 3_600n },
     });
     assert.equal(request.change?.case, "retryTasks");
@@ -29,16 +30,17 @@ describe("a group of failures", () => {
     assert.deepEqual([filter?.taskTypes, filter?.failureCodes], [[], []]);
   });
 
-  it("is retried with those that differ in the frame only", () => {
+  it("is retried with those of its code that have a frame when it has none", () => {
     const other = (group: Partial<typeof GROUP>) => ({ ...GROUP, ...group }) as FailureGroup;
     const groups = [other({}), other({ topFrame: "" }), other({ code: "OTHER", topFrame: "x" })];
-    assert.equal(alikeOf(GROUP, groups), 1);
+    assert.equal(alikeOf(GROUP, groups), 0);
+    assert.equal(alikeOf({ ...GROUP, topFrame: "" }, groups), 1);
   });
 
   it("is a command, quoted for a shell", () => {
     assert.equal(
       retryCommand({ ...GROUP, taskType: "it's" }, "24h"),
-      String.raw`npx muster retry --state failed --type 'it'\''s' --detail RETRIES_EXHAUSTED --failure-code RESET --ended-after 24h --dry-run`,
+      String.raw`npx muster retry --state failed --type 'it'\''s' --detail RETRIES_EXHAUSTED --failure-code RESET --frame 'read (a.ts:1:1)' --ended-after 24h --dry-run`,
     );
   });
 

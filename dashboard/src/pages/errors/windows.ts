@@ -20,43 +20,40 @@ export function windowOf(name: string | undefined): (typeof WINDOWS)[number] {
   return WINDOWS.find(({ value }) => value === name) ?? WINDOWS[1];
 }
 
-type Group = Pick<FailureGroup, "cause" | "code" | "taskType">;
+type Group = Pick<FailureGroup, "cause" | "code" | "taskType" | "topFrame">;
 
-/** Failed tasks with the type, cause and code of a group that ended within the window. A frame selects nothing. */
-export function retryOf({ cause, code, taskType }: Group, seconds: number): BulkRequest {
+/** Failed tasks of a group that ended within the window. */
+export function retryOf({ cause, code, taskType, topFrame }: Group, seconds: number): BulkRequest {
   return {
     filter: {
       states: [TaskState.FAILED],
       taskTypes: taskType === "" ? [] : [taskType],
       details: cause === "" ? [] : [cause],
       failureCodes: code === "" ? [] : [code],
+      topFrame,
       maxEndedAge: { seconds: BigInt(seconds) },
     },
     change: { case: "retryTasks", value: {} },
   };
 }
 
-/** Other groups that the same retry is for: those with another frame. */
-export function alikeOf(
-  group: Group & Pick<FailureGroup, "topFrame">,
-  groups: readonly FailureGroup[],
-): number {
+/** Other groups that the same retry is for: a group without a frame selects those that have one, too. */
+export function alikeOf(group: Group, groups: readonly FailureGroup[]): number {
+  if (group.topFrame !== "") return 0;
   return groups.filter(
     ({ cause, code, taskType, topFrame }) =>
-      cause === group.cause &&
-      code === group.code &&
-      taskType === group.taskType &&
-      topFrame !== group.topFrame,
+      cause === group.cause && code === group.code && taskType === group.taskType && topFrame !== "",
   ).length;
 }
 
 /** The same retry as a command. */
-export function retryCommand({ cause, code, taskType }: Group, within: WindowName): string {
+export function retryCommand({ cause, code, taskType, topFrame }: Group, within: WindowName): string {
   return [
     "npx muster retry --state failed",
     taskType === "" ? "" : `--type ${quoted(taskType)}`,
     cause === "" ? "" : `--detail ${quoted(cause)}`,
     code === "" ? "" : `--failure-code ${quoted(code)}`,
+    topFrame === "" ? "" : `--frame ${quoted(topFrame)}`,
     `--ended-after ${within}`,
     "--dry-run",
   ]

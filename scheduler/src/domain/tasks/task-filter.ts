@@ -10,6 +10,8 @@ export interface TaskConditions {
   readonly failureCodes: readonly string[];
   /** In the code or the message of the last failure, in upper or lower case. */
   readonly errorText: string | undefined;
+  /** The top frame of the last failure, as in counts of failures. */
+  readonly topFrame?: string | undefined;
   /** The task has all of them. */
   readonly tags: readonly string[];
   readonly workerId: string | undefined;

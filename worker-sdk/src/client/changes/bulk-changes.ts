@@ -70,6 +70,13 @@ export interface BulkFilter {
    * @default any
    */
   readonly errorText?: string;
+  /**
+   * Only tasks whose last failure has this line of its traceback at the top, as the page of errors shows it; at most 300
+   * characters.
+   *
+   * @default any
+   */
+  readonly topFrame?: string;
   /** Only tasks that have all of these tags. @default any */
   readonly tags?: readonly string[];
   /** Only tasks that this worker holds or held last. @default any */
@@ -243,6 +250,7 @@ export function encodeChange(
       details: [...(filter.details ?? [])],
       failureCodes: [...(filter.failureCodes ?? [])],
       errorText: filter.errorText ?? "",
+      topFrame: filter.topFrame ?? "",
       tags: [...(filter.tags ?? [])],
       workerId: filter.workerId ?? "",
       batchId: filter.batchId ?? "",
@@ -285,6 +293,7 @@ const CONDITIONS = {
   details: true,
   failureCodes: true,
   errorText: true,
+  topFrame: true,
   tags: true,
   workerId: true,
   batchId: true,

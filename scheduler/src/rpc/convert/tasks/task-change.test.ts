@@ -42,6 +42,7 @@ describe("a request to change many tasks", () => {
         queues: ["q"],
         taskTypes: ["a", "b"],
         failureCodes: ["BROKE"],
+        topFrame: "read (a.ts:1:1)",
         batchId: "b-9",
         minAge: durationFromMs(1_500),
       },
@@ -51,6 +52,7 @@ describe("a request to change many tasks", () => {
     const { taskIds, states, queues, types, failureCodes, batchId, minAgeMs } = request.filter;
     assert.deepEqual([taskIds, states, queues, types], [[7], ["queued"], ["q"], ["a", "b"]]);
     assert.deepEqual([failureCodes, batchId, minAgeMs], [["BROKE"], 9, 1_500]);
+    assert.equal(request.filter.topFrame, "read (a.ts:1:1)");
     assert.deepEqual([request.dryRun, request.reason, request.from], [true, "asked by a caller", undefined]);
   });
 
@@ -86,6 +88,7 @@ describe("a request to change many tasks", () => {
     const filter = {
       ...{ taskIds: ["7"], states: [TaskState.FAILED, 99 as TaskState], queues: [""], batchId: "9" },
       ...{ uniqueKey: "a\0", maxAge: durationFromMs(-1), details: Array(101).fill("x") },
+      topFrame: "é".repeat(301),
     };
     const found = faults({ filter, change: CANCEL }).join("\n");
     for (const part of [
@@ -96,6 +99,7 @@ describe("a request to change many tasks", () => {
       /filter\.batch_id "9" is no id of a batch/,
       /filter\.unique_key must have at most 512 bytes/,
       /filter\.max_age -0\.001 s is not between/,
+      /filter\.top_frame "?é.* must have at most 300 characters and no NUL/,
       /filter\.details has 101 entries; at most 100/,
     ])
       assert.match(found, part);

@@ -158,6 +158,7 @@ function toFilter(
     tags:
       toTags([...new Set(given?.tags)], (field, description) => report(`filter.${field}`, description)) ?? [],
     errorText: toErrorText(given?.errorText ?? "", "filter.error_text", report),
+    ...optional("topFrame", toTopFrame(given?.topFrame ?? "", report)),
     workerId: storable(given?.workerId ?? "", 256) || undefined,
     batchId,
     uniqueKey: uniqueKey || undefined,
@@ -167,6 +168,15 @@ function toFilter(
     maxEndedAgeMs: age("max_ended_age", given?.maxEndedAge),
     ...optional("step", toStepCondition(given?.step, "filter.step", report)),
   };
+}
+
+/** A longer text than a frame is ever shown with would meet no task. */
+const MAX_FRAME = 300;
+
+function toTopFrame(text: string, report: Report): string | undefined {
+  if ([...text].length > MAX_FRAME || text.includes("\0"))
+    report("filter.top_frame", `${quoted(text, 60)} must have at most ${MAX_FRAME} characters and no NUL`);
+  return text === "" ? undefined : text;
 }
 
 function toStates(

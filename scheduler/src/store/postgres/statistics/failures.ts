@@ -3,6 +3,7 @@ import type { Facts } from "@muster/common/facts";
 import type { FailureCounts, FailureFilter, FailureGroup, FailureStatistics } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { STATE } from "../task-states.ts";
+import { topFrame } from "./top-frame.ts";
 
 /** Failures of each kind that are read, newest first: so many of both took 0.7 s of a processor beside 1,000,000 ended tasks. */
 const MAX_READ = 100_000;
@@ -18,15 +19,6 @@ const CLASS_OF = `coalesce(class_id, (select t.class_id from task t where t.id =
 
 /** Steps of a window that groups are counted in. */
 const STEPS = 48;
-
-const MAX_FRAME = 300;
-
-// The line of a traceback that names the place of a failure. Of JavaScript the first frame of the program itself, else the first
-// one; of Python the last one, which is the innermost.
-const TOP_FRAME = String.raw`left(coalesce(
-    substring(failure ->> 'traceback' from '(?n)^\s+at (?!.*(?:node:|/node_modules/))([^\n]+)$'),
-    substring(failure ->> 'traceback' from '(?n)^\s+at ([^\n]+)$'),
-    substring(failure ->> 'traceback' from '^(?:.*\n)?\s+File ("[^"\n]+", line \d+, in [^\n]+)'), ''), ${MAX_FRAME})`;
 
 // The index of failed tasks and that of failed attempts have the window's rows in order, so successes are not read. The
 // window begins later when it has more failures than are read: then both kinds begin there. A failed task that was retried
@@ -52,7 +44,7 @@ function failures(byFrame: boolean): Statement {
     select d.*, coalesce(failure ->> 'class', '') as class, coalesce(failure ->> 'code', '') as code${
       byFrame
         ? `,
-           coalesce((select type from task_class where id = ${CLASS_OF}), '') as type, ${TOP_FRAME} as frame,
+           coalesce((select type from task_class where id = ${CLASS_OF}), '') as type, ${topFrame("failure")} as frame,
            least(${STEPS - 1}, floor(${STEPS} * extract(epoch from time - (select time from started))
              / nullif(extract(epoch from now() - (select time from started)), 0)))::int as step`
         : ""

@@ -2,6 +2,7 @@
 import type { TaskConditions, TimeRange } from "../../../../domain/tasks/task-filter.ts";
 import type { TaskState } from "../../../../domain/tasks/task-state.ts";
 import type { Parameters } from "../../parameters.ts";
+import { topFrame } from "../../statistics/top-frame.ts";
 import { STATE } from "../../task-states.ts";
 import { hasStep, indexedBySteps } from "../reports/steps.ts";
 
@@ -42,6 +43,8 @@ export function conditions(wanted: RowConditions, table: TaskTable, parameters: 
     all.push(
       `strpos(lower(concat_ws(' ', t.failure ->> 'code', t.failure ->> 'message')), lower(${parameters.add(errorText, "text")})) > 0`,
     );
+  if (wanted.topFrame !== undefined)
+    all.push(`${topFrame("t.failure")} = ${parameters.add(wanted.topFrame, "text")}`);
   if (tags.length > 0) all.push(hasTags(tags, parameters));
   if (workerId !== undefined)
     all.push(
