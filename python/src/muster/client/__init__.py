@@ -1,0 +1,1 @@
+"""The client: submits tasks and follows them, blocking or with asyncio."""
