@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { userInfo } from "node:os";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { keptFolder } from "../support/programs/kept-folder.ts";
 import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
+import { pythonEnvironment } from "../support/python/environment.ts";
 import { hasProgram, ROOT, runTool } from "../support/repo/checks.ts";
 import { writeProtoArchive } from "../support/repo/proto-archive.ts";
 
@@ -39,7 +36,7 @@ describe("a client generated for Python", {
   it("lists the services by reflection, submits, follows and reads the result", {
     timeout: 300_000,
   }, async () => {
-    const python = await environment();
+    const python = await pythonEnvironment(join(SOURCES, "requirements.txt"));
     // What a release has: plain protoc takes it.
     const archive = await writeProtoArchive(folder.path);
     const unpacked = await runTool("tar", ["--extract", "--file", archive, "--directory", folder.path]);
@@ -77,32 +74,6 @@ describe("a client generated for Python", {
     assert.ok(updates >= 1);
   });
 });
-
-/** A virtual environment with the pinned packages, kept between runs. */
-async function environment(): Promise<string> {
-  const requirements = join(SOURCES, "requirements.txt");
-  const { stdout: version } = await runTool("python3", ["--version"]);
-  const key = createHash("sha256")
-    .update(version)
-    .update(await readFile(requirements))
-    .digest("hex")
-    .slice(0, 12);
-  const kept = join(keptFolder(), `muster-python-${userInfo().username}-${key}`);
-  const done = join(kept, "complete");
-  const python = join(kept, "bin", "python");
-  if (existsSync(done)) return python;
-  // A virtual environment cannot be moved, so what an interrupted run left is made anew in its place.
-  await rm(kept, { recursive: true, force: true });
-  for (const [command, ...args] of [
-    ["python3", "-m", "venv", kept],
-    [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
-  ] as const) {
-    const { code, stdout, stderr } = await runTool(command, args);
-    assert.equal(code, 0, `${command} ${args.join(" ")}\n${stdout}${stderr}`);
-  }
-  await mkdir(done);
-  return python;
-}
 
 async function protosIn(module: string): Promise<string[]> {
   const folder = join(module, "muster", "v1");

@@ -10,7 +10,7 @@ const ENGINES: ReadonlyMap<string, RegExp> = new Map([
   ["Docker", /from "[^"]*\/support\/docker\//],
   ["Kubernetes API server", /from "[^"]*\/support\/kubernetes\//],
   ["Go", /^\S*test\/e2e\/(go-worker|grpcurl)\.test\.ts\n/],
-  ["Python", /^\S*test\/e2e\/python\.test\.ts\n/],
+  ["Python", /from "[^"]*\/support\/python\//],
 ]);
 
 /** The engine that a test file is about; undefined for most. */
