@@ -45,6 +45,9 @@ const PHASES: Readonly<Record<LaunchPhase, LaunchEnginePhase>> = {
   ended: LaunchEnginePhase.ENDED,
 };
 
+/** An engine cannot be asked what it has, so that there is no hello. */
+class DriverListError extends Error {}
+
 /** Options of a launcher. */
 export interface LauncherOptions {
   readonly launcherId: string;
@@ -119,7 +122,7 @@ export class Launcher {
       if (this.#stopping.signal.aborted) return;
       this.#outgoing = outgoing;
       for await (const response of client.launcher.launcherStream(outgoing)) {
-        if (this.#away) log.write("info", "launcher.reconnected", "the scheduler can be reached again");
+        if (this.#away) log.write("info", "launcher.reconnected", "it is connected again");
         this.#away = false;
         await this.#take(response, outgoing, heartbeat.signal);
       }
@@ -128,6 +131,9 @@ export class Launcher {
       if (refused && (!this.#welcomed || error.code === Code.Aborted)) {
         this.#verdict = error;
         this.#stopping.abort();
+      } else if (error instanceof DriverListError) {
+        if (!this.#away)
+          log.write("error", "launcher.driver_failed", `${messageOf(error)}; it connects when that succeeds`);
       } else if (!this.#away && !this.#stopping.signal.aborted)
         log.write("warn", "launcher.disconnected", `the stream to the scheduler ended: ${messageOf(error)}`);
       this.#away = true;
@@ -141,8 +147,13 @@ export class Launcher {
   async #hello(): Promise<LauncherStreamRequest> {
     const { launcherId, pools, drivers, version } = this.#options;
     const launches: ObservedLaunch[] = [...this.#refused.values()];
-    for (const driver of drivers.values()) {
-      for (const launch of await driver.list()) {
+    for (const [name, driver] of drivers) {
+      const listed = await driver.list().catch((error: unknown) => {
+        throw new DriverListError(`the driver ${name} cannot list its launches: ${messageOf(error)}`, {
+          cause: error,
+        });
+      });
+      for (const launch of listed) {
         this.#driverOf.set(launch.launchId, driver);
         launches.push(launch);
       }

@@ -233,6 +233,7 @@ export async function startScheduler(options: {
         circuits: dispatch.circuits,
         ...{ launches, submitter, followers, clock },
         launchStops: dispatch.launchStops,
+        machineNotices: dispatch.machineNotices,
         workerPauses: dispatch.workerPauses,
         stacks: dispatch.stacks,
         fitWarnings: dispatch.fitWarnings,

@@ -6,6 +6,9 @@ import type { StartupPhaseRecord } from "../../scheduler/src/domain/workers/work
 import type { LaunchExit, LaunchReport, Store } from "../../scheduler/src/store/store.ts";
 import { LONG_MS, openFixture, type StoreFixture, sessionOpen } from "./fixture.ts";
 
+/** What a report of a launch without a session and without a notice gets. */
+const UNREGISTERED = { registered: false, noticed: false, session: undefined };
+
 describe("launches in the store", () => {
   let fixture: StoreFixture;
   let one: Store;
@@ -90,12 +93,12 @@ describe("launches in the store", () => {
 
   it("a report is new once, at whichever scheduler, and phases only grow", async () => {
     const first = await one.reportLaunches([report("w")]);
-    assert.deepEqual(first, [{ isNew: true, knownPhases: 0, registered: false }]);
+    assert.deepEqual(first, [{ isNew: true, knownPhases: 0, ...UNREGISTERED }]);
     const more = report("w", { phases: [phase("boot"), phase("scheduler_connecting", 40)] });
-    assert.deepEqual(await two.reportLaunches([more]), [{ isNew: false, knownPhases: 1, registered: false }]);
+    assert.deepEqual(await two.reportLaunches([more]), [{ isNew: false, knownPhases: 1, ...UNREGISTERED }]);
     // One that was overtaken takes nothing back.
     assert.deepEqual(await one.reportLaunches([report("w")]), [
-      { isNew: false, knownPhases: 2, registered: false },
+      { isNew: false, knownPhases: 2, ...UNREGISTERED },
     ]);
     const [launch] = await two.waitingLaunches(10);
     assert.deepEqual(
@@ -138,9 +141,41 @@ describe("launches in the store", () => {
     assert.deepEqual(await eventsOf("w"), ["worker.launched", "worker.launch_failed"]);
     // A report that comes late does not bring it back to life.
     assert.deepEqual(await one.reportLaunches([report("w")]), [
-      { isNew: false, knownPhases: 1, registered: false },
+      { isNew: false, knownPhases: 1, ...UNREGISTERED },
     ]);
     assert.deepEqual(await one.waitingLaunches(10), []);
+  });
+
+  it("a notice of the end of its machine is one event, and stays when a report without it comes late", async () => {
+    const notice = {
+      source: "aws",
+      event: "terminate",
+      detail: "at noon",
+      receivedAfterMs: 500,
+      endAfterMs: 120_500,
+    };
+    const { facts } = report("w");
+    const noticed = report("w", { facts: { ...facts, notice } });
+    await one.reportLaunches([report("w")]);
+    const session = await register("w", { launchId: "l-w" });
+    const [first] = await one.reportLaunches([noticed]);
+    assert.deepEqual([first?.noticed, first?.session], [false, { id: session, draining: false }]);
+    await one.recordStartup(session, [phase("ready")], true, true);
+    const [again] = await two.reportLaunches([noticed]);
+    assert.deepEqual([again?.noticed, again?.session], [true, { id: session, draining: true }]);
+    await two.reportLaunches([report("w")]);
+    assert.deepEqual((await one.getWorker("w"))?.launch?.notice, notice);
+    assert.deepEqual(await eventsOf("w"), ["worker.launched", "worker.registered", "worker.machine_notice"]);
+    const [event] = await fixture.db.query<{ attributes: object }>(
+      "select attributes from event where name = 'worker.machine_notice'",
+    );
+    assert.deepEqual(event?.attributes, {
+      ...{ launch_id: "l-w", source: "aws", event: "terminate", detail: "at noon", ends_in_ms: "120000" },
+    });
+    // An advice has no end.
+    const advice = { source: "aws", event: "rebalance", detail: "", receivedAfterMs: 1 };
+    await one.reportLaunches([report("v", { facts: { ...facts, notice: advice } })]);
+    assert.deepEqual(await eventsOf("v"), ["worker.launched", "worker.machine_notice"]);
   });
 
   it("a request to end it is given to whichever scheduler its supervisor reports to, until it has ended", async () => {
@@ -183,7 +218,10 @@ describe("launches in the store", () => {
     await one.reportLaunches([report("w")]);
     const session = await register("w", { launchId: "l-w" }, "b");
     assert.deepEqual(await two.reportLaunches([report("w")]), [
-      { isNew: false, knownPhases: 1, registered: true },
+      {
+        ...{ isNew: false, knownPhases: 1, registered: true, noticed: false },
+        session: { id: session, draining: false },
+      },
     ]);
     assert.deepEqual(await one.waitingLaunches(10), [], "it has registered");
     const ended = await two.endLaunch(exit("w", "killed"));

@@ -3,7 +3,9 @@ import { text } from "node:stream/consumers";
 import { Redactor } from "@muster/common/text/redact";
 import { Client } from "@muster/worker/client";
 import { systemClock } from "../clock.ts";
+import { processEnvironment } from "../environment.ts";
 import { STOP_SIGNALS, type SupervisorIo } from "../io.ts";
+import { noticeSettings } from "../notices/notice-settings.ts";
 import { DEFAULT_RESTART_TIMINGS } from "../supervise/restart.ts";
 import { supervise } from "../supervise/supervisor.ts";
 import { identify, LaunchFolder } from "./launch-folder.ts";
@@ -58,6 +60,7 @@ async function main(): Promise<number> {
       timings: DEFAULT_RESTART_TIMINGS,
       reportTimeoutMs: REPORT_TIMEOUT_MS,
       redactor: new Redactor(env),
+      notices: noticeSettings(processEnvironment()),
       logFile: { path: folder.output, maxBytes: OUTPUT_BYTES, keep: OUTPUT_FILES },
       // Apart: the driver takes the size of the output for what the worker has written.
       ownLogFile: { path: folder.supervisorLog, maxBytes: LOG_BYTES, keep: OUTPUT_FILES },

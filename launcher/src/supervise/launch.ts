@@ -7,6 +7,7 @@ import { Lines } from "@muster/common/text/lines";
 import type { Redactor } from "@muster/common/text/redact";
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../environment.ts";
+import type { Notice } from "../notices/notice.ts";
 import type { KillRequest } from "./kill-request.ts";
 import type { OutputFile } from "./output/output-file.ts";
 import { OutputTail } from "./output/output-tail.ts";
@@ -64,6 +65,7 @@ export class Launch {
   #memoryReadAtMs = 0;
   #stopRequested = false;
   #kill: KillRequest | undefined;
+  #notice: { readonly notice: Notice; readonly atMs: number } | undefined;
 
   /** @param number 1 for the first start. */
   constructor(options: LaunchOptions, number: number) {
@@ -112,6 +114,11 @@ export class Launch {
     this.child.kill(request.graceMs);
   }
 
+  /** The cloud has said something of the end of the machine. */
+  noticed(notice: Notice): void {
+    this.#notice = { notice, atMs: this.#options.clock.monotonic() };
+  }
+
   /** Waits for the end; resolves with the exit report. */
   async end(): Promise<LaunchOutcome> {
     const ended = await this.child.ended;
@@ -155,6 +162,15 @@ export class Launch {
     };
   }
 
+  #noticeMessage(): Pick<LaunchMessage, "notice"> {
+    if (!this.#notice) return {};
+    const { notice, atMs } = this.#notice;
+    const { source, event, detail, endsInMs } = notice;
+    const receivedMs = Math.max(0, Math.round(atMs - this.#startedAtMs));
+    const end = endsInMs === undefined ? {} : { endAfter: durationFromMs(receivedMs + Math.round(endsInMs)) };
+    return { notice: { source, event, detail, receiveAfter: durationFromMs(receivedMs), ...end } };
+  }
+
   #message(): LaunchMessage {
     const { command, workerId, pool, registerTimeoutMs, redactor } = this.#options;
     return {
@@ -168,6 +184,7 @@ export class Launch {
       startNumber: this.#number,
       registerTimeout: durationFromMs(registerTimeoutMs),
       lastError: redactor.text(this.#log.lastError),
+      ...this.#noticeMessage(),
       startupPhases: this.#log.phases.map(({ phase, outcome, elapsedMs, detail, attributes }) => ({
         phase,
         outcome,

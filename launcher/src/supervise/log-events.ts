@@ -2,6 +2,9 @@
 export const LOG_EVENTS = {
   "launch.ended": "info, error",
   "launch.log_file": "warn",
+  "launch.machine_notice": "info, warn",
+  "launch.notices_reachable": "info",
+  "launch.notices_unreachable": "warn",
   "launch.report.dropped": "warn",
   "launch.report.failed": "warn",
   "launch.report.resumed": "info",

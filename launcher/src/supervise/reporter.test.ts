@@ -66,10 +66,7 @@ test("a request that a waiting report is answered with ends the process, once", 
     second.resolve();
     return new Promise(() => undefined);
   });
-  reporter.launched(
-    () => MESSAGE,
-    (kill) => void kills.push(kill),
-  );
+  reporter.launched(() => MESSAGE, { kill: (kill) => void kills.push(kill), notice: () => undefined });
   await second.promise;
   assert.deepEqual(asked, [
     { waitMs: 0, seen: 0 },
@@ -85,10 +82,10 @@ test("a scheduler that does not wait is asked once in an interval", async () => 
   // The loop sleeps before there is a launch.
   await asleep;
   const before = slept.length;
-  reporter.launched(
-    () => MESSAGE,
-    () => assert.fail("nothing was asked for"),
-  );
+  reporter.launched(() => MESSAGE, {
+    kill: () => assert.fail("nothing was asked for"),
+    notice: () => undefined,
+  });
   while (slept.length === before) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(
     asked.map(({ waitMs }) => waitMs),
@@ -105,10 +102,10 @@ test("an end is reported while a report waits, and that is no failure", async ()
     waits.resolve();
     return new Promise(() => undefined);
   });
-  reporter.launched(
-    () => MESSAGE,
-    () => assert.fail("nothing was asked for"),
-  );
+  reporter.launched(() => MESSAGE, {
+    kill: () => assert.fail("nothing was asked for"),
+    notice: () => undefined,
+  });
   await waits.promise;
   reporter.ended({ launchId: "l-1" }, undefined);
   while (reporter.pending > 0) await new Promise((resolve) => setImmediate(resolve));

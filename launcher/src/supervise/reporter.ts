@@ -42,6 +42,12 @@ export type ExitMessage = Omit<
   "exitAge" | "restartDelay" | "$typeName"
 >;
 
+/** What the scheduler answers to the reports of a launch. */
+export interface LaunchAnswers {
+  readonly kill: (request: KillRequest) => void;
+  readonly notice: (draining: boolean) => void;
+}
+
 interface Exit {
   readonly message: ExitMessage;
   readonly endedAtMs: number;
@@ -58,7 +64,7 @@ export class Reporter {
   readonly #log: SupervisorLog;
   readonly #done: Promise<void>;
   #launch: (() => LaunchMessage) | undefined;
-  #onKill: (request: KillRequest) => void = () => undefined;
+  #on: LaunchAnswers = { kill: () => undefined, notice: () => undefined };
   #seenStopNumber = 0;
   #launchedAtMs = 0;
   #dirty = false;
@@ -86,11 +92,12 @@ export class Reporter {
   /**
    * A process was started; `describe` returns its current report.
    *
-   * @param onKill Called with each request of an operator to end it.
+   * @param on.kill Called with each request of an operator to end it.
+   * @param on.notice Called when the scheduler has received the notice that the machine ends, with whether the worker drains.
    */
-  launched(describe: () => LaunchMessage, onKill: (request: KillRequest) => void): void {
+  launched(describe: () => LaunchMessage, on: LaunchAnswers): void {
     this.#launch = describe;
-    this.#onKill = onKill;
+    this.#on = on;
     this.#seenStopNumber = 0;
     this.#launchedAtMs = this.#clock.monotonic();
     this.changed();
@@ -216,7 +223,7 @@ export class Reporter {
     const { signal } = this.#wake;
     const seenStopNumber = this.#seenStopNumber;
     try {
-      const { reportInterval, stop } = await this.#client.supervision.reportLaunch(
+      const { reportInterval, stop, draining } = await this.#client.supervision.reportLaunch(
         { ...message, age, seenStopNumber, ...(waitMs === 0 ? {} : { maxWait: durationFromMs(waitMs) }) },
         { timeoutMs: CALL_TIMEOUT_MS + waitMs, ...(waitMs === 0 ? {} : { signal }) },
       );
@@ -225,6 +232,8 @@ export class Reporter {
       const early = stop === undefined && nowMs - sentAtMs < waitMs * ANSWERED_EARLY;
       this.#nextAtMs = early ? sentAtMs + this.#intervalMs * INTERVAL_SHARE : nowMs;
       if (stop) this.#takeStop(message.launchId, stop);
+      if (message.notice?.endAfter && this.#launch?.().launchId === message.launchId)
+        this.#on.notice(draining);
     } catch (error) {
       // There is something else to report, which is sent next.
       if (waitMs > 0 && signal.aborted) return;
@@ -237,7 +246,7 @@ export class Reporter {
     // The process may have ended during the call.
     if (this.#launch?.().launchId !== launchId || number <= this.#seenStopNumber) return;
     this.#seenStopNumber = number;
-    this.#onKill({ reason, graceMs: grace ? durationMs(grace) : 0, restart });
+    this.#on.kill({ reason, graceMs: grace ? durationMs(grace) : 0, restart });
   }
 
   /** A failed report must not affect the supervised process. */

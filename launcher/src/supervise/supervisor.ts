@@ -1,11 +1,15 @@
 /** Runs a command, and restarts it when it ends. */
 import { formatDuration } from "@muster/common/text/duration-text";
 import type { Client } from "@muster/worker/client";
+import type { Clock } from "../clock.ts";
 import type { StopSignal, SupervisorIo } from "../io.ts";
+import type { NoticeSettings } from "../notices/notice.ts";
+import type { NoticeWatch } from "../notices/notice-watch.ts";
 import { SetupError } from "../setup-error.ts";
 import type { KillRequest } from "./kill-request.ts";
 import type { LaunchOptions, LaunchOutcome } from "./launch.ts";
 import { Launch } from "./launch.ts";
+import { MachineEnd } from "./machine-end.ts";
 import { OutputFile, type OutputFileOptions } from "./output/output-file.ts";
 import { Reporter } from "./reporter.ts";
 import type { RestartDecision, RestartPolicy, RestartTimings } from "./restart.ts";
@@ -35,6 +39,8 @@ export interface SuperviseOptions
   readonly ownLogFile?: OutputFileOptions;
   /** Time allowed for the last reports before the supervisor exits, milliseconds. */
   readonly reportTimeoutMs: number;
+  /** Where the cloud says that it takes the machine away; undefined for nowhere. */
+  readonly notices?: NoticeSettings | undefined;
   /** Called with the pid of each start. */
   readonly onStarted?: (pid: number) => void;
   /** Called with each end, before it is reported. */
@@ -74,6 +80,12 @@ export async function supervise(
     current?.stop(signal === "SIGHUP" ? "SIGTERM" : signal);
   };
   const stopListening = io.onStop(onStop);
+  const machineEnd = new MachineEnd({
+    ...{ clock: io.clock, log, current: () => current },
+    onChange: () => reporter.changed(),
+    onEnd: () => stopping.abort(),
+  });
+  const notices = options.notices && (await watchNotices(options.notices, io.clock, machineEnd));
   try {
     let ends = 0;
     for (let number = 1; ; number++) {
@@ -81,13 +93,13 @@ export async function supervise(
       const launch = current;
       if (launch.child.pid !== 0) {
         options.onStarted?.(launch.child.pid);
-        reporter.launched(
-          () => launch.describe(),
-          (request) => {
+        reporter.launched(() => launch.describe(), {
+          kill: (request) => {
             logKill(log, options.workerId, launch, request);
             launch.kill(request);
           },
-        );
+          notice: (draining) => machineEnd.answered(draining),
+        });
         log.write("info", "launch.started", `${options.workerId} started as pid ${launch.child.pid}`, {
           worker_id: options.workerId,
           launch_id: launch.id,
@@ -113,11 +125,22 @@ export async function supervise(
       }
     }
   } finally {
+    notices?.stop();
     await reporter.close(options.reportTimeoutMs);
     stopListening();
     file?.close();
     ownFile?.close();
   }
+}
+
+/** Loaded when it is used: few machines have a cloud that takes them away. */
+async function watchNotices(
+  settings: NoticeSettings,
+  clock: Clock,
+  machineEnd: MachineEnd,
+): Promise<NoticeWatch> {
+  const { NoticeWatch } = await import("../notices/notice-watch.ts");
+  return NoticeWatch.of(settings, clock, machineEnd);
 }
 
 /** A kill that an operator asked for decides instead of the restart policy, and is no end of a crash loop. */

@@ -32,6 +32,7 @@ import { Peers } from "./claiming/peers.ts";
 import { TaskFollowers } from "./following/task-followers.ts";
 import { TaskSignals } from "./following/task-signals.ts";
 import { LaunchStops } from "./launches/launch-stops.ts";
+import { MachineNotices } from "./launches/machine-notices.ts";
 import { RejectedWorkers } from "./launches/rejected-workers.ts";
 import type { LeaseSettings } from "./limits.ts";
 import { Backlog } from "./matching/backlog.ts";
@@ -77,6 +78,7 @@ export interface Dispatch extends AdmissionParts, ReportWriters, SessionParts {
   readonly mechanisms: Mechanisms;
   readonly keyPauser: KeyPauser;
   readonly launchStops: LaunchStops;
+  readonly machineNotices: MachineNotices;
   readonly launchers: LauncherSessions;
   readonly pools: PoolController;
   readonly peers: Peers;
@@ -355,6 +357,7 @@ export function createDispatch(options: {
     mechanisms,
     keyPauser,
     launchStops,
+    machineNotices: new MachineNotices({ control, log }),
     launchers,
     pools,
     peers,

@@ -30,6 +30,10 @@ export interface LaunchReported {
   readonly registered: boolean;
   /** An operator asked to end it. */
   readonly stop?: LaunchStop;
+  /** A notice of the end of its machine was stored before. */
+  readonly noticed: boolean;
+  /** The living session of the process; undefined without one. */
+  readonly session: { readonly id: number; readonly draining: boolean } | undefined;
 }
 
 /** A request to end a launched process, as the operator gives it. */

@@ -6,7 +6,9 @@ import { parseDuration } from "@muster/common/duration";
 import { WORKER_ID } from "@muster/common/text/name-forms";
 import { Redactor } from "@muster/common/text/redact";
 import {
+  CLOUDS,
   DEFAULT_RESTART_TIMINGS,
+  noticeSettings,
   RESTART_POLICIES,
   type RestartPolicy,
   type SuperviseOptions,
@@ -33,6 +35,8 @@ interface Options {
   readonly stopTimeout?: number;
   readonly reportTimeout?: number;
   readonly link?: true | "stdio";
+  readonly notices?: string;
+  readonly noticesAddress?: string;
   readonly logFile?: string;
   readonly logFileMaxMb: number;
   readonly logFileKeep: number;
@@ -97,6 +101,16 @@ export function defineRun(command: Command, io: Io, setExitCode: (code: number) 
         "time allowed for the last reports to the scheduler; default 8s",
       ),
     )
+    .addOption(
+      new Option(
+        "--notices <cloud>",
+        "drain the worker when this cloud says that it takes the machine away (env: MUSTER_NOTICES)",
+      ).choices(CLOUDS),
+    )
+    .option(
+      "--notices-address <url>",
+      "the cloud's metadata endpoint; default http://169.254.169.254 (env: MUSTER_NOTICES_ADDRESS)",
+    )
     .option(
       "--log-file <file>",
       "also write the output to this file, rotated by size; each supervisor needs its own file",
@@ -146,6 +160,9 @@ async function runCommand(
       remedy: "give a valid id with --worker-id or WORKER_ID",
     });
   }
+  const notices = await withSetupErrors(() => noticeSettings(io.env, options));
+  // A launcher's id for the process that this command is: a restart would be another launch, which the pool decides on.
+  const launchId = io.env.MUSTER_SUPERVISOR_PID ? undefined : io.env.MUSTER_LAUNCH_ID || undefined;
   const supervised: SuperviseOptions = {
     command: options.link === undefined ? argv : linked(argv, options.link),
     env,
@@ -155,7 +172,9 @@ async function runCommand(
     stopTimeoutMs:
       options.stopTimeout ??
       secondsOf(io.env.WORKER_DRAIN_TIMEOUT_S, DEFAULT_DRAIN_TIMEOUT_S) + AFTER_DRAIN_MS,
-    restart: options.restart ?? policyOf(io.env.MUSTER_RUN_RESTART),
+    restart: launchId ? "never" : (options.restart ?? policyOf(io.env.MUSTER_RUN_RESTART)),
+    ...(launchId ? { launchId } : {}),
+    notices,
     timings: {
       firstMs: options.restartDelay ?? DEFAULT_RESTART_TIMINGS.firstMs,
       maxMs: options.restartMaxDelay ?? DEFAULT_RESTART_TIMINGS.maxMs,

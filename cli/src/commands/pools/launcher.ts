@@ -2,11 +2,14 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import {
+  CLOUDS,
   DRIVER_NAMES,
   type DriverName,
   Launcher,
   launcherLog,
   loadDriver,
+  type NoticeSettings,
+  noticeSettings,
   openLauncherState,
 } from "@muster/launcher";
 import { Client, MusterError } from "@muster/worker/client";
@@ -17,10 +20,16 @@ import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { withSetupErrors } from "../setup-errors.ts";
 
+/** A launcher whose machine ends waits for that at most this long; the longest notices are 15 minutes. */
+const LONGEST_END_MS = 3_600_000;
+
 interface Options {
   readonly pool: readonly string[];
   readonly driver?: readonly DriverName[];
   readonly state?: string;
+  readonly id?: string;
+  readonly notices?: string;
+  readonly noticesAddress?: string;
 }
 
 /** `muster launcher`: serves pools until it is stopped. */
@@ -49,6 +58,20 @@ export function defineLauncher(
       "--state <folder>",
       "folder that keeps what it has launched; default ~/.muster/launcher (env: MUSTER_LAUNCHER_STATE)",
     )
+    .option(
+      "--id <id>",
+      "its id, by which it finds its workers; default: that of the state folder (env: MUSTER_LAUNCHER_ID)",
+    )
+    .addOption(
+      new Option(
+        "--notices <cloud>",
+        "leave the pools when this cloud says that it takes the machine away (env: MUSTER_NOTICES)",
+      ).choices(CLOUDS),
+    )
+    .option(
+      "--notices-address <url>",
+      "the cloud's metadata endpoint; default http://169.254.169.254 (env: MUSTER_NOTICES_ADDRESS)",
+    )
     .addHelpText(
       "after",
       `
@@ -70,8 +93,10 @@ async function serve(options: Options, command: Command, io: Io, version: string
   const { connection, timeoutMs } = callConfig(command, io.env);
   const client = new Client(connection);
   const folder = options.state ?? (io.env.MUSTER_LAUNCHER_STATE || join(homedir(), ".muster", "launcher"));
-  const state = await withSetupErrors(() => openLauncherState(folder));
-  const env = connected(command, io.env, client.addresses);
+  const notices = await withSetupErrors(() => noticeSettings(io.env, options));
+  const id = options.id ?? (io.env.MUSTER_LAUNCHER_ID || undefined);
+  const state = await withSetupErrors(() => openLauncherState(folder, id));
+  const env = { ...connected(command, io.env, client.addresses), ...noticeEnvironment(notices) };
   const log = launcherLog(io.stderr, io.clock);
   const { launcherId } = state;
   const drivers = new Map(
@@ -85,19 +110,37 @@ async function serve(options: Options, command: Command, io: Io, version: string
   const launcher = new Launcher({
     ...{ launcherId, pools: options.pool, drivers, env, client, clock: io.clock, log, version },
   });
-  const stopListening = io.onStop(() => launcher.stop());
+  const stopping = new AbortController();
+  const stopListening = io.onStop(() => {
+    stopping.abort();
+    launcher.stop();
+  });
   io.ignorePipeErrors();
+  // Loaded when it is used.
+  const watchMachine = notices && (await import("@muster/launcher/notices")).watchMachine;
+  const machine = notices && watchMachine?.(notices, io.clock, log, () => launcher.stop());
   try {
+    // A launcher that is started on a machine that ends takes no pool.
+    await machine?.asked;
     await launcher.run();
+    // A service manager would start it again on this machine if it ended now.
+    if (machine?.ends) await io.clock.sleep(LONGEST_END_MS, stopping.signal);
     return ExitCode.DONE;
   } catch (error) {
     if (error instanceof MusterError) throw new CallError(error, client.addresses, timeoutMs);
     throw error;
   } finally {
+    machine?.stop();
     stopListening();
     client.close();
     state.release();
   }
+}
+
+/** For the supervisors of its workers. */
+function noticeEnvironment(settings: NoticeSettings | undefined): Environment {
+  if (!settings) return {};
+  return { MUSTER_NOTICES: settings.cloud, MUSTER_NOTICES_ADDRESS: settings.address.href };
 }
 
 /** The environment with the connection options: supervisors and workers connect where the launcher does. */

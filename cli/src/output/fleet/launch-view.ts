@@ -1,5 +1,5 @@
 /** Shows launches as text. */
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { formatDuration } from "@muster/common/text/duration-text";
 import type { Launch, LaunchExit } from "@muster/protocol";
 import { momentCell } from "../cells.ts";
@@ -23,6 +23,18 @@ export function stopText({ stop, exit }: Launch): string | undefined {
   return `kill asked for: ${oneLine(stop.reason)}`;
 }
 
+/** The notice of the cloud about the machine of a launch; undefined when there is none. */
+export function noticeText({ notice, launchTime }: Launch, now: number): string | undefined {
+  if (notice === undefined || launchTime === undefined) return undefined;
+  const { source, event, endAfter } = notice;
+  const word = event === "" ? source : `${source}: ${oneLine(event)}`;
+  if (endAfter === undefined) return `${word} (an advice)`;
+  const leftMs = timestampMs(launchTime) + durationMs(endAfter) - now;
+  return leftMs > 0
+    ? `${word}; the machine ends in ${formatDuration(leftMs)}`
+    : `${word}; the machine was to end ${formatDuration(-leftMs)} ago`;
+}
+
 /** The fields of a worker's launch. */
 export function launchFields(launch: Launch, now: number): [string, Cell | string | undefined][] {
   const { exit, registerTimeLeft } = launch;
@@ -43,6 +55,7 @@ export function launchFields(launch: Launch, now: number): [string, Cell | strin
     ],
     ["dial error", launch.lastError === "" ? undefined : launch.lastError],
     ["stop", stopText(launch)],
+    ["notice", noticeText(launch, now)],
     ["exit", exit && `${exitText(exit)}${runDuration ?? ""}`],
     ["restart", exit && momentCell(exit.restartTime, now)],
   ];

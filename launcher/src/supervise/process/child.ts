@@ -94,6 +94,11 @@ export class Child {
     this.#killAfter(graceMs);
   }
 
+  /** Kills the group after this time, unless it has ended; sends no signal before. */
+  endWithin(delayMs: number): void {
+    if (this.#running) this.#killAfter(delayMs);
+  }
+
   /** Kills the group at the earliest of the times that were asked for. */
   #killAfter(delayMs: number): void {
     const { clock } = this.#options;

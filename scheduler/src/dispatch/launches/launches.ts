@@ -5,7 +5,6 @@ import {
   endingSignal,
   exitInWords,
   type LaunchEndReason,
-  type LaunchStop,
   launchEndReason,
   registerTimeLeftMs,
 } from "../../domain/workers/launch.ts";
@@ -78,13 +77,13 @@ export class Launches {
   }
 
   /**
-   * A process was started, or is still there, perhaps with new phases. Answers an operator's request to end it.
+   * A process was started, or is still there, perhaps with new phases. Answers an operator's request to end it, and its session.
    *
    * @throws DatabaseUnavailableError
    */
-  async report(report: LaunchReport): Promise<LaunchStop | undefined> {
+  async report(report: LaunchReport): Promise<Pick<LaunchReported, "stop" | "noticed" | "session">> {
     const { log } = this.#parts;
-    const { isNew, knownPhases, registered, stop } = await this.#reporter.add(report);
+    const { isNew, knownPhases, registered, ...known } = await this.#reporter.add(report);
     const { launchId, workerId, pool, facts, phases } = report;
     if (isNew) {
       log.info("worker.launched", {
@@ -99,7 +98,7 @@ export class Launches {
     }
     // A registered worker reports its phases on its stream.
     if (!registered) for (const phase of phases.slice(knownPhases)) this.#phase(report, phase);
-    return stop;
+    return known;
   }
 
   /**

@@ -127,7 +127,7 @@ export class PoolController {
     } else if (after.state === "closed" && before.state !== "closed")
       log.info("pool.launches_allowed", { pool: name });
     for (const change of changes) {
-      if (change.kind === "drain") await control.drain(change.drain, change.reason, undefined);
+      if (change.kind === "drain") await control.drain(change.drain, change.reason, change.timeoutMs);
       else if (change.kind === "stop" && change.drain !== undefined)
         await control.drain(change.drain, change.stop.reason, undefined);
     }

@@ -328,6 +328,10 @@ export const WORKER_CODES = {
     means:
       "an operator asked to kill its process, and its supervisor has not reported its end; shows who asked, why, the grace, and the age of the supervisor's last report",
   },
+  MACHINE_ENDS: {
+    means:
+      "its cloud takes the machine away, or advises to leave it; shows the notice, its age and when the machine ends ([spot.md](spot.md))",
+  },
   KILLED: { means: "a signal ended it, as its supervisor reported; what it held was requeued at once" },
   OOM_KILLED: {
     means:

@@ -30,7 +30,9 @@ export type StopKind =
   | "pool_deleted"
   | "startup_timeout"
   | "never_accepts"
-  | "lost";
+  | "lost"
+  /** The cloud takes its machine away. */
+  | "machine_ends";
 
 /** A decision to stop a launch. */
 export interface PoolStop {

@@ -1,6 +1,18 @@
 /** Launches: the starts of worker processes and their ends. */
 import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 
+/** What a cloud says of the end of the machine of a launch. Times count from the start of the process. */
+export interface MachineNotice {
+  /** `aws`, `gcp` or `azure`. */
+  readonly source: string;
+  /** The cloud's word: `terminate`, `preempted`. */
+  readonly event: string;
+  readonly detail: string;
+  readonly receivedAfterMs: number;
+  /** Undefined for an advice. */
+  readonly endAfterMs?: number;
+}
+
 /** What a supervisor says of a start. */
 export interface LaunchFacts {
   /** With secrets taken out. */
@@ -15,6 +27,8 @@ export interface LaunchFacts {
   readonly registerTimeoutMs: number;
   /** Why its last dial failed; empty when none has. */
   readonly lastError: string;
+  /** What the cloud says of the end of its machine. */
+  readonly notice?: MachineNotice;
 }
 
 /** An operator's request to end a launched process. */
@@ -44,6 +58,8 @@ export interface ExitRecord {
   readonly stopRequested: boolean;
   /** Who asked to end it and why, when an operator did. */
   readonly killReason?: string;
+  /** It ended because the cloud took its machine away. */
+  readonly machineEnded?: boolean;
   readonly ranForMs: number;
 }
 
@@ -148,6 +164,8 @@ export function launchEndReason(
   if (exit.stopRequested && (exit.exitCode === 0 || STOP_SIGNALS.has(signal))) return "finished";
   if (!wasRegistered && phases.some(({ phase }) => phase === TIMED_OUT)) return "startup_timeout";
   if (exit.fatal) return "fatal";
+  // The time that the cloud gave it was over.
+  if (exit.machineEnded) return "finished";
   if (signal) return "killed";
   if (!wasRegistered) return "launch_failed";
   return exit.exitCode === 0 ? "finished" : "fatal";
@@ -166,4 +184,36 @@ export function exitInWords(exit: ExitRecord): string {
 /** What is left of the time to register, milliseconds, negative when it is over. @param now The database's clock. */
 export function registerTimeLeftMs(launch: LaunchRecord, now: Date): number {
   return launch.launchTime.getTime() + launch.registerTimeoutMs - now.getTime();
+}
+
+/** Kept of the time that is left for what follows a drain: up to 2 s for handlers to return, then results and the goodbye. */
+const AFTER_DRAIN_MS = 10_000;
+
+/** Of a short time, at most this share is kept. */
+const LARGEST_SHARE = 1 / 3;
+
+/** A drain has at least this, also when the machine was to end before, milliseconds. */
+const SHORTEST_DRAIN_MS = 1_000;
+
+/** A notice that the machine ends, and not only an advice. */
+export type EndNotice = MachineNotice & { readonly endAfterMs: number };
+
+/** True when the machine ends. */
+export function endsMachine(notice: MachineNotice | undefined): notice is EndNotice {
+  return notice?.endAfterMs !== undefined;
+}
+
+/** Time for the drain of a worker whose machine ends in `leftMs`. */
+export function drainMs(leftMs: number): number {
+  return Math.max(SHORTEST_DRAIN_MS, leftMs - Math.min(AFTER_DRAIN_MS, leftMs * LARGEST_SHARE));
+}
+
+/** When the machine of a launch ends, by the database's clock, milliseconds; undefined when it does not. */
+export function machineEndMs({ launchTime, notice }: LaunchRecord): number | undefined {
+  return endsMachine(notice) ? launchTime.getTime() + notice.endAfterMs : undefined;
+}
+
+/** Why the worker drains: `aws ends its machine (terminate)`. */
+export function noticeInWords({ source, event }: MachineNotice): string {
+  return `${source} ends its machine${event ? ` (${event})` : ""}`;
 }

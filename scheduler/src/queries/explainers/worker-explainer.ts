@@ -4,6 +4,7 @@ import type { Explanation } from "../../domain/explain/reason.ts";
 import { CONTEST_OVER_MS, explainContest } from "../../domain/explain/workers/contested.ts";
 import { killRequested } from "../../domain/explain/workers/kill-requested.ts";
 import { explainExit, explainLaunching, explainSilence } from "../../domain/explain/workers/launch.ts";
+import { machineEnds } from "../../domain/explain/workers/machine-ends.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../../domain/explain/workers/worker.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../domain/workers/worker.ts";
 import { BACKLOG_AGE_MS, type ExplainerParts, readDatabaseClock } from "./explainer-parts.ts";
@@ -40,12 +41,13 @@ export class WorkerExplainer {
         subject: record.workerId,
         state,
         // The process of a session that was given up may still run.
-        reasons: [...killRequested(record.launch, now), ...reasons],
+        reasons: [...killRequested(record.launch, now), ...machineEnds(record.launch, now), ...reasons],
       };
     }
     if (record.launch && !hasRegistered(record)) {
       const reasons = [
         ...killRequested(record.launch, now),
+        ...machineEnds(record.launch, now),
         explainLaunching(
           record.launch,
           now,
@@ -79,6 +81,7 @@ export class WorkerExplainer {
       state: member.state,
       reasons: [
         ...killRequested(record.launch, readAt),
+        ...machineEnds(record.launch, readAt),
         ...contests.map((contest) => explainContest(contest, readAt)),
         ...explainLiving(member, waiting, readAt, withheld, earlier),
       ],

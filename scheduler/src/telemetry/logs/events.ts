@@ -145,6 +145,7 @@ export const LOG_EVENTS = {
   "worker.loop_blocked": "warn",
   "worker.loop_unblocked": "info",
   "worker.lost": "warn",
+  "worker.machine_notice": "info",
   "worker.oom_killed": "error",
   "worker.paused": "info",
   "worker.quarantine_ended": "info",

@@ -7,6 +7,7 @@ import { databaseUnavailable } from "../outage.ts";
 import { explainContest } from "../workers/contested.ts";
 import { killRequested } from "../workers/kill-requested.ts";
 import { explainExit, explainLaunching, explainSilence } from "../workers/launch.ts";
+import { machineEnds } from "../workers/machine-ends.ts";
 import { explainRejections } from "../workers/rejected.ts";
 import { explainGone, explainLiving } from "../workers/worker.ts";
 import { ago, BEAT, held, member, NOW, QUARANTINE, running, TASK } from "./fixture.ts";
@@ -50,6 +51,8 @@ const holding = (...attempts: FleetMember["held"]) => ({ more: { held: attempts 
 const gone = (goneReason: string, fields: Partial<WorkerRecord> = {}): WorkerRecord =>
   member({ record: { goneTime: ago(60_000), goneReason, hello: HELLO, sessionUuid: "u-1", ...fields } })
     .record;
+
+const NOTICE = { source: "aws", event: "terminate", detail: "", receivedAfterMs: 500 };
 
 const KILL = {
   ...{ number: 1, reason: "hangs (by ada)", graceMs: 10_000, restart: false },
@@ -375,4 +378,14 @@ export const WORKER_PROSE: readonly ProseCase[] = [
     when: "its supervisor is to end it",
     write: () => killRequested(launch({ stop: KILL, reportTime: ago(1_000) }), NOW),
   },
+  ...[60_000, 1_000, undefined].map((endAfterMs) => ({
+    code: "MACHINE_ENDS" as const,
+    when:
+      endAfterMs === undefined
+        ? "an advice"
+        : endAfterMs > 10_000
+          ? "there is time left"
+          : "its time is over",
+    write: () => machineEnds(launch({ notice: { ...NOTICE, ...(endAfterMs ? { endAfterMs } : {}) } }), NOW),
+  })),
 ];

@@ -120,6 +120,16 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
       ),
     ];
   }
+  if (exit.machineEnded && launch.notice && record.goneReason === "finished") {
+    const { source, event } = launch.notice;
+    return [
+      reason(
+        endingSignal(exit) ? "KILLED" : "EXITED",
+        `${source} ended its machine (${event}); it ${ran}${before}`,
+        "start a worker on another machine when one is needed; a pool does so by itself",
+      ),
+    ];
+  }
   switch (record.goneReason) {
     case "launch_failed":
       return exit.startError

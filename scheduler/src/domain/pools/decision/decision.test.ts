@@ -228,6 +228,32 @@ describe("the end of a launch", () => {
     }
   });
 
+  it("because its machine is taken away stops it without a drain of the pool's own, and starts another one beyond the maximum", () => {
+    const notice = { source: "aws", event: "terminate", detail: "", receivedAfterMs: 0, endAfterMs: 120_000 };
+    const supervised = { ...madeSupervised(), notice, launchTime: new Date(NOW_MS) };
+    const leaving = known({ readyMs: 1 }, { session: madeSession(), supervised });
+    const facts = madeFacts({
+      open: [leaving],
+      pool: madePool({ spec: madeSpec({ minWorkers: 1, maxWorkers: 1 }) }),
+    });
+    const { changes, launches, guard, limits } = decide(facts);
+    assert.deepEqual(kinds(changes), ["gpu-1 stop"]);
+    const [stop] = changes;
+    assert.ok(stop?.kind === "stop");
+    assert.deepEqual(
+      [stop.stop.kind, stop.stop.reason, stop.drain],
+      ["machine_ends", "aws ends its machine (terminate)", undefined],
+    );
+    assert.equal(launches.length, 1);
+    assert.deepEqual(limits, []);
+    assert.equal(guard, NEW_GUARD);
+    // The drain of the scheduler that received the notice may be lost.
+    const stopped = known({ readyMs: 1, stop: stop.stop }, { session: madeSession(), supervised });
+    const [drain] = decide({ ...facts, open: [stopped] }).changes;
+    assert.ok(drain?.kind === "drain");
+    assert.equal(drain.timeoutMs, 110_000);
+  });
+
   it("after it was ready is a loss, and no failed start", () => {
     const { changes, guard } = decide(madeFacts({ open: [known({ readyMs: 1, observation: EXITED })] }));
     assert.deepEqual(kinds(changes), ["gpu-1 lost"]);

@@ -41,22 +41,31 @@ export function decide(facts: PoolFacts): PoolDecision {
   const steps = rolling
     ? rollingSteps(facts, rollout, rolling, { serving, kept })
     : { stops: surplusUnlessPaused(facts, serving, kept), missing: wish.count - countable(serving, rollout) };
+  // What goes with its machine needs no room: the worker that replaces it runs on another one.
+  const leaving = new Set(changes.flatMap((change) => (leavesMachine(change) ? change.launch.launchId : [])));
+  const staying = left.filter(
+    ({ launch }) => launch.stop?.kind !== "machine_ends" && !leaving.has(launch.launchId),
+  );
   const planned =
     steps.missing > 0
-      ? launchesOf(facts, guard, { missing: steps.missing, wish, left, serving, rollout, rolling })
+      ? launchesOf(facts, guard, { missing: steps.missing, wish, left: staying, serving, rollout, rolling })
       : NONE;
   const earlier = left.filter(({ launch }) => launch.templateVersion !== pool.templateVersion).length;
   return {
     ...base,
     changes: [...changes, ...steps.stops],
     launches: planned.launches,
-    limits: limitsOf(planned.limits, wish, left.length, spec.maxWorkers),
+    limits: limitsOf(planned.limits, wish, staying.length, spec.maxWorkers),
     template: before,
     guard: planned.guard ?? guard,
     rollout: pool.deletion ? rollout : withoutEarlier(rollout, earlier),
     rollBack: undefined,
     remove: pool.deletion !== undefined && left.length === 0,
   };
+}
+
+function leavesMachine(change: LaunchChange): boolean {
+  return change.kind === "stop" && change.stop.kind === "machine_ends";
 }
 
 /** Launches that count for the number that is wanted: while a rollout is paused, those of its template only once ready. */

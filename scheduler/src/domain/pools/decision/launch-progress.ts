@@ -1,5 +1,6 @@
 /** What became of the launches of a pool since the last look. */
 import { plural, span } from "../../explain/reason.ts";
+import { drainMs, machineEndMs, noticeInWords } from "../../workers/launch.ts";
 import { diagnose, diagnoseUnaccepted, exitOf, startOf } from "../diagnosis.ts";
 import { isDisruption } from "../engines/engine-cause.ts";
 import {
@@ -21,7 +22,7 @@ import type {
 } from "../pool-launch.ts";
 import { launchedTemplate, rolloutOf, withFailure, withReady } from "../rollout.ts";
 import type { RolloutRecord } from "../rollout-record.ts";
-import { stopped } from "./launch-stops.ts";
+import { stopped, withoutDrain } from "./launch-stops.ts";
 import type { LaunchChange, PoolFacts } from "./pool-decision.ts";
 
 /** A worker whose session is gone has this long to come back before its process is ended, milliseconds. */
@@ -80,7 +81,8 @@ export function advance(facts: PoolFacts): Advanced {
     const { outcome, diagnosis } = change;
     if (outcome === "failed_start" && launch.stop === undefined) count(launch, diagnosis?.cause ?? "");
     else guard = withoutProbe(guard, launch.launchId, nowMs);
-    if (launch.stop === undefined && (outcome === "failed_start" || outcome === "lost"))
+    const disrupted = diagnosis?.cause === "DISRUPTED";
+    if (launch.stop === undefined && !disrupted && (outcome === "failed_start" || outcome === "lost"))
       fail(launch, diagnosis);
   }
   return { changes, guard, rollout };
@@ -103,9 +105,10 @@ function healthyOf(open: readonly KnownLaunch[], version: number): number {
 
 /** The change of one launch; undefined for none. */
 function next(known: KnownLaunch, { pool, nowMs }: PoolFacts): LaunchChange | undefined {
-  const { launch, session } = known;
+  const { launch, session, supervised } = known;
   const { stop } = launch;
   const { spec } = pool;
+  const machineEnd = supervised && machineEndMs(supervised);
   const end = endOf(known, nowMs);
   if (end) return { kind: "ended", launch, ...end };
   if (stop) {
@@ -113,7 +116,15 @@ function next(known: KnownLaunch, { pool, nowMs }: PoolFacts): LaunchChange | un
     const drained = !session || session.goneMs !== undefined;
     const overdue = nowMs >= stop.atMs + spec.drainTimeoutMs;
     if (drained || overdue) return { kind: "end_process", launch, overdue: !drained };
-    return session.draining ? undefined : { kind: "drain", launch, drain: session.id, reason: stop.reason };
+    if (session.draining) return undefined;
+    const timeoutMs = machineEnd === undefined ? undefined : drainMs(machineEnd - nowMs);
+    return { kind: "drain", launch, drain: session.id, reason: stop.reason, timeoutMs };
+  }
+  const notice = supervised?.notice;
+  // Its supervisor's report has drained the worker already.
+  if (machineEnd !== undefined && notice) {
+    const reason = noticeInWords(notice);
+    return withoutDrain(stopped(known, { kind: "machine_ends", reason, atMs: nowMs, endMs: undefined }));
   }
   if (launch.readyMs === undefined) {
     if (session?.ready) return { kind: "ready", launch, startMs: nowMs - startOf(launch) };

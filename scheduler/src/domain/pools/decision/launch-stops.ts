@@ -51,6 +51,11 @@ export function stopped({ launch, session }: KnownLaunch, stop: PoolStop): Launc
     : { kind: "stop", launch, stop: { ...stop, endMs: stop.atMs } };
 }
 
+/** The same change for a worker that was asked to drain before. */
+export function withoutDrain(change: LaunchChange): LaunchChange {
+  return change.kind === "stop" ? { ...change, drain: undefined } : change;
+}
+
 /** Ends what no launcher has received, and drains the others. */
 export function replaced(known: KnownLaunch, { to, back }: Rollout, nowMs: number): LaunchChange {
   const { launch } = known;

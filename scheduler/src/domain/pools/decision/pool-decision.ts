@@ -32,8 +32,13 @@ export type LaunchChange = { readonly launch: PoolLaunch } & (
   | { readonly kind: "ready"; readonly startMs: number }
   /** `drain` is the session that is asked to finish what it holds. */
   | { readonly kind: "stop"; readonly stop: PoolStop; readonly drain?: number | undefined }
-  /** The worker, which is to stop, has not said that it drains. */
-  | { readonly kind: "drain"; readonly drain: number; readonly reason: string }
+  /** The worker, which is to stop, has not said that it drains; undefined for its own drain timeout. */
+  | {
+      readonly kind: "drain";
+      readonly drain: number;
+      readonly reason: string;
+      readonly timeoutMs: number | undefined;
+    }
   /** The process is to end now: the worker has drained, or its time for that is over. */
   | { readonly kind: "end_process"; readonly overdue: boolean }
   | {

@@ -8,6 +8,8 @@ import type {
   LaunchExitSchema,
   LaunchSchema,
   LaunchStopSchema,
+  MachineNotice as MachineNoticeMessage,
+  MachineNoticeSchema,
   ReportExitRequest,
   ReportLaunchRequest,
 } from "@muster/protocol";
@@ -19,6 +21,7 @@ import {
   type LaunchFacts,
   type LaunchRecord,
   type LaunchStop,
+  type MachineNotice,
   registerTimeLeftMs,
 } from "../../../domain/workers/launch.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
@@ -58,6 +61,16 @@ export function fromLaunch(
     ...(end ? { exit: fromEnd(end) } : {}),
     lastError: launch.lastError,
     ...(launch.stop ? { stop: fromStop(launch.stop) } : {}),
+    ...(launch.notice ? { notice: fromNotice(launch.notice) } : {}),
+  };
+}
+
+function fromNotice(notice: MachineNotice): MessageInitShape<typeof MachineNoticeSchema> {
+  const { source, event, detail, receivedAfterMs, endAfterMs } = notice;
+  return {
+    ...{ source, event, detail },
+    receiveAfter: durationFromMs(receivedAfterMs),
+    ...(endAfterMs === undefined ? {} : { endAfter: durationFromMs(endAfterMs) }),
   };
 }
 
@@ -101,6 +114,12 @@ const MAX_COMMAND = 4_096;
 
 const MAX_POOL = 256;
 
+/** Longest word of a cloud for what happens to its machine. */
+const MAX_NOTICE_EVENT = 128;
+
+/** Whose notices are known; another is kept out of words that people read. */
+const NOTICE_SOURCE = /^[a-z][a-z0-9_-]{0,31}$/;
+
 /** Longest end of a process's output that is kept, in characters; the protocol counts bytes. */
 const MAX_LOG_TAIL = 65_536;
 
@@ -110,7 +129,10 @@ const DEFAULT_REGISTER_TIMEOUT_MS = 90_000;
 /** A launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
 export function toLaunchReport(request: ReportLaunchRequest): LaunchReport {
   const { age, registerTimeout, maxWait } = request;
-  check(request, lengths({ age, register_timeout: registerTimeout, max_wait: maxWait }));
+  check(request, [
+    ...lengths({ age, register_timeout: registerTimeout, max_wait: maxWait }),
+    ...noticeChecks(request.notice),
+  ]);
   return { ...toLaunch(request), ageMs: toMs(age) ?? 0 };
 }
 
@@ -124,6 +146,7 @@ export function toLaunchExit(request: ReportExitRequest): ReportedExit {
       register_timeout: registerTimeout,
       exit_age: exitAge,
     }),
+    ...noticeChecks(request.notice),
     [
       SIGNAL.test(request.signal),
       "signal",
@@ -140,8 +163,10 @@ export function toLaunchExit(request: ReportExitRequest): ReportedExit {
       outOfMemoryEvidence: storable(request.outOfMemoryEvidence, MAX_TEXT),
       startError: storable(request.startError, MAX_TEXT),
       ...(request.fatal ? { fatal: toFatal(request.fatal) } : {}),
-      stopRequested: request.stopRequested || request.killReason !== "",
+      stopRequested:
+        request.stopRequested || request.killReason !== "" || request.notice?.endAfter !== undefined,
       ...(request.killReason === "" ? {} : { killReason: storable(request.killReason, MAX_TEXT) }),
+      ...(request.notice?.endAfter ? { machineEnded: true } : {}),
       ranForMs: toMs(request.runDuration) ?? 0,
     },
     logTail: storableEnd(request.logTail, MAX_LOG_TAIL),
@@ -160,6 +185,32 @@ function lengths(durations: Readonly<Record<string, Duration | undefined>>): Che
   });
 }
 
+/** The faults of a notice. */
+function noticeChecks(notice: MachineNoticeMessage | undefined): Check[] {
+  if (!notice) return [];
+  const { source, receiveAfter, endAfter } = notice;
+  return [
+    ...lengths({ "notice.receive_after": receiveAfter, "notice.end_after": endAfter }),
+    [
+      NOTICE_SOURCE.test(source),
+      "notice.source",
+      `${quoted(source)} is no name of a cloud: for example aws, gcp or azure`,
+    ],
+  ];
+}
+
+function toNotice(notice: MachineNoticeMessage): MachineNotice {
+  const { source, event, detail, receiveAfter, endAfter } = notice;
+  const endAfterMs = toMs(endAfter);
+  return {
+    source,
+    event: storable(event, MAX_NOTICE_EVENT),
+    detail: storable(detail, MAX_TEXT),
+    receivedAfterMs: toMs(receiveAfter) ?? 0,
+    ...(endAfterMs === undefined ? {} : { endAfterMs }),
+  };
+}
+
 type Launched = ReportLaunchRequest | ReportExitRequest;
 
 function toLaunch(request: Launched): Omit<LaunchReport, "ageMs"> {
@@ -171,6 +222,7 @@ function toLaunch(request: Launched): Omit<LaunchReport, "ageMs"> {
     startNumber: Math.max(1, request.startNumber),
     registerTimeoutMs: toMs(request.registerTimeout) ?? DEFAULT_REGISTER_TIMEOUT_MS,
     lastError: storable(request.lastError, MAX_TEXT),
+    ...(request.notice ? { notice: toNotice(request.notice) } : {}),
   };
   return {
     launchId: request.launchId,

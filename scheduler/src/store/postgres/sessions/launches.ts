@@ -6,7 +6,7 @@ import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { type StopColumn, toStop } from "./launch-stops.ts";
 
-// Phases only grow; reports that arrive out of order must not remove any. An exit is final. A launch that was ended
+// Phases only grow; reports that arrive out of order must not remove any, nor a notice of the end of the machine. An exit is final. A launch that was ended
 // because its supervisor was silent is opened again.
 const REPORT: Statement = {
   name: "launch-report",
@@ -14,7 +14,8 @@ const REPORT: Statement = {
     select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[])
       as d(launch_id, worker_id, pool, facts, phases, age_ms)),
   old as (
-    select launch_id, jsonb_array_length(phases) as known from launch where launch_id = any($1::text[])),
+    select launch_id, jsonb_array_length(phases) as known, facts ? 'notice' as noticed
+      from launch where launch_id = any($1::text[])),
   reported as (
     insert into launch as l (launch_id, worker_id, pool, facts, phases, launch_time)
     select launch_id, worker_id, pool, facts::jsonb, phases::jsonb, now() - age_ms * interval '1 ms'
@@ -22,7 +23,8 @@ const REPORT: Statement = {
     on conflict (launch_id) do update
        set phases = case when jsonb_array_length(excluded.phases) >= jsonb_array_length(l.phases)
                          then excluded.phases else l.phases end,
-           facts = excluded.facts, report_time = now(), end_time = null, end_reason = null
+           facts = jsonb_strip_nulls(jsonb_build_object('notice', l.facts -> 'notice')) || excluded.facts,
+           report_time = now(), end_time = null, end_reason = null
      where l.exit is null
     returning l.launch_id, l.worker_id, l.pool, l.facts, l.stop, (l.xmax = 0) as is_new),
   ev as (
@@ -30,10 +32,21 @@ const REPORT: Statement = {
     select 'worker.launched', worker_id, jsonb_build_object('launch_id', launch_id, 'pool', pool,
         'command', facts ->> 'command', 'hostname', facts ->> 'hostname', 'pid', facts ->> 'pid',
         'supervisor', facts ->> 'supervisor', 'start_number', facts ->> 'startNumber')
-      from reported where is_new)
+      from reported where is_new
+    union all
+    select 'worker.machine_notice', r.worker_id, jsonb_build_object('launch_id', r.launch_id,
+        'source', r.facts #>> '{notice,source}', 'event', r.facts #>> '{notice,event}',
+        'detail', r.facts #>> '{notice,detail}')
+        || case when r.facts #> '{notice,endAfterMs}' is null then '{}' else jsonb_build_object('ends_in_ms',
+             round((r.facts #>> '{notice,endAfterMs}')::float8 - (r.facts #>> '{notice,receivedAfterMs}')::float8)::text) end
+      from reported r left join old o using (launch_id) where r.facts ? 'notice' and not coalesce(o.noticed, false))
   select d.launch_id, coalesce(r.is_new, false) as is_new, coalesce(o.known, 0) as known_phases, r.stop,
-         exists (select from worker_session s where s.launch_id = d.launch_id) as registered
-    from d left join reported r using (launch_id) left join old o using (launch_id)`,
+         coalesce(o.noticed, false) as noticed, s.registered, s.session_id, s.draining
+    from d left join reported r using (launch_id) left join old o using (launch_id)
+    cross join lateral (
+      select count(*) > 0 as registered, max(id) filter (where gone_time is null) as session_id,
+             coalesce(bool_or(draining) filter (where gone_time is null), false) as draining
+        from worker_session where worker_session.launch_id = d.launch_id) s`,
 };
 
 const SESSIONS: Statement = {
@@ -51,7 +64,8 @@ const EXIT: Statement = {
     on conflict (launch_id) do update
        set phases = case when jsonb_array_length(excluded.phases) >= jsonb_array_length(l.phases)
                          then excluded.phases else l.phases end,
-           facts = excluded.facts, report_time = now(), end_time = greatest(excluded.end_time, l.launch_time),
+           facts = jsonb_strip_nulls(jsonb_build_object('notice', l.facts -> 'notice')) || excluded.facts,
+           report_time = now(), end_time = greatest(excluded.end_time, l.launch_time),
            end_reason = excluded.end_reason, exit = excluded.exit, restart_time = excluded.restart_time,
            log_tail = excluded.log_tail
      where l.exit is null
@@ -145,6 +159,9 @@ export async function reportLaunches(
     known_phases: number;
     registered: boolean;
     stop: StopColumn | null;
+    noticed: boolean;
+    session_id: number | null;
+    draining: boolean;
   }
   const rows = await db.cold<Row>(REPORT, [
     latest.map(({ launchId }) => launchId),
@@ -162,6 +179,9 @@ export async function reportLaunches(
       knownPhases: row?.known_phases ?? 0,
       registered: row?.registered ?? false,
       ...(row?.stop ? { stop: toStop(row.stop) } : {}),
+      noticed: row?.noticed ?? false,
+      session:
+        typeof row?.session_id === "number" ? { id: row.session_id, draining: row.draining } : undefined,
     };
   });
 }

@@ -81,7 +81,8 @@ const MARK_GONE: Statement = {
      where s.id = d.id and s.gone_time is null
     returning s.id, d.reason = 'fatal' and d.held = '' and old.fatal is not null as reported, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held,
       case when s.superseded_by is not null then s.hello -> 'host' end as took_from,
-      exists (select from launch a where a.launch_id = s.launch_id and a.stop is not null) as kill_requested),
+      exists (select from launch a where a.launch_id = s.launch_id
+        and (a.stop is not null or a.facts #> '{notice,endAfterMs}' is not null)) as kill_requested),
   ev as (
     insert into event (name, session_id, worker_id, attributes)
     select case when gone_reason = 'lost' then 'worker.lost' when gone_reason = 'fatal' then 'worker.fatal'
