@@ -137,8 +137,21 @@ function commandLine(): string {
 }
 
 try {
-  await main(readOptions(process.argv.slice(2)));
+  const options = optionsOf(process.argv.slice(2));
+  if (options) await main(options);
 } catch (error) {
   stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   process.exitCode = 1;
+}
+
+/** Says what is wrong with the arguments in one line. */
+function optionsOf(args: readonly string[]): BenchOptions | undefined {
+  try {
+    return readOptions(args);
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    stderr.write(`${error.message}\nnpm run bench -- --help lists measures and options.\n`);
+    process.exitCode = 2;
+    return undefined;
+  }
 }
