@@ -141,22 +141,25 @@ describe("a worker under muster run starts", () => {
     }
   });
 
-  it("F12: without a supervisor, a worker that was created sends its fatal report itself", async () => {
-    const broken = Program.start("broken", "../support/workers/broken.ts", {
-      base: import.meta.url,
-      env: { WHEN: "made", WORKER_ID: "start-throws-alone", MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
+  for (const when of ["made", "empty"]) {
+    it(`F12: without a supervisor, a worker that was ${when === "made" ? "created" : "created and has no handler yet"} sends its fatal report itself`, async () => {
+      const id = `start-throws-alone-${when}`;
+      const broken = Program.start("broken", "../support/workers/broken.ts", {
+        base: import.meta.url,
+        env: { WHEN: when, WORKER_ID: id, MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
+      });
+      // Its end waits until the report is sent.
+      assert.equal((await broken.ended).code, 1);
+      assert.ok(broken.lines.some(({ event }) => event === "worker.fatal"));
+      await fleet.workerReason(id, "FATAL", 0, {
+        evidence: {
+          exception: /^TypeError: no model in the cache$/,
+          traceback: /broken\.ts/,
+          process: new RegExp(`^pid ${broken.pid} on `),
+        },
+      });
     });
-    // Its end waits until the report is sent.
-    assert.equal((await broken.ended).code, 1);
-    assert.ok(broken.lines.some(({ event }) => event === "worker.fatal"));
-    await fleet.workerReason("start-throws-alone", "FATAL", 0, {
-      evidence: {
-        exception: /^TypeError: no model in the cache$/,
-        traceback: /broken\.ts/,
-        process: new RegExp(`^pid ${broken.pid} on `),
-      },
-    });
-  });
+  }
 
   it("a command that does not exist is LAUNCH_FAILED, and not tried again", async () => {
     for (const [id, file, code, why] of [

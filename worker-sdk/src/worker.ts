@@ -343,6 +343,7 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
       program: false,
       registerInMs: FATAL_REPORT_MS,
       stdoutLogLevel: undefined,
+      ending: true,
     });
     return new Link(data, systemClock, { message() {}, died() {}, hung() {} }).sendFatal(
       fatal,

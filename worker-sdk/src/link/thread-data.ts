@@ -78,4 +78,6 @@ export interface LinkData {
    * thread is blocked. Undefined when the log is elsewhere.
    */
   readonly stdoutLogLevel: "debug" | "info" | "warn" | undefined;
+  /** The process ends, and only reports why: it may know no task type yet, which only a hello that drains may have. */
+  readonly ending?: boolean;
 }

@@ -37,7 +37,7 @@ export function linkData(
   options: CompiledOptions,
   { resources, loaders, settings }: LinkParts,
   startupPhases: readonly StartupPhaseMessage[],
-  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel" | "elsewhere">,
+  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel" | "elsewhere" | "ending">,
 ): Omit<LinkData, "shared"> {
   const { addresses, token, tls } = options.connection;
   const { uid, gid, cwd } = processFacts();

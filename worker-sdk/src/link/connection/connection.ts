@@ -153,7 +153,7 @@ export class Connection {
           phases: this.#phases.takeAll(),
           lastError: this.registered ? lastError : "",
           ready: this.#phases.ready,
-          draining: this.#attempts.draining,
+          draining: this.#attempts.draining || data.ending === true,
         }),
       welcome: (welcome, stream, address) => this.#welcome(welcome, stream, address),
       message: (message) => this.#fromScheduler.receive(message),

@@ -444,7 +444,8 @@ export type Hello = Message<"muster.v1.Hello"> & {
   labels: { [key: string]: string };
 
   /**
-   * Task types it can run; at least one, at most 1000.
+   * Task types it can run; at least one, unless `draining` is set: a process that fails before it knows them still reports why. At
+   * most 1000.
    *
    * @generated from field: repeated muster.v1.TaskTypeCapacity task_types = 10;
    */

@@ -84,6 +84,11 @@ describe("a worker's hello", () => {
     );
   });
 
+  it("may name no task type only while they drain", () => {
+    assert.match(refusal(() => toRegistration(hello({ taskTypes: [] }))).message, /task_types has 0 entries/);
+    assert.deepEqual(toRegistration(hello({ taskTypes: [], draining: true })).hello.types, []);
+  });
+
   it("T13: are refused as a hello whose record would not fit into an answer, by the field's name", () => {
     const texts = (count: number, length: number) =>
       Array.from({ length: count }, (_, n) => `${n}`.padEnd(length, "x"));

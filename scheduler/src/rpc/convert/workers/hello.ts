@@ -150,9 +150,9 @@ function helloViolations(hello: Hello): Violation[] {
     `${hello.prefetchCount} is not between 0 and ${MAX_SLOTS}`,
   );
   check(
-    hello.taskTypes.length >= 1 && hello.taskTypes.length <= MAX_TYPES,
+    (hello.taskTypes.length >= 1 || hello.draining) && hello.taskTypes.length <= MAX_TYPES,
     "task_types",
-    `has ${hello.taskTypes.length} entries; 1 to ${MAX_TYPES} are allowed`,
+    `has ${hello.taskTypes.length} entries; 1 to ${MAX_TYPES} are allowed, none only while draining`,
   );
   for (const { taskType } of hello.taskTypes)
     check(NAME.test(taskType), "task_types", `${shown(taskType)} is not a task type`);
