@@ -78,7 +78,7 @@ export async function createProgram(
     }
   }
   program.commandsGroup("Scheduler:");
-  addServe(program, io, setExitCode);
+  addServe(program, io, setExitCode, packageVersion());
   return program;
 }
 

@@ -8,7 +8,7 @@ export {
 } from "@muster/embedded-postgres";
 export { type Address, type Config, ConfigError, loadConfig } from "./config/config.ts";
 export { describeSettings } from "./config/settings-help.ts";
-export { runMigrate, runScheduler } from "./main.ts";
+export { type Beside, runMigrate, runScheduler, type ServingScheduler } from "./main.ts";
 export { type Scheduler, startScheduler } from "./scheduler.ts";
 export { migrateDatabase, openPostgresStore } from "./store/postgres/postgres-store.ts";
 export type { Store } from "./store/store.ts";

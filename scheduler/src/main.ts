@@ -5,7 +5,7 @@ import { type Config, ConfigError, loadConfig, type Surroundings } from "./confi
 import { describeSettings } from "./config/settings-help.ts";
 import { Refusal } from "./domain/errors.ts";
 import { type Scheduler, startScheduler } from "./scheduler.ts";
-import { shown } from "./start/addresses.ts";
+import { reachable, shown } from "./start/addresses.ts";
 import { isStop, migrate, type OpenDatabase, openDatabase } from "./start/database.ts";
 import { onHangup, onStopSignals, onUncaughtErrors } from "./start/signals.ts";
 import { startFailure } from "./start/start-failure.ts";
@@ -18,6 +18,21 @@ const LINGER_MS = 200;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** A scheduler that serves, for what runs beside it in the process. */
+export interface ServingScheduler {
+  /** `host:port` for workers and gRPC clients of this machine. */
+  readonly address: string;
+  readonly token: string | undefined;
+  /** It takes encrypted connections only. */
+  readonly tls: boolean;
+  readonly dataDir: string;
+}
+
+/** What runs beside a scheduler: stopped before it. */
+export interface Beside {
+  stop(): Promise<void>;
+}
+
 /** Exit codes of the scheduler, as the CLI documents them. */
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -27,14 +42,20 @@ const EXIT_USAGE = 2;
  * Runs a scheduler until SIGTERM or SIGINT, with the embedded PostgreSQL unless a database is named.
  * A second signal exits at once.
  *
+ * @param startBeside Called when it serves; must not throw.
  * @returns The exit code: 0 after an orderly stop, 1 when it failed, 2 when the configuration is wrong. An uncaught
  * error that no call caused ends the process with 70, after a log line that names it.
  */
-export async function runScheduler(argv: readonly string[], env: Env): Promise<number> {
+export async function runScheduler(
+  argv: readonly string[],
+  env: Env,
+  startBeside?: (scheduler: ServingScheduler) => Promise<Beside | undefined>,
+): Promise<number> {
   return withConfig(argv, env, "muster serve", async (config, { log, print }) => {
     const stop = onStopSignals(log);
     let database: OpenDatabase | undefined;
     let scheduler: Scheduler | undefined;
+    let beside: Beside | undefined;
     const removeHangup = onHangup(log, () => void scheduler?.reload());
     const removeGuard = onUncaughtErrors(log, (error) => scheduler?.takeFault(error) ?? false);
     const { signal } = stop;
@@ -52,6 +73,9 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
         signal,
       });
       if (config.logPretty) print(where(scheduler, config));
+      const { token, tls, dataDir } = config;
+      const address = shown(reachable(scheduler.grpcAddress));
+      beside = await startBeside?.({ address, token, tls: tls !== undefined, dataDir });
       const died = opened.embedded?.exited ?? new Promise<never>(() => undefined);
       const exit = await Promise.race([stop.requested, died]);
       if (exit !== undefined && !signal.aborted) {
@@ -64,6 +88,7 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
       log.info("scheduler.start_cancelled", {});
       return EXIT_OK;
     } finally {
+      await beside?.stop();
       await scheduler?.stop();
       await database?.embedded?.stop();
       stop.dispose();

@@ -1,4 +1,5 @@
 /** `muster serve`: runs a scheduler in this process. */
+import type { Beside, ServingScheduler } from "@muster/scheduler";
 import type { Command } from "commander";
 import type { Environment } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
@@ -8,7 +9,12 @@ import { wrap } from "../../output/text.ts";
 type Run = (argv: readonly string[]) => Promise<number>;
 
 /** `muster serve`, `muster dev`, `muster migrate`: the scheduler in this process. */
-export function addServe(program: Command, io: Io, setExitCode: (code: number) => void): void {
+export function addServe(
+  program: Command,
+  io: Io,
+  setExitCode: (code: number) => void,
+  version: string,
+): void {
   const add = (name: string, summary: string, description: string, help: string, run: Run): void => {
     program
       .command(`${name} [options...]`)
@@ -27,11 +33,12 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
   add(
     "dev",
     "run a scheduler for development with an embedded PostgreSQL",
-    "Runs a scheduler for development: with a readable log, and an embedded PostgreSQL unless DATABASE_URL names a server.",
+    "Runs a scheduler for development: with a readable log, and an embedded PostgreSQL unless DATABASE_URL names a server. Pools of the driver `process` start their workers on this machine, and these end with it.",
     DEV_HELP,
     (argv) => {
       io.stderr.write(devHints(argv, io));
-      return runScheduler(argv, io, { MUSTER_LOG_FORMAT: "pretty", ...io.env });
+      const env = { MUSTER_LOG_FORMAT: "pretty", ...io.env };
+      return runScheduler(argv, io, env, (scheduler) => devLauncher(scheduler, io, version));
     },
   );
   add(
@@ -74,11 +81,37 @@ async function writeHelp(command: Command, help: string, { stdout }: Io): Promis
   stdout.write(`${help}\n`);
 }
 
-async function runScheduler(argv: readonly string[], io: Io, env: Environment): Promise<number> {
+async function runScheduler(
+  argv: readonly string[],
+  io: Io,
+  env: Environment,
+  startBeside?: (scheduler: ServingScheduler) => Promise<Beside | undefined>,
+): Promise<number> {
   // Imported here: other commands need not load the scheduler.
   const scheduler = await import("@muster/scheduler");
   io.ignorePipeErrors();
-  return scheduler.runScheduler(argv, env);
+  return scheduler.runScheduler(argv, env, startBeside);
+}
+
+/** A scheduler for development is of use without pools: what keeps its launcher from starting is said, and no more. */
+async function devLauncher(
+  scheduler: ServingScheduler,
+  io: Io,
+  version: string,
+): Promise<Beside | undefined> {
+  const without = (why: string) =>
+    io.stderr.write(`${io.stderr.colors.yellow(`pools launch no workers in this session: ${why}`)}\n`);
+  if (scheduler.tls) {
+    without("the scheduler has a certificate; run `muster launcher --tls-ca FILE` beside it");
+    return undefined;
+  }
+  try {
+    const { startDevLauncher } = await import("../../local/dev-launcher.ts");
+    return await startDevLauncher(scheduler, io, version);
+  } catch (error) {
+    without(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
 }
 
 function devHints(argv: readonly string[], { env, stderr }: Io): string {
