@@ -30,12 +30,12 @@ export const WORKER_DEPENDENCIES_KIB = 15_500;
 
 /** Archives of the packages as `npm pack` writes them, KiB. */
 export const PACKED_KIB: Readonly<Record<string, number>> = {
-  "@muster/protocol": 163,
+  "@muster/protocol": 172,
   "@muster/common": 24,
   "@muster/embedded-postgres": 35,
   "@muster/scheduler": 1_260,
-  "@muster/worker": 415,
-  "@muster/launcher": 88,
+  "@muster/worker": 446,
+  "@muster/launcher": 96,
   "@muster/cli": 200,
 };
 
