@@ -10,7 +10,6 @@ import { hasProgram, ROOT, runTool, type ToolRun } from "../support/repo/checks.
 
 const CLI = join(ROOT, "cli", "src", "main.ts");
 const hasPython = await hasProgram("python3", "-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))");
-const hasLink = (await runTool("node", [CLI, "link", "--help"])).stdout.includes("MUSTER_LINK_FD");
 
 describe("the package for Python", {
   skip: hasPython
@@ -79,7 +78,6 @@ describe("the package for Python", {
   });
 
   it("passes its tests with a scheduler and the link, those of its pages among them", {
-    skip: hasLink ? false : "this version of the command line has no `muster link`",
     timeout: 600_000,
   }, async () => {
     await pytest("tests/scheduler");
