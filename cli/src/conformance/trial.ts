@@ -106,7 +106,7 @@ export class Trial {
     const stream = await this.stream(scheduler, 1);
     await this.ready(stream);
     // The first heartbeat follows Welcome: the worker has read it.
-    await this.changes.until("the first heartbeat", () => stream.beats[0]);
+    await this.changes.until("the first heartbeat", () => stream.heartbeats[0]);
     return { scheduler, worker, stream };
   }
 

@@ -8,7 +8,7 @@ const PREEMPTED = "/computeMetadata/v1/instance/preempted";
 const WAIT_SECONDS = 60;
 const WAIT_MORE_MS = 10_000;
 
-/** A machine is stopped this long after it was told so. */
+/** A machine is stopped this long after the notice. */
 const NOTICE_MS = 30_000;
 
 /** Keeps the calls apart when a server does not wait. */

@@ -1,4 +1,4 @@
-/** Tells a launcher that its cloud takes the machine away. */
+/** Watches for the notice that the cloud takes away the machine of a launcher. */
 import { formatDuration } from "@muster/common/text/duration-text";
 import type { Clock } from "../clock.ts";
 import type { LauncherLog } from "../launcher-log.ts";

@@ -35,7 +35,7 @@ export interface NoticeSource {
   ask(signal: AbortSignal): Promise<Notice | undefined>;
 }
 
-/** Who is told what. */
+/** Callbacks of the watch for notices. */
 export interface NoticeListener {
   /** A notice that differs from the one before. After one that ends the machine there is no further one. */
   notice(notice: Notice): void;

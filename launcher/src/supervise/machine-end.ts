@@ -57,7 +57,7 @@ export class MachineEnd implements NoticeListener {
     if (endsInMs === undefined) return;
     onEnd();
     if (!launch) return;
-    // The scheduler tells the worker how long it has. What it does not drain is drained here, by the worker's own timeout.
+    // The scheduler sends the worker its deadline. What it does not drain is drained here, by the worker's own timeout.
     this.#cancelStop = clock.after(ANSWER_MS, () => this.answered(false));
     launch.child.endWithin(Math.max(SHORTEST_MS, endsInMs - Math.min(REPORT_MS, endsInMs / 10)));
   }

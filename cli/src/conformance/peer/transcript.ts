@@ -32,18 +32,18 @@ export class Transcript {
   /** The lines as text, heartbeats counted. */
   lines(): string[] {
     const shown: string[] = [];
-    let beats: Line[] = [];
+    let heartbeats: Line[] = [];
     const flush = (): void => {
-      const [first, last] = [beats[0], beats.at(-1)];
-      if (first !== undefined && beats.length <= 2) shown.push(...beats.map(lineOf));
+      const [first, last] = [heartbeats[0], heartbeats.at(-1)];
+      if (first !== undefined && heartbeats.length <= 2) shown.push(...heartbeats.map(lineOf));
       else if (first !== undefined && last !== undefined)
         shown.push(
-          `${time(first.atMs)}  ... ${beats.length} heartbeats and acknowledgements; the last: ${last.text}`,
+          `${time(first.atMs)}  ... ${heartbeats.length} heartbeats and acknowledgements; the last: ${last.text}`,
         );
-      beats = [];
+      heartbeats = [];
     };
     for (const line of this.#lines) {
-      if (line.beat) beats.push(line);
+      if (line.beat) heartbeats.push(line);
       else {
         flush();
         shown.push(lineOf(line));

@@ -4,7 +4,7 @@ import { CannotStart } from "../mismatch.ts";
 import type { Changes } from "./changes.ts";
 import type { Transcript } from "./transcript.ts";
 
-/** Characters of the output that are kept: what a worker logs in a case, and its last words. */
+/** Characters of the output that are kept: what a worker logs in a case. */
 const MAX_OUTPUT = 512 * 1024;
 
 /** Longest wait for the last output of a process that has ended. */

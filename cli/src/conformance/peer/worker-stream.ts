@@ -131,7 +131,7 @@ export class WorkerStream {
   }
 
   /** All heartbeats. */
-  get beats(): Received<"heartbeat">[] {
+  get heartbeats(): Received<"heartbeat">[] {
     return this.all("heartbeat");
   }
 
@@ -194,16 +194,16 @@ export class WorkerStream {
     withinMs?: number,
   ): Promise<Heartbeat> {
     const from = this.received.length;
-    const look = () => this.beats.find(({ index, value }) => index >= from && matches(value));
+    const look = () => this.heartbeats.find(({ index, value }) => index >= from && matches(value));
     return (await this.#until(expected, look, withinMs)).value;
   }
 
   /** Waits until so many further heartbeats have come: what the worker sends by itself has then come, too. */
   async nextBeats(count: number): Promise<void> {
-    const wanted = this.beats.length + count;
+    const wanted = this.heartbeats.length + count;
     await this.#until(
       `${count} more heartbeats`,
-      () => (this.beats.length >= wanted ? true : undefined),
+      () => (this.heartbeats.length >= wanted ? true : undefined),
       undefined,
     );
   }

@@ -1,4 +1,4 @@
-/** The report for people: a line a case, and what went wrong. */
+/** The report as text: a line a case, and what went wrong. */
 import type { createColors } from "picocolors";
 import type { CaseResult } from "../run-cases.ts";
 import { summaryOf } from "./summary.ts";

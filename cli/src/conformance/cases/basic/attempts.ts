@@ -72,12 +72,12 @@ export const ATTEMPTS: readonly ConformanceCase[] = [
     id: "B05",
     title: "a type without a handler is rejected at once",
     rule: { page: RULES, says: "An unknown type or a missing slot is a `TaskRejected` at once" },
-    scheduler: "assigns the type `nobody-has-this`",
+    scheduler: "assigns the type `no-such-type`",
     expected: "TaskRejected with UNKNOWN_TYPE within 1 s",
     run: async (trial) => {
       const { stream } = await trial.begin();
       const sentMs = trial.changes.nowMs;
-      stream.assign("t-1.1", "nobody-has-this");
+      stream.assign("t-1.1", "no-such-type");
       await mustReject(stream, "t-1.1", RejectionReason.UNKNOWN_TYPE);
       const took = trial.changes.nowMs - sentMs;
       must(took < trial.late(1_000), "the rejection within 1 s", `it took ${Math.round(took)} ms`);
@@ -157,8 +157,8 @@ export const ATTEMPTS: readonly ConformanceCase[] = [
       stream.ack("t-1.1");
       await stream.beat("a heartbeat without the attempt", ({ running }) => running.length === 0);
       await stream.nextBeats(2);
-      for (const [position, { value, atMs }] of stream.beats.entries()) {
-        const previous = stream.beats[position - 1];
+      for (const [position, { value, atMs }] of stream.heartbeats.entries()) {
+        const previous = stream.heartbeats[position - 1];
         if (previous === undefined) continue;
         must(
           value.sequence === previous.value.sequence + 1n,
@@ -172,7 +172,7 @@ export const ATTEMPTS: readonly ConformanceCase[] = [
           `one came after ${Math.round(gapMs)} ms`,
         );
       }
-      const held = stream.beats.filter(({ index }) => index > accepted.index && index < before);
+      const held = stream.heartbeats.filter(({ index }) => index > accepted.index && index < before);
       const without = held.filter(({ value }) =>
         value.running.every(({ attemptId }) => attemptId !== "t-1.1"),
       );
@@ -181,7 +181,7 @@ export const ATTEMPTS: readonly ConformanceCase[] = [
         "t-1.1 in every heartbeat while it is held",
         `${without.length} do not name it`,
       );
-      const fastest = (trial.changes.nowMs - (stream.beats[0]?.atMs ?? 0)) / stream.beats.length;
+      const fastest = (trial.changes.nowMs - (stream.heartbeats[0]?.atMs ?? 0)) / stream.heartbeats.length;
       must(
         fastest > BEAT_MS / 3,
         `heartbeats about every ${BEAT_MS} ms`,

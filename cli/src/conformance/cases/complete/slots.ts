@@ -192,7 +192,7 @@ export const SLOT_CASES: readonly ConformanceCase[] = [
         resources.includes("model:slow"),
       );
       await stream.nextBeats(4);
-      const again = stream.beats
+      const again = stream.heartbeats
         .slice(-4)
         .some(({ value }) => value.resourceStates.some(({ resource }) => resource === "model:slow"));
       must(!again, "that it is loaded once", "it is loaded again");

@@ -140,7 +140,7 @@ export const RESULTS: readonly ConformanceCase[] = [
       const { stream } = await trial.begin({
         ...{ heartbeatInterval: seconds(5), lease: seconds(30), reconnectGrace: seconds(15) },
       });
-      const beforeBytes = Number(stream.beats[0]?.value.rssBytes ?? 0n);
+      const beforeBytes = Number(stream.heartbeats[0]?.value.rssBytes ?? 0n);
       stream.stopReading();
       // 2.5 MB of output: more than the windows of HTTP/2 take.
       stream.assign("t-1.1", "output", { chunks: 40, bytes: 64 * 1024 });

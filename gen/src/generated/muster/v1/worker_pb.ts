@@ -1497,7 +1497,7 @@ export type MachineNotice = Message<"muster.v1.MachineNotice"> & {
   event: string;
 
   /**
-   * The rest of what it says, for people; empty for nothing. At most 4,096 characters; longer ones are cut.
+   * The rest of the notice as text; empty for nothing. At most 4,096 characters; longer ones are cut.
    *
    * @generated from field: string detail = 3;
    */
