@@ -31,6 +31,10 @@ describe("the examples of docs/bulk-operations.md", () => {
     assert.equal(events[2]?.reason, "the wrong pages");
   });
 
+  it("lists by times and the text of the error", async () => {
+    assert.equal((await examples.shell("sh list")).stdout, "");
+  });
+
   it("cancels in TypeScript", async () => {
     assert.equal(await examples.program("ts bulk.ts"), "3 cancelled, 0 reasons to skip");
   });

@@ -33,6 +33,9 @@ export class DocExamples {
   static async start(...pages: readonly string[]): Promise<DocExamples> {
     const texts = await Promise.all(pages.map((page) => readFile(join(ROOT, page), "utf8")));
     const blocks = texts.flatMap((text) => [...text.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)]);
+    const named = blocks.map(([, name = ""]) => name).filter((name) => name.includes(" "));
+    const twice = named.filter((name, index) => named.indexOf(name) !== index);
+    assert.deepEqual(twice, [], "blocks of the same name: only the last one of them would run");
     const folder = await temporaryFolder();
     // Where a reader's file in the checkout would find the packages.
     await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));

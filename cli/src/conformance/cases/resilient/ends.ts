@@ -35,7 +35,9 @@ async function blocks(trial: Trial, type: "block" | "hold"): Promise<void> {
   mustBe(await stream.result("t-1.1"), "succeeded");
   must(scheduler.streams.length === 1, "one stream", `${scheduler.streams.length} came`);
   const [result] = stream.results("t-1.1");
-  const during = stream.heartbeats.filter(({ index }) => index > accepted.index && index < (result?.index ?? 0));
+  const during = stream.heartbeats.filter(
+    ({ index }) => index > accepted.index && index < (result?.index ?? 0),
+  );
   const wanted = Math.floor((BLOCK_S * 1000) / BEAT_MS) - 3;
   must(during.length >= wanted, `at least ${wanted} heartbeats while it blocks`, `${during.length} came`);
   const late = during.findIndex(
