@@ -2,10 +2,11 @@
  * Takes a picture of every page of the dashboard, in light and dark, of a real system with real workers:
  * `npm run screenshots -- FOLDER`, by default `screenshots/`. The plots need hours, so their rows are written to the table of the history.
  */
+import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { argv, exit, stderr, stdout } from "node:process";
-import { Client } from "@muster/worker/client";
+import { Client, TaskFailedError } from "@muster/worker/client";
 import { buildDashboard } from "../../dashboard/build.ts";
 import { findChromium, startChromium } from "../support/browser/chromium.ts";
 import { openPage } from "../support/browser/watched-page.ts";
@@ -96,7 +97,7 @@ async function submitWork(client: Client): Promise<{ stuck: string; failed: stri
   const model = await client.submit("ocr.model", { model: "eu-large" }, { queue });
   await client.submit("report.render", { month: "2026-11" }, { queue: "reports" });
   const bounced = await client.submit("mail.send", { to: "ada@example.invalid" }, { queue: "mail" });
-  await bounced.result().catch(() => undefined);
+  await assert.rejects(bounced.result(), TaskFailedError);
   await client.submitMany(
     Array.from({ length: 40 }, (_, page) => ({
       type: "ocr.page",

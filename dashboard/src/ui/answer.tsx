@@ -2,7 +2,7 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { messageOf } from "../data/transport.ts";
-import { Icon } from "./icons.tsx";
+import { Problem } from "./forms/problem.tsx";
 
 /** The answer, or why there is none. An answer that is old stays: the page says that it is. */
 export function Answer<T>({
@@ -13,14 +13,6 @@ export function Answer<T>({
   children: (data: T) => ReactNode;
 }): ReactNode {
   if (query.data !== undefined) return children(query.data);
-  if (query.error)
-    return (
-      <p className="row" role="alert">
-        <span className="mark bad">
-          <Icon name="bad" size={16} />
-        </span>
-        {messageOf(query.error)}
-      </p>
-    );
+  if (query.error) return <Problem text={messageOf(query.error)} />;
   return <p className="muted">Loading…</p>;
 }

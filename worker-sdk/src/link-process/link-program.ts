@@ -129,6 +129,7 @@ export class LinkProgram implements RunningProgram {
       worker_id: base.id,
       register_timeout_s: base.registerTimeoutS,
     });
+    // It may fail before the preflight awaits it, which then has the error.
     this.#ready.promise.catch(() => undefined);
     this.#cancelHelloTimeout = systemClock.after(base.registerTimeoutS * 1_000 - processAgeMs(), () =>
       this.#helloTimedOut(),

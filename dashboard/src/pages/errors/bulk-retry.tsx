@@ -1,17 +1,15 @@
 /** Retries the tasks of a group: how many there are, then how far it is and what was refused. */
 import type { SkippedTasks } from "@muster/protocol";
 import { Link } from "@tanstack/react-router";
-import { type FormEvent, type ReactNode, useId, useState } from "react";
+import { type FormEvent, type ReactNode, useState } from "react";
 import { useMayChange } from "../../data/actions.ts";
 import { type BulkRequest, type BulkStage, useBulkChange } from "../../data/bulk-change.ts";
 import { compact, plural } from "../../format/span.ts";
 import { Copyable } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Icon } from "../../ui/icons.tsx";
+import { Problem } from "../../ui/forms/problem.tsx";
+import { ReasonField } from "../../ui/forms/reason-field.tsx";
 import { Progress } from "../../ui/progress.tsx";
-
-/** Longest reason that the scheduler takes, characters. */
-const MAX_REASON = 1_000;
 
 interface Props {
   /** What is retried, in words. */
@@ -38,7 +36,6 @@ export function BulkRetry(props: Props): ReactNode {
 
 function RetryDialog({ title, request, command, note, onClose }: Props & { onClose: () => void }): ReactNode {
   const { stage, expected, changed, problem, go, stop } = useBulkChange(request);
-  const reason = useId();
   const [said, setSaid] = useState("");
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -75,27 +72,8 @@ function RetryDialog({ title, request, command, note, onClose }: Props & { onClo
         )}
         {before && note !== "" ? <p className="muted">{note}</p> : null}
         <Refused skipped={before ? expected.skipped : changed.skipped} />
-        {problem === "" ? null : (
-          <p className="row" role="alert">
-            <span className="mark bad">
-              <Icon name="bad" />
-            </span>
-            {problem}
-          </p>
-        )}
-        {before ? (
-          <label className="field" htmlFor={reason}>
-            Who asks, and why (shown to others)
-            <input
-              id={reason}
-              className="input"
-              name="reason"
-              maxLength={MAX_REASON}
-              autoComplete="off"
-              autoFocus
-            />
-          </label>
-        ) : null}
+        {problem === "" ? null : <Problem text={problem} />}
+        {before ? <ReasonField /> : null}
         {before ? <Copyable text={command} /> : null}
         <menu>
           {stage === "changing" ? (

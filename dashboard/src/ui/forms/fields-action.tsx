@@ -1,12 +1,13 @@
-/** A button that asks for numbers, texts and a reason before it changes something. */
+/**
+ * A button that changes something, after a dialog that names what and asks for numbers, texts and a reason. Two of them in one
+ * place need keys: otherwise an open dialog would become that of the other one when the object changes.
+ */
 import { type FormEvent, type ReactNode, useId, useState } from "react";
 import { useAction, useMayChange } from "../../data/actions.ts";
 import { messageOf } from "../../data/transport.ts";
 import { Dialog } from "../dialog.tsx";
-import { Icon } from "../icons.tsx";
-
-/** Longest reason that the scheduler takes, characters. */
-const MAX_REASON = 1_000;
+import { Problem } from "./problem.tsx";
+import { ReasonField } from "./reason-field.tsx";
 
 /** A field of the dialog. */
 export interface AskedField {
@@ -27,6 +28,8 @@ interface Props {
   /** One sentence. */
   readonly consequence: string;
   readonly fields: readonly AskedField[];
+  readonly danger?: boolean;
+  readonly asksReason?: boolean;
   /** @param values By name of the field. */
   readonly call: (values: Readonly<Record<string, string>>, reason: string) => Promise<unknown>;
 }
@@ -37,7 +40,11 @@ export function FieldsAction(props: Props): ReactNode {
   if (!may) return null;
   return (
     <>
-      <button type="button" className="button" onClick={() => setOpen(true)}>
+      <button
+        type="button"
+        className={props.danger ? "button danger" : "button"}
+        onClick={() => setOpen(true)}
+      >
         {props.label}
       </button>
       {open ? <FieldsDialog {...props} onClose={() => setOpen(false)} /> : null}
@@ -50,6 +57,8 @@ function FieldsDialog({
   title,
   consequence,
   fields,
+  danger = false,
+  asksReason = true,
   call,
   onClose,
 }: Props & { onClose: () => void }): ReactNode {
@@ -87,29 +96,17 @@ function FieldsDialog({
             />
           </label>
         ))}
-        <label className="field" htmlFor={`${id}reason`}>
-          Who asks, and why (shown to others)
-          <input
-            id={`${id}reason`}
-            className="input"
-            name="reason"
-            maxLength={MAX_REASON}
-            autoComplete="off"
-          />
-        </label>
-        {action.error ? (
-          <p className="row" role="alert">
-            <span className="mark bad">
-              <Icon name="bad" />
-            </span>
-            {messageOf(action.error)}
-          </p>
-        ) : null}
+        {asksReason ? <ReasonField /> : null}
+        {action.error ? <Problem text={messageOf(action.error)} /> : null}
         <menu>
           <button type="button" className="button" onClick={onClose}>
             Close
           </button>
-          <button type="submit" className="button primary" disabled={action.isPending}>
+          <button
+            type="submit"
+            className={danger ? "button danger" : "button primary"}
+            disabled={action.isPending}
+          >
             {label}
           </button>
         </menu>

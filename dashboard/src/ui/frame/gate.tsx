@@ -2,7 +2,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { sessionQuery, signIn } from "../../data/session.ts";
-import { Icon } from "../icons.tsx";
+import { Problem } from "../forms/problem.tsx";
 import { Logo } from "./logo.tsx";
 
 export function Gate({ children }: { children: ReactNode }): ReactNode {
@@ -45,14 +45,7 @@ function SignIn(): ReactNode {
           Token
           <input className="input" name="token" type="password" autoComplete="current-password" required />
         </label>
-        {problem === "" ? null : (
-          <p className="row" role="alert">
-            <span className="mark bad">
-              <Icon name="bad" />
-            </span>
-            {problem}
-          </p>
-        )}
+        {problem === "" ? null : <Problem text={problem} />}
         <button type="submit" className="button primary" disabled={waiting}>
           Sign in
         </button>
